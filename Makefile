@@ -1,0 +1,88 @@
+# framemake: gravitational-wave frame files in, daily HDF5 datasets out.
+# `make help` lists what can be made; the rules of one day are in lib/day.mk.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+ROOT := $(patsubst %/,%,$(dir $(realpath $(firstword $(MAKEFILE_LIST)))))
+
+# A site's own defaults, if there are any.
+-include $(ROOT)/local.mk
+
+# What a day is made from.  SETTINGS names every variable that a person may give.
+SETTINGS := DAY FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES VENV LOCK_WAIT TESTS
+OUT ?= out
+SPEC ?= V1trend
+INCREMENT ?= 600
+COMPRESSION ?= lzf
+MAX_RETRIES ?= 3
+# Seconds that a second make on one day waits for the first.
+LOCK_WAIT ?= 3600
+export DAY FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES LOCK_WAIT
+
+# A misspelt variable is refused, not ignored.
+GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+UNKNOWN := $(filter-out $(SETTINGS) MAKE% -%,$(GIVEN))
+$(if $(UNKNOWN),$(error no such variable, see 'make help': $(UNKNOWN)))
+
+# They reach the day's make through the environment, where lib/day has made the paths absolute.
+MAKEOVERRIDES :=
+
+# The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
+ifeq ($(origin VENV),undefined)
+  ENVIRONMENT := $(ROOT)/.venv
+else
+  export VENV
+  ENVIRONMENT := $(if $(VENV),$(abspath $(VENV)))
+endif
+export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
+READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
+
+.DEFAULT_GOAL := $(if $(DAY),day,help)
+.PHONY: help day demo setup test test-long test-deps bench lint clean
+
+help:  ## list the targets and variables
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 12
+	@echo
+	@echo 'make DAY=2024-04-10 FFL=trend.ffl CHANNELS=channels.txt [OUT=out] [SPEC=V1trend]'
+	@echo '     [INCREMENT=600] [COMPRESSION=lzf|gzip|none] [MAX_RETRIES=3] [VENV=]'
+	@echo 'FFL is a frame file list, a LAL cache or a folder.  local.mk, if there, sets defaults.'
+
+# One make a day: it runs in the day's folder, under a lock that ends with its last process.
+day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=... CHANNELS=...
+	@+exec $(ROOT)/lib/day $(MAKE) -f $(ROOT)/lib/day.mk
+
+demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
+	@+exec $(ROOT)/lib/demo $(MAKE)
+
+setup: $(READY)  ## set up what the commands in bin/ need
+
+ifneq ($(READY),)
+$(READY): $(ROOT)/requirements.lock
+	@$(ROOT)/lib/setup run
+endif
+
+test:  ## run the tests (TESTS="-k name" for some of them)
+	@$(ROOT)/lib/setup test
+	@cd $(ROOT) && python3 -m pytest -q -n 2 -m 'not long' $(TESTS)
+
+test-long:  ## run the tests that take minutes
+	@$(ROOT)/lib/setup test
+	@cd $(ROOT) && python3 -m pytest -q -m long $(TESTS)
+
+test-deps:  ## install the daemons and tools that the tests use (root or sudo)
+	@$(ROOT)/lib/setup test-deps
+
+bench:  ## measure against the floor and the peers (an hour, 20 GB)
+	@$(ROOT)/lib/setup test
+	@cd $(ROOT) && python3 tests/bench/day.py
+
+lint:  ## check the code's form: ruff, shellcheck, shfmt
+	@$(ROOT)/lib/setup test
+	@cd $(ROOT) && ruff check -q . && ruff format --check -q .
+	@cd $(ROOT) && shellcheck lib/setup lib/day lib/demo .ci/run && shfmt -d -i 2 -ci lib/setup lib/day lib/demo .ci/run
+
+clean:  ## remove what make demo wrote
+	@rm -rf $(ROOT)/demo

@@ -1,0 +1,224 @@
+"""The command contract, written once: options, messages, exit statuses, progress."""
+
+import argparse
+import contextlib
+import errno
+import os
+import signal
+import sys
+import time
+
+from .errors import BadInput, Incomplete
+
+# OpenBLAS starts a thread a core on import, which costs time and is never used here.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+# HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
+os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+
+FAILED, USAGE, MISSING = 1, 2, 3
+
+
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
+
+
+def _use_environment():
+    """Go on under the project's own Python, so that a command works by hand with nothing activated.
+
+    That is $VENV if it is set (empty: whatever python3 is on PATH), else .venv beside the Makefile.
+    """
+    if os.path.dirname(os.path.realpath(sys.argv[0])) != os.path.join(ROOT, "bin"):
+        return
+    venv = os.environ.get("VENV", os.path.join(ROOT, ".venv"))
+    python = os.path.join(venv, "bin", "python")
+    if venv and os.path.exists(python) and os.path.realpath(sys.prefix) != os.path.realpath(venv):
+        os.execv(python, [python, *sys.orig_argv[1:]])
+
+
+_use_environment()
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse whose errors read as every other message of a command: what, then which."""
+
+    def error(self, message):
+        sys.stderr.write(f"{self.prog}: {message} (see {self.prog} --help)\n")
+        raise SystemExit(USAGE)
+
+
+class Command:
+    """One run of one command: its parsed options, its messages, its exit status.
+
+    `doc` is the docstring at the command's head: it is the help.  Options that every command has are
+    --record (a day folder: messages also go to its worker.log, a failure to its state_day.json) and -v.
+    """
+
+    def __init__(self, doc, name=None):
+        self.name = name or os.path.basename(sys.argv[0])
+        self.parser = _Parser(
+            prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
+        )
+        self.option = self.parser.add_argument
+        self.args = None
+        self.exit_status = 0
+
+    def run(self, main):
+        """Parse the options, call main(command) and leave with the right status and one line on an error."""
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        group = self.parser.add_argument_group("for every command")
+        group.add_argument("--record", metavar="DIR", help="day folder: log to its worker.log as well")
+        group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
+        group.add_argument("--version", action="version", version=f"framemake {version()}")
+        self.args = self.parser.parse_args()
+        try:
+            main(self)
+            sys.stdout.flush()
+        except BrokenPipeError:
+            # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except KeyboardInterrupt:
+            sys.exit(128 + signal.SIGINT)
+        except Incomplete as missing:
+            if str(missing):
+                self.say(str(missing))
+            self.exit_status = MISSING
+        except ModuleNotFoundError as error:
+            self.fail(f"a package is not installed, 'make setup' installs it: {error.name!r}")
+        except (BadInput, OSError, MemoryError) as error:
+            if self.args.verbose:
+                raise
+            self.fail(_one_line(error))
+        sys.exit(self.exit_status)
+
+    def say(self, message):
+        """Tell people: one line on stderr and, with --record, in the day's log."""
+        with contextlib.suppress(OSError):
+            sys.stderr.write(f"{self.name}: {message}\n")
+        self.log(message)
+
+    def log(self, message):
+        """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
+        if self.args and self.args.record:
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+            with contextlib.suppress(OSError):
+                with open(os.path.join(self.args.record, "worker.log"), "a", encoding="utf-8") as log:
+                    log.write(f"{stamp} {self.name}: {message}\n")
+
+    def fail(self, message):
+        """Tell what went wrong, note it in the day's state, and make the exit status 1."""
+        self.say(message)
+        self.exit_status = FAILED
+        if self.args and self.args.record:
+            from . import state
+
+            with contextlib.suppress(OSError, ValueError):
+                state.update(self.args.record, status="failed", error=f"{self.name}: {message}")
+
+
+def _one_line(error):
+    if isinstance(error, OSError) and error.strerror:
+        if error.errno == errno.ENOSPC:
+            return f"disk full: {error.filename or 'while writing'!r}"
+        name = error.filename if error.filename is not None else ""
+        return f"{error.strerror[0].lower()}{error.strerror[1:]}: {name!r}"
+    if isinstance(error, MemoryError):
+        return "out of memory"
+    return " ".join(str(error).split())
+
+
+def read_text(path):
+    """The text of a file, or of standard input for '-' or None."""
+    if path in (None, "-"):
+        return sys.stdin.read()
+    with open(path, encoding="utf-8", errors="surrogateescape") as source:
+        return source.read()
+
+
+def positive(text):
+    """argparse type: a whole number above zero."""
+    value = int(text)
+    if value <= 0:
+        raise ValueError
+    return value
+
+
+def not_negative(text):
+    """argparse type: a whole number, zero or more."""
+    value = int(text)
+    if value < 0:
+        raise ValueError
+    return value
+
+
+positive.__name__, not_negative.__name__ = "whole number above 0", "whole number"
+
+
+def window_options(command):
+    """The options --day, or --start and --end, that name a span of time."""
+    command.option("--day", metavar="YYYY-MM-DD", help="a UTC day")
+    command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC")
+    command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
+
+
+def window_of(args, required=True):
+    """The Window that window_options gave, or None if none was and none is required."""
+    from . import gps
+
+    if args.day is not None:
+        if args.start is not None or args.end is not None:
+            raise BadInput(f"--day and --start/--end exclude each other: {args.day!r}")
+        return gps.day_window(args.day)
+    if args.start is None and args.end is None and not required:
+        return None
+    if args.start is None or args.end is None:
+        raise BadInput("a span is needed: --day, or --start and --end")
+    start, end = gps.parse(args.start), gps.parse(args.end)
+    for value in (start, end):
+        if value != int(value):
+            raise BadInput(f"a span begins and ends on whole GPS seconds: {value!r}")
+    if start >= end:
+        raise BadInput(f"the span is empty: {args.start!r} to {args.end!r}")
+    return gps.Window(start, end)
+
+
+def share(text):
+    """(i, n) of 'I/N', 1 <= I <= N."""
+    try:
+        part, whole = map(int, text.split("/"))
+    except ValueError:
+        part = whole = 0
+    if not 1 <= part <= whole:
+        raise BadInput(f"no such share, want I/N: {text!r}")
+    return part, whole
+
+
+def progress(done, total, what, begun):
+    """Show a bar on a terminal: done of total, rate and time left.  Elsewhere nothing."""
+    if not sys.stderr.isatty() or not total:
+        return
+    share = done / total
+    bar = "#" * round(30 * share)
+    spent = time.monotonic() - begun
+    left = f"{spent / share - spent:4.0f} s left" if 0 < share < 1 else f"{spent:4.0f} s     "
+    end = "\n" if done >= total else ""
+    sys.stderr.write(f"\r{what} [{bar:<30}] {100 * share:3.0f} %  {left}\x1b[K{end}")
+    sys.stderr.flush()
+
+
+def version():
+    """The project's version, with the commit when this is a git checkout."""
+    from . import __version__
+
+    return __version__ + _commit(os.path.join(ROOT, ".git"))
+
+
+def _commit(git):
+    """'+g' and the short commit that a .git folder has checked out, read without starting git; else ''."""
+    try:
+        with open(os.path.join(git, "HEAD"), encoding="ascii") as head:
+            commit = head.read().strip()
+        if commit.startswith("ref: "):
+            with open(os.path.join(git, commit[5:]), encoding="ascii") as ref:
+                commit = ref.read().strip()
+        return f"+g{commit[:9]}" if len(commit) >= 40 else ""
+    except (OSError, UnicodeDecodeError):
+        return ""

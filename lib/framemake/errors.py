@@ -1,0 +1,9 @@
+"""The errors that a command turns into one clear line."""
+
+
+class BadInput(Exception):
+    """Something that the user gave is wrong; the message says what, and names it."""
+
+
+class Incomplete(Exception):
+    """The work is done, but data is missing: exit status 3."""

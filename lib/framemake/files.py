@@ -1,0 +1,71 @@
+"""Writing a file so that a reader sees the old content or the new one, never a part of it."""
+
+import contextlib
+import fcntl
+import os
+
+
+@contextlib.contextmanager
+def replacing(path):
+    """Give a temporary path beside `path`; on success sync it and rename it to `path`.
+
+    The temporary name starts with a dot and carries the process id, so two writers never share one
+    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    """
+    folder, name = os.path.split(os.path.abspath(path))
+    os.makedirs(folder, exist_ok=True)
+    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    try:
+        yield aside
+        sync(aside)
+        os.replace(aside, path)
+        sync(folder)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(aside)
+        raise
+
+
+def sync(path):
+    """Wait until what was written to a file or folder is on the disk."""
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+def write(path, text):
+    """Write a text file whole and at once."""
+    with replacing(path) as aside, open(aside, "w", encoding="utf-8") as out:
+        out.write(text)
+
+
+def write_if_changed(path, text):
+    """Write a text file only if its content differs; return whether it did."""
+    try:
+        with open(path, encoding="utf-8") as existing:
+            if existing.read() == text:
+                return False
+    except FileNotFoundError:
+        pass
+    write(path, text)
+    return True
+
+
+@contextlib.contextmanager
+def locked(path, wait=True):
+    """Hold an exclusive lock on a file (made if need be); yield False if it is another's and wait is False.
+
+    The kernel lets go of the lock when its holder dies, so a kill leaves nothing to clean up.
+    """
+    handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+    finally:
+        os.close(handle)

@@ -1,0 +1,80 @@
+"""The one door to frame contents: values, masks, rate, unit and kind, whatever the format of the file.
+
+Format 8 and later are read by gwframe, formats 4 and 6 by lalframe; the rest of the project knows neither.
+Values come as the frame holds them: ADC slope and bias are not applied.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+_HEADER = b"IGWD\0"
+_OLDEST_OF_GWFRAME = 8
+
+
+class BadFrame(Exception):
+    """A file, or one channel of it, that cannot be read; the message is the reason alone."""
+
+
+class Series(NamedTuple):
+    """One channel in one frame of a file.
+
+    data: 1-D array as stored, or None if `problem` says why it cannot be a series of numbers.
+    good: bool array of data's length, False where the frame says that there is no data; None: all good.
+    offset: seconds from the start of the frame to the first sample.  dt: seconds between samples.
+    """
+
+    data: np.ndarray | None
+    good: np.ndarray | None
+    offset: float
+    dt: float
+    unit: str
+    problem: str = ""
+
+
+def open_file(path):
+    """Open a frame file.
+
+    The object has `frames`, a list of (GPS s, ns, duration s); `kinds`, a dict of channel name to 'adc',
+    'proc' or 'sim'; and `read(i, name, kind)`, the Series of a channel in frame i.  Raises BadFrame if the
+    file is no frame file, is cut short or damaged, and OSError if it cannot be opened.
+    """
+    with open(path, "rb") as file:
+        head = file.read(40)
+    if not head:
+        raise BadFrame("empty file")
+    if len(head) < 40 or not head.startswith(_HEADER):
+        raise BadFrame("not a frame file")
+    if head[5] < _OLDEST_OF_GWFRAME:
+        from .old import OldFile
+
+        return OldFile(path)
+    from .core import CoreFile
+
+    return CoreFile(path)
+
+
+def all_bad(length):
+    return np.zeros(length, dtype=bool)
+
+
+def spread(flags, length):
+    """Flags, one for each equal block of samples, as one a sample; None if they do not fit."""
+    if len(flags) == length:
+        return flags
+    if len(flags) == 0 or length % len(flags):
+        return None
+    return np.repeat(flags, length // len(flags))
+
+
+def convertible(dtype):
+    """The dtype, float32 or float64, that holds every value of a frame's dtype; None if there is none.
+
+    The smaller of the two that is exact: 8- and 16-bit integers fit float32.
+    """
+    dtype = np.dtype(dtype)
+    if dtype.kind == "f" and dtype.itemsize in (4, 8):
+        return np.dtype(f"f{dtype.itemsize}")
+    if dtype.kind in "iu":
+        return np.dtype("f4" if dtype.itemsize <= 2 else "f8")
+    return None

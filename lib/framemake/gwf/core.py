@@ -1,0 +1,132 @@
+"""Frame files of format 8 and later, through gwframe's low-level objects (frameCPP).
+
+gwframe's public read() searches all names for each channel and knows neither Virgo's second vector nor
+gaps inside a file; its objects do.  They are borrowed from one another, so each is kept in a variable
+while the next is in use.  The module is private: requirements.txt pins it, tests watch its shape.
+"""
+
+import os
+
+import numpy as np
+from gwframe import _core
+
+from . import BadFrame, Series, all_bad, convertible, spread
+
+# dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
+_SOME_MISSING = 2
+_AVAILABLE = "Available_data_for_"
+_EXACT = 2**53
+
+
+class CoreFile:
+    """An open frame file; see gwf.open_file."""
+
+    def __init__(self, path):
+        try:
+            # frameCPP takes bytes that are no UTF-8 only as text that Python made from them.
+            self._stream = _core.IFrameFStream(os.fspath(path))
+            self._toc = toc = self._stream.get_toc()
+            self.frames = list(zip(toc.get_time_s(), toc.get_time_ns(), toc.get_dt(), strict=True))
+        except Exception as error:
+            raise BadFrame(_reason(error)) from None
+        self._read = {
+            "adc": self._stream.read_fr_adc_data,
+            "proc": self._stream.read_fr_proc_data,
+            "sim": self._stream.read_fr_sim_data,
+        }
+        self._kinds = None
+
+    @property
+    def kinds(self):
+        """Channel name to kind; where two kinds share a name, adc goes before proc, proc before sim."""
+        if self._kinds is None:
+            toc = self._toc
+            self._kinds = dict.fromkeys(toc.get_sim(), "sim")
+            self._kinds.update(dict.fromkeys(toc.get_proc(), "proc"))
+            self._kinds.update(dict.fromkeys(toc.get_adc(), "adc"))
+        return self._kinds
+
+    def read(self, index, name, kind):
+        """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
+        try:
+            found = self._read[kind](index, name)
+            vector = found.get_data_vector(0) if found.get_data_size() else None
+            if vector is None:
+                return Series(None, None, 0.0, 0.0, "", "no data in the frame")
+            data = vector.get_data_uncompressed()
+            axis = vector.get_dim(0)
+            dt, origin = axis.dx, axis.start_x
+            unit = vector.get_unit_y()
+            if vector.get_n_dim() != 1:
+                return Series(None, None, 0.0, 0.0, unit, f"{vector.get_n_dim()} dimensions")
+            good = None
+            if isinstance(data, np.ma.MaskedArray):
+                good, data = ~np.ma.getmaskarray(data), data.data
+            if convertible(getattr(data, "dtype", object)) is None:
+                return Series(None, None, 0.0, 0.0, unit, f"{_type_name(data)} values")
+            if kind == "adc":
+                good = _valid(found, data, good)
+                if not dt > 0:
+                    dt = 1 / found.get_sample_rate() if found.get_sample_rate() > 0 else 0.0
+            if found.get_data_size() > 1:
+                good = _available(found, name, data, good)
+            if data.dtype.itemsize == 8 and data.dtype.kind in "iu":
+                good = _exact(data, good)
+            return Series(data, good, found.get_time_offset() + origin, dt, unit)
+        except IndexError:
+            return None
+        except Exception as error:
+            raise BadFrame(_reason(error)) from None
+
+
+def _valid(adc, data, good):
+    """Apply what an FrAdcData says of its samples: dataValid, and the CDS mask in its auxiliary vector."""
+    flags = adc.get_data_valid()
+    told_by_vector = flags == _SOME_MISSING and adc.get_data_size() > 1
+    if flags and not told_by_vector:
+        return all_bad(len(data))
+    if adc.get_aux_size():
+        vector = adc.get_aux_vector(0)
+        mask = vector.get_data_uncompressed()
+        # An auxiliary vector is free-form; only 16-bit words that divide the samples are a CDS mask.
+        if getattr(mask, "dtype", None) in (np.int16, np.uint16):
+            clear = spread(mask == 0, len(data))
+            if clear is not None:
+                return clear if good is None else good & clear
+    return good
+
+
+def _available(found, name, data, good):
+    """Apply Virgo's second vector, int8, 1 where a sample is there; one that does not fit leaves nothing good."""
+    vector = found.get_data_vector(1)
+    if not vector.get_name().startswith(_AVAILABLE):
+        return good
+    there = spread(vector.get_data_uncompressed() == 1, len(data))
+    if there is None:
+        return all_bad(len(data))
+    return there if good is None else good & there
+
+
+def _exact(data, good):
+    """Drop 64-bit integers that float64 cannot hold: NaN is right, a rounded value is not."""
+    exact = (data <= _EXACT) & (data >= -_EXACT if data.dtype.kind == "i" else True)
+    if exact.all():
+        return good
+    return exact if good is None else good & exact
+
+
+def _type_name(data):
+    dtype = getattr(data, "dtype", None)
+    if dtype is None or dtype.kind in "OSU":
+        return "string"
+    return "complex" if dtype.kind == "c" else str(dtype)
+
+
+def _reason(error):
+    """frameCPP's message in one line, without the addresses that differ from run to run."""
+    text = " ".join(str(error).split())
+    if "No Table of Contents" in text:
+        return "cut short or damaged: no table of contents"
+    if "CHECKSUM_ERROR" in text:
+        return "damaged: checksum does not match"
+    return text[:200] or type(error).__name__

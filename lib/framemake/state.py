@@ -1,0 +1,40 @@
+"""state_day.json: how far a day is, for the scripts that look at it while it runs."""
+
+import json
+import os
+import time
+
+from . import files
+
+NAME = "state_day.json"
+
+
+def now():
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def seconds_between(start, end):
+    """Seconds from one time of now() to another."""
+    import calendar
+
+    first, last = (calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) for text in (start, end))
+    return last - first
+
+
+def read(folder):
+    """The state of a day folder as a dict; empty if there is none yet."""
+    try:
+        with open(os.path.join(folder, NAME), encoding="utf-8") as source:
+            return json.load(source)
+    except (FileNotFoundError, ValueError):
+        return {}
+
+
+def update(folder, **changes):
+    """Change some keys of a day's state; several processes may do so at once."""
+    with files.locked(os.path.join(folder, ".state.lock")):
+        state = read(folder)
+        for key in ("date", "h5_path", "increment_size", "last_completed_chunk", "status", "error"):
+            state.setdefault(key, None)
+        state.update(changes)
+        files.write(os.path.join(folder, NAME), json.dumps(state, indent=1) + "\n")
