@@ -36,8 +36,8 @@ $(NAME).h5: .work/channels.tsv .work/frames.tsv .work/settings
 	seq $$workers | parallel --will-cite --ungroup --halt now,fail=1 -j $$workers \
 	  extract-increment .work/frames.tsv .work/channels.tsv --day "$$DAY" --increment "$$INCREMENT" \
 	  --compression "$$COMPRESSION" --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts \
-	  --begun "$$BEGUN" --record . --share {}/$$workers
-	pad-merge .work/parts --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
+	  --begun "$$BEGUN" --record . --share {}/$$workers |
+	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record .
 
 # Tell what came of it; parts that are joined are of no more use.

@@ -20,8 +20,8 @@ from .gps import Window
 LAYOUT = 1
 PLAN = "plan.json"
 _BUDGET = 96e6
-_SMALL = 4e6
-_BLOCKS_WANTED = 8
+_SMALL = 2e6
+_BLOCKS_WANTED = 16
 # What an open frame file keeps in memory: frameCPP's buffer, and its table of contents by name.
 _STREAM_BYTES, _NAME_BYTES, _STREAMS_BUDGET = 1.05e6, 300, 120e6
 # Seconds to open a file, to read a name of its table of contents, a vector, a sample: for choosing a cut.

@@ -15,7 +15,7 @@ _ROWS_AT_ONCE = 64
 def statistics(data, good, first, unit):
     """Statistics of each unit of each row.
 
-    data: float array (rows, samples), NaN where nothing is; good: bool array of its shape; first: number of
+    data: float array (rows, samples), NaN where nothing is; good: bool array of its shape, or None if all are; first: number of
     sample 0; unit: samples a unit.  Returns float64 (rows, units, 7); M2 is the sum of squared deviations
     from the unit's mean, in float64 throughout.  Rows do not touch one another, so neither does the cut
     of the work into blocks.
@@ -27,12 +27,14 @@ def statistics(data, good, first, unit):
         a, b = number * unit, min((number + 1) * unit, width)
         for top in range(0, height, _ROWS_AT_ONCE):
             rows = slice(top, top + _ROWS_AT_ONCE)
-            result[rows, number] = _of_unit(data[rows, a:b], good[rows, a:b], first + a)
+            result[rows, number] = _of_unit(data[rows, a:b], None if good is None else good[rows, a:b], first + a)
     return result
 
 
 def _of_unit(data, good, first):
-    counts = good.sum(axis=1)
+    if good is None:
+        return _of_full(data, first)
+    counts = np.count_nonzero(good, axis=1)
     whole = counts == data.shape[1]
     result = np.full((len(data), 7), np.nan)
     if whole.all():

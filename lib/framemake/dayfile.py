@@ -9,7 +9,6 @@ the unit), and `statistics`.  Two builds from the same input differ in nothing b
 import hashlib
 import json
 import math
-import mmap
 import os
 import time
 from typing import NamedTuple
@@ -39,6 +38,7 @@ class Held:
 
     def __init__(self, path, file):
         self.path, self._file = path, file
+        self._raw = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         raw = file[layout.PROVENANCE]["inputs"][()]
         self.inputs = json.loads(raw)
         self.digest = hashlib.sha256(raw).hexdigest()
@@ -47,7 +47,7 @@ class Held:
         mixed = set(self.inputs["grids_dropped"])
         self._read = {name for name in self.inputs["read"] if name not in mixed}
         self._datasets = file[layout.CHANNELS]
-        self._statistics = self._map = None
+        self._statistics = None
 
     def fits(self, window, increment, compression):
         """Whether chunks of this file can be chunks of a day with these settings."""
@@ -85,18 +85,13 @@ class Held:
                     self._statistics[self.inputs["read"][at]] = values[row]
         return self._statistics[name]
 
-    def chunks(self, dataset, wanted, moves):
-        """Append (offset, bytes, filter mask) of those compressed chunks whose offset `wanted` accepts."""
-        if self._map is None:
-            with open(self.path, "rb") as raw:
-                self._map = memoryview(mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ))
-
-        def note(chunk):
+    def chunks(self, dataset, wanted):
+        """(offset, bytes, filter mask) of those compressed chunks whose offset `wanted` accepts, in order."""
+        found = []
+        dataset.id.chunk_iter(found.append)
+        for chunk in sorted(found, key=lambda chunk: chunk.chunk_offset):
             if wanted(chunk.chunk_offset[0]):
-                data = self._map[chunk.byte_offset : chunk.byte_offset + chunk.size]
-                moves.append((chunk.chunk_offset[0], data, chunk.filter_mask))
-
-        dataset.id.chunk_iter(note)
+                yield chunk.chunk_offset[0], os.pread(self._raw, chunk.size, chunk.byte_offset), chunk.filter_mask
 
     def provenance(self, name):
         return self._file[layout.PROVENANCE][name]
@@ -119,53 +114,55 @@ def holds(path):
 
 
 class _Part:
-    """An open part file: its rows, notes and, on demand, where its compressed chunks lie."""
+    """An open part file: its rows, notes and, on demand, its compressed chunks."""
 
     def __init__(self, path, block):
         self.block = block
-        self._path = path
         self.file = h5py.File(path, "r")
+        self._raw = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.notes = json.loads(self.file.attrs["notes"])
-        self._chunks, self._map, self._statistics = {}, None, {}
+        self._groups = {name: self.file[name] for name in sorted(self.file) if name.startswith("rows")}
+        self._samples = {name: group["samples"] for name, group in self._groups.items()}
+        self._statistics, self._chunks = {}, {}
+
+    def close(self):
+        self.file.close()
+        os.close(self._raw)
 
     def sources(self):
-        for name in sorted(key for key in self.file if key.startswith("rows")):
-            group = self.file[name]
+        for name, group in self._groups.items():
             attrs = group.attrs
             where = grid.Grid(float(attrs["rate"]), float(attrs["phase"]))
-            dtype, first, aligned = group["samples"].dtype.str[1:], int(attrs["first"]), bool(attrs["aligned"])
-            for row, (member, good) in enumerate(
-                zip(group["members"][()].tolist(), attrs["samples"].tolist(), strict=True)
-            ):
-                yield member, Source(self, name, row, where, dtype, first, aligned, good)
+            first, aligned = int(attrs["first"]), bool(attrs["aligned"])
+            dtype = self._samples[name].dtype.str[1:]
+            goods = group["good"][()].tolist()
+            for row, member in enumerate(group["members"][()].tolist()):
+                yield member, Source(self, name, row, where, dtype, first, aligned, goods[row])
 
-    def chunks(self, group, row):
-        """[(offset in samples, bytes, filter mask)] of a row of a group, compressed as they lie in the file."""
-        if self._map is None:
-            with open(self._path, "rb") as raw:
-                self._map = memoryview(mmap.mmap(raw.fileno(), 0, access=mmap.ACCESS_READ))
-        if group not in self._chunks:
-            rows = self._chunks[group] = {}
+    def chunks(self, source):
+        """(offset in samples, bytes, filter mask) of a source, compressed as they lie in the file, in order."""
+        if source.group not in self._chunks:
+            # All at once: asking for one chunk by its place searches the file's index anew.
+            rows = self._chunks[source.group] = {}
 
             def note(chunk):
-                rows.setdefault(chunk.chunk_offset[0], []).append(chunk)
+                (row, at), place = chunk.chunk_offset, (chunk.size, chunk.byte_offset, chunk.filter_mask)
+                rows.setdefault(row, []).append((at, *place))
 
-            self.file[group]["samples"].id.chunk_iter(note)
-        return [
-            (c.chunk_offset[1], self._map[c.byte_offset : c.byte_offset + c.size], c.filter_mask)
-            for c in sorted(self._chunks[group].get(row, ()), key=lambda c: c.chunk_offset)
-        ]
+            self._samples[source.group].id.chunk_iter(note)
+        for at, size, offset, mask in sorted(self._chunks[source.group].pop(source.row, ())):
+            yield at, os.pread(self._raw, size, offset), mask
 
     def samples(self, source, first, end):
         """Samples of a source, numbered in the day: those of [first, end) that the part has, and their first."""
-        dataset = self.file[source.group]["samples"]
+        dataset = self._samples[source.group]
         a, b = max(first, source.first), min(end, source.first + dataset.shape[1])
         return a, dataset[source.row, a - source.first : max(a, b) - source.first]
 
     def statistics(self, source):
         """Statistics of each unit that a source has: float64 (units, 7)."""
         if source.group not in self._statistics:
-            self._statistics[source.group] = self.file[source.group]["statistics"][()]
+            self._statistics[source.group] = self._groups[source.group]["statistics"][()]
         return self._statistics[source.group][source.row]
 
 
@@ -209,117 +206,109 @@ def told(inputs):
         yield f"unit changes, kept {change['kept']!r} of {', '.join(map(repr, change['seen']))}: {name!r}"
 
 
-def merge(folder, out, origin):
+def merge(folder, out, origin, wait=None):
     """Join the parts of a plan into the day file `out`.
 
-    folder: where extract-increment left the parts and their plan.  Raises BadInput if a part is missing or
+    folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
+    next is not there; returns False when none will come any more.  Raises BadInput if a part is missing or
     no frame of the day could be read.  Returns the inputs that it wrote (a dict; see the head).
     """
     plan = blocks.load(folder)
-    parts = _open_parts(plan, folder)
     keep = holds(plan.keep) if plan.keep else None
     if plan.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {plan.keep!r}")
-    day = _Day(plan, parts, keep)
-    day.refuse_if_unread()
+    day = _Day(plan, keep, folder, wait)
     with files.replacing(out) as aside:
         with h5py.File(aside, "w", libver=("earliest", "v110")) as file:
             day.write(file, os.path.splitext(os.path.basename(out))[0], origin)
     return day.inputs
 
 
-def _open_parts(plan, folder):
-    parts = []
-    for block in plan.blocks:
-        path = blocks.part_path(folder, block)
-        try:
-            parts.append(_Part(path, block))
-        except FileNotFoundError:
-            raise BadInput(f"a part is missing, run extract-increment again: {path!r}") from None
-        except (OSError, KeyError):
-            raise BadInput(f"a part is damaged, remove it and run extract-increment again: {path!r}") from None
-    return parts
-
-
 class _Day:
-    def __init__(self, plan, parts, keep):
-        self.plan, self.parts, self.keep = plan, parts, keep
-        self.sources = {at: [] for at in range(len(plan.channels))}
-        for part in parts:
-            for member, source in part.sources():
-                self.sources[member].append(source)
+    def __init__(self, plan, keep, folder, wait):
+        self.plan, self.keep, self.folder, self.wait = plan, keep, folder, wait
         self.fresh = set(plan.fresh)
-        self._spans = None
-        self._join_coverage()
-        self._join_notes()
-        self.grids_dropped, self.units_dropped, self.statistics = {}, {}, {}
+        self.blocks_of = [[] for _ in plan.channels]
+        for number, block in enumerate(plan.blocks):
+            for member in block.channels:
+                self.blocks_of[member].append(number)
+        self.sources = {}
+        near = [(at, frame) for at, frame in enumerate(plan.frames) if frame.status != frames.ABSENT]
+        self.pairs = coverage.pairs(plan, near, [(0, plan.window.duration)])
+        self.row_of = {pair: row for row, pair in enumerate(self.pairs)}
+        self.gave = np.zeros((len(self.pairs), len(plan.channels)), dtype=np.uint16)
+        self.units, self.bad, self.problems, self.seen = {}, {}, {}, set()
+        if keep:
+            self._carry_coverage()
+            self._carry_notes()
+        self.grids_dropped, self.units_dropped, self.statistics, self.datasets = {}, {}, {}, {}
         self.inputs = {}
+
+    def _open(self, number):
+        """The part of a block, waited for if it is on its way; its coverage and notes are taken in."""
+        block = self.plan.blocks[number]
+        path = blocks.part_path(self.folder, block)
+        while not os.path.exists(path):
+            if self.wait is None or not self.wait():
+                if os.path.exists(path):
+                    break
+                raise BadInput(f"a part is missing, run extract-increment again: {path!r}")
+        try:
+            part = _Part(path, block)
+        except (OSError, KeyError, ValueError):
+            raise BadInput(f"a part is damaged, remove it and run extract-increment again: {path!r}") from None
+        for member, source in part.sources():
+            self.sources.setdefault(member, []).append(source)
+        self._join_coverage(part)
+        self.bad.update({(path, name): reason for path, name, reason in part.notes["bad"]})
+        self.problems.update(part.notes["problems"])
+        self.seen.update(self.plan.channels[at].name for at in part.notes["seen"])
+        return part
 
     # What the parts and the earlier result tell, put together
 
-    def _join_coverage(self):
-        plan = self.plan
-        near = [(at, frame) for at, frame in enumerate(plan.frames) if frame.status != frames.ABSENT]
-        self.pairs = coverage.pairs(plan, near, [(0, plan.window.duration)])
-        row_of = {pair: row for row, pair in enumerate(self.pairs)}
-        self.gave = np.zeros((len(self.pairs), len(plan.channels)), dtype=np.uint16)
-        units = {}
-        if self.keep:
-            self._carry_coverage(row_of, units)
-        for part in self.parts:
-            names = part.notes["units"]
-            number = np.array([0] + [units.setdefault(name, len(units) + 1) for name in names], dtype=np.uint16)
-            gave = number[part.file["gave"][()]]
-            rows = [row_of[pair] for pair in map(tuple, part.file["pairs"][()].tolist())]
-            if rows:
-                at = np.ix_(rows, part.block.channels)
-                self.gave[at] = np.maximum(self.gave[at], gave)
-        self.units = ["", *units]
+    def _join_coverage(self, part):
+        names = part.notes["units"]
+        number = [0] + [self.units.setdefault(name, len(self.units) + 1) for name in names]
+        rows = [self.row_of[pair] for pair in map(tuple, part.file["pairs"][()].tolist())]
+        if rows:
+            at = np.ix_(rows, part.block.channels)
+            self.gave[at] = np.maximum(self.gave[at], np.array(number, dtype=np.uint16)[part.file["gave"][()]])
 
-    def _carry_coverage(self, row_of, units):
+    def _carry_coverage(self):
+        """Take over which file gave what, for increments and channels that are not read anew."""
         keep, plan = self.keep, self.plan
-        number = [0] + [units.setdefault(name, len(units) + 1) for name in keep.inputs["units"]]
+        number = [0] + [self.units.setdefault(name, len(self.units) + 1) for name in keep.inputs["units"]]
         old_column = {name: at for at, name in enumerate(keep.inputs["read"])}
         columns = [
-            (at, old_column[channel.name])
-            for at, channel in enumerate(plan.channels)
-            if at not in self.fresh
+            (at, old_column[channel.name]) for at, channel in enumerate(plan.channels) if at not in self.fresh
         ]
         new_frame = {frame: at for at, frame in enumerate(plan.frames)}
         dirty = set(plan.dirty)
         rows = []
         for old_row, (at, increment) in enumerate(keep.provenance("pairs")[()].tolist()):
             now = new_frame.get(keep.frames[at])
-            if increment not in dirty and now is not None and (now, increment) in row_of:
-                rows.append((row_of[now, increment], old_row))
+            if increment not in dirty and (now, increment) in self.row_of:
+                rows.append((self.row_of[now, increment], old_row))
         if rows and columns:
             gave = np.array(number, dtype=np.uint16)[keep.provenance("gave")[()]]
-            new, old = zip(*rows, strict=True), zip(*columns, strict=True)
-            (new_rows, old_rows), (new_columns, old_columns) = new, old
+            (new_rows, old_rows), (new_columns, old_columns) = zip(*rows, strict=True), zip(*columns, strict=True)
             self.gave[np.ix_(new_rows, new_columns)] = gave[np.ix_(old_rows, old_columns)]
 
-    def _join_notes(self):
+    def _carry_notes(self):
+        """Take over what was odd, where it is about files and channels that are still the same."""
         here = {frame.path: frame for frame in self.plan.frames}
-        names = [channel.name for channel in self.plan.channels]
-        bad, self.problems, self.seen = {}, {}, set()
-        if self.keep:
-            old = {frame.path: frame for frame in self.keep.frames}
-            for path, name, reason in self.keep.inputs["bad"]:
-                if here.get(path) == old.get(path) and (not name or name in set(names)):
-                    bad[path, name] = reason
-            self.problems.update(self.keep.inputs["problems"])
-            self.seen.update(self.keep.inputs["seen"])
-        for part in self.parts:
-            bad.update({(path, name): reason for path, name, reason in part.notes["bad"]})
-            self.problems.update(part.notes["problems"])
-            self.seen.update(names[at] for at in part.notes["seen"])
-        self.bad = sorted((path, name, reason) for (path, name), reason in bad.items())
-        self.problems = {name: self.problems[name] for name in names if name in self.problems}
-        self.seen &= set(names)
+        before = {frame.path: frame for frame in self.keep.frames}
+        names = {channel.name for at, channel in enumerate(self.plan.channels) if at not in self.fresh}
+        for path, name, reason in self.keep.inputs["bad"]:
+            if here.get(path) == before.get(path) and (not name or name in names):
+                self.bad[path, name] = reason
+        self.problems.update((name, why) for name, why in self.keep.inputs["problems"].items() if name in names)
+        self.seen.update(names.intersection(self.keep.inputs["seen"]))
 
     def refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""
-        whole = {path: reason for path, name, reason in self.bad if not name}
+        whole = {path: reason for (path, name), reason in self.bad.items() if not name}
         used = [frame for frame in self.plan.frames if frame.status != frames.ABSENT]
         if any(frame.path not in whole for frame in used):
             return
@@ -333,8 +322,19 @@ class _Day:
     def write(self, file, name, origin):
         plan = self.plan
         group = file.create_group(layout.CHANNELS)
+        parts, last = {}, {}
+        for number, block in enumerate(plan.blocks):
+            last[number] = max(block.channels)
+        # In the order of the list, whatever the order of the parts: same input, same bytes.
         for at, channel in enumerate(plan.channels):
+            for number in self.blocks_of[at]:
+                if number not in parts:
+                    parts[number] = self._open(number)
             self._write_channel(group, at, channel)
+            for number in self.blocks_of[at]:
+                if last[number] == at:
+                    parts[number].close()
+        self.refuse_if_unread()
         self._write_provenance(file.create_group(layout.PROVENANCE), origin)
         now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
         file.attrs["start_dt"] = gps.utc(plan.window.start)
@@ -351,7 +351,7 @@ class _Day:
         return self.keep.dataset(channel.name)
 
     def _write_channel(self, group, at, channel):
-        found = [source for source in self.sources[at] if source.good]
+        found = [source for source in self.sources.pop(at, ()) if source.good]
         # Of an earlier result's dataset, the units that no block rebuilds still hold.
         held = self.keep.dataset(channel.name) if self.keep and at not in self.fresh else None
         units_held = self._units_held(at, channel) if held is not None else []
@@ -370,7 +370,9 @@ class _Day:
         cut = grid.cut(where.rate, plan.increment, window.duration)
         total = grid.length(window.duration, where.rate)
         dataset = _create(group, channel.name, max(dtypes), total, cut.chunk, plan.compression)
-        _set_attributes(dataset, channel.name, where.rate, self._unit_of(channel, at), grid.t0(window, where))
+        t0, unit = grid.t0(window, where), self._unit_of(channel, at)
+        _set_attributes(dataset, channel.name, where.rate, unit, t0)
+        self.datasets[channel.name] = [where.rate, np.dtype(max(dtypes)).name, total, t0, unit]
         firsts = {source.first for source in mine}
         if len(dtypes) == 1 and len(firsts) == len(mine) and all(source.aligned for source in mine):
             self._move_chunks(dataset, mine, held, units_held, cut)
@@ -384,18 +386,10 @@ class _Day:
         count = len(self.keep.statistics(channel.name))
         seconds = grid.cut(where.rate, self.plan.increment, self.plan.window.duration).unit / where.rate
         rebuilt = set()
-        for begin, end in self._spans_of(at):
-            rebuilt.update(range(round(begin / seconds), min(count, math.ceil(end / seconds - 1e-6))))
+        for block in (self.plan.blocks[number] for number in self.blocks_of[at]):
+            rebuilt.update(range(round(block.start / seconds), min(count, math.ceil(block.end / seconds - 1e-6))))
         good = self.keep.statistics(channel.name)[:, coverage.COUNT]
         return [unit for unit in range(count) if unit not in rebuilt and good[unit]]
-
-    def _spans_of(self, at):
-        if self._spans is None:
-            self._spans = {}
-            for block in self.plan.blocks:
-                for member in block.channels:
-                    self._spans.setdefault(member, []).append((block.start, block.end))
-        return self._spans.get(at, ())
 
     def _choose_grid(self, channel, found, units_held):
         """The grid that holds for most of the day, or None; the others' samples are NaN, and told."""
@@ -418,9 +412,8 @@ class _Day:
 
     def _unit_of(self, channel, at):
         """The unit that most of the samples' files give; a change is told."""
-        given = self.gave[:, at]
-        counts = np.bincount(given[given > 0], minlength=len(self.units))
-        seen = {self.units[n]: int(counts[n]) for n in np.flatnonzero(counts).tolist()}
+        counts = np.bincount(self.gave[:, at], minlength=1)
+        seen = {name: int(counts[n]) for name, n in self.units.items() if n < len(counts) and counts[n]}
         if not seen:
             return channel.unit
         best = max(sorted(seen), key=seen.get)
@@ -430,13 +423,13 @@ class _Day:
 
     def _move_chunks(self, dataset, mine, held, units_held, cut):
         """Move compressed chunks as they are: nothing is compressed twice."""
-        moves = []
         if units_held:
-            kept, chunks_a_unit = set(units_held), cut.unit // cut.chunk
-            self.keep.chunks(held, lambda chunk: chunk // cut.chunk // chunks_a_unit in kept, moves)
+            kept = set(units_held)
+            moves = list(self.keep.chunks(held, lambda offset: offset // cut.unit in kept))
+        else:
+            moves = []
         for source in mine:
-            for offset, data, mask in source.part.chunks(source.group, source.row):
-                moves.append((source.first + offset, data, mask))
+            moves += [(source.first + offset, data, mask) for offset, data, mask in source.part.chunks(source)]
         moves.sort(key=lambda move: move[0])
         for offset, data, mask in moves:
             dataset.write_direct_chunk((offset,), data, mask)
@@ -478,6 +471,12 @@ class _Day:
 
     def _write_provenance(self, group, origin):
         plan = self.plan
+        # Numbered by name, so that they do not tell in what order the parts came.
+        units = sorted(self.units)
+        number = np.zeros(len(units) + 1, dtype=np.uint16)
+        for at, name in enumerate(units, 1):
+            number[self.units[name]] = at
+        gave = number[self.gave]
         self.inputs = {
             "layout": blocks.LAYOUT,
             "version": cli.version(),
@@ -487,18 +486,19 @@ class _Day:
             **origin._asdict(),
             "read": [channel.name for channel in plan.channels],
             "seen": [channel.name for channel in plan.channels if channel.name in self.seen],
+            "datasets": self.datasets,
             "frames": [list(frame) for frame in plan.frames],
-            "units": self.units,
-            "bad": [list(entry) for entry in self.bad],
-            "problems": self.problems,
+            "units": units,
+            "bad": [[path, name, reason] for (path, name), reason in sorted(self.bad.items())],
+            "problems": {c.name: self.problems[c.name] for c in plan.channels if c.name in self.problems},
             "grids_dropped": self.grids_dropped,
             "units_dropped": self.units_dropped,
         }
         text = json.dumps(self.inputs).encode("utf-8", "surrogateescape")
         group.create_dataset("inputs", data=np.bytes_(text))
         group.create_dataset("pairs", data=np.array(self.pairs, dtype=np.int32).reshape(-1, 2))
-        packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if self.gave.size else {}
-        group.create_dataset("gave", data=self.gave, **packed)
+        packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if gave.size else {}
+        group.create_dataset("gave", data=gave, **packed)
         tables = {}
         for at, values in self.statistics.items():
             tables.setdefault(len(values), []).append(at)

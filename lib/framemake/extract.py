@@ -8,6 +8,7 @@ and which frame file gave what are taken too, so nothing is read back.
 import json
 import math
 import os
+import sys
 import time
 from collections import OrderedDict
 
@@ -66,7 +67,7 @@ class _Rows:
     def __init__(self, members, rate, dtype, first, count):
         self.members = list(members)
         self.rate, self.dtype, self.first = rate, np.dtype(dtype), first
-        self.grid = None
+        self.grid = self.good = None
         self.data = np.full((len(self.members), count), np.nan, dtype=self.dtype)
         self.touched = np.zeros(len(self.members), dtype=bool)
         self.row_of = {member: row for row, member in enumerate(self.members)}
@@ -82,7 +83,8 @@ class _Job:
         near = [
             (at, frame)
             for at, frame in enumerate(plan.frames)
-            if any(frame.start - plan.window.start < b and frame.end - plan.window.start > a for a, b in self.runs)
+            if frame.status != frames.ABSENT
+            and any(frame.start - plan.window.start < b and frame.end - plan.window.start > a for a, b in self.runs)
         ]
         self.used = [(at, frame) for at, frame in near if frame.status == frames.USED]
         self.spare = [(at, frame) for at, frame in near if frame.status in (frames.DUPLICATE, frames.COVERED)]
@@ -294,10 +296,12 @@ class _Job:
         for rows in self.groups:
             if rows.grid is None or not rows.touched.any():
                 continue
-            good = rows.good = ~np.isnan(rows.data)
+            if not np.isnan(rows.data.min(axis=1, initial=np.inf)).any():
+                good = None  # min hands on a NaN: none means that every sample is there
+            else:
+                good = rows.good = ~np.isnan(rows.data)
             columns = np.array([self.column[member] for member in rows.members])
             units = np.array([self.unit_of.get(member, 0) for member in rows.members], dtype=np.uint16)
-            full = bool(good.all())
             for pair, (at, increment) in enumerate(self.pairs):
                 if at in self.crowded or self.plan.frames[at].status != frames.USED:
                     continue
@@ -308,7 +312,7 @@ class _Job:
                 a, b = max(0, a), max(0, min(b, rows.data.shape[1]))
                 if a >= b:
                     continue
-                given = np.True_ if full else good[:, a:b].any(axis=1)
+                given = np.True_ if good is None else good[:, a:b].any(axis=1)
                 self.gave[pair, columns] = np.maximum(self.gave[pair, columns], np.where(given, units, 0))
         for (at, member), unit in self.odd_units.items():
             for pair in self.pair_rows.get(at, ()):
@@ -346,33 +350,47 @@ def extract(plan, block, folder, reader, keep=None):
     job.plan_rows()
     job.read_frames()
     job.note_coverage()
-    with files.replacing(blocks.part_path(folder, block)) as aside, h5py.File(aside, "w", libver="latest") as part:
+    with files.replacing(blocks.part_path(folder, block)) as aside, _part_file(aside) as part:
         _write(part, job)
 
 
-def work(plan, folder, keep, share, retries, command):
-    """Make every part of a plan that is not there yet; several processes may do so at once.
+def _part_file(path):
+    # Each chunk is written once and whole, so HDF5's chunk cache would only copy it (a fifth of the time).
+    return h5py.File(path, "w", libver="latest", rdcc_nbytes=0)
 
-    share: (i, n), where in the list this process begins, so that processes meet late; each part has a
-    lock while it is made, and one that another process holds is left to it.  command: for progress and
+
+def work(plan, folder, keep, share, retries, command):
+    """Make every part of a plan that is not there yet, and print the path of each that is there.
+
+    Several processes may do so at once.
+
+    share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
+    which they are joined; each has a lock while it is made, and one that another process holds is left to it.  command: for progress and
     the day's state.
     """
     reader = Reader(retries, max(1000, len(plan.channels)))
     count = len(plan.blocks)
-    begin = (share[0] - 1) * count // share[1]
     began = time.monotonic()
     blocks.note_progress(plan, folder, command, began)
     for number in range(count):
-        block = plan.blocks[(begin + number) % count]
+        block = plan.blocks[number]
         path = blocks.part_path(folder, block)
         if os.path.exists(path):
+            if number % share[1] == share[0] - 1:
+                _print(path)
             continue
         lock = os.path.join(folder, f".{block.id}.lock")
         with files.locked(lock, wait=False) as mine:
             if mine and not os.path.exists(path):
                 extract(plan, block, folder, reader, keep)
                 os.unlink(lock)
+                _print(path)
                 blocks.note_progress(plan, folder, command, began)
+
+
+def _print(path):
+    """One line in one write, so that lines of several processes never mix."""
+    os.write(sys.stdout.fileno(), os.fsencode(path) + b"\n")
 
 
 def _write(part, job):
@@ -387,10 +405,13 @@ def _write(part, job):
         aligned = rows.first % cut.unit == 0
         _write_samples(group, rows, cut.chunk, plan.compression)
         group["members"] = np.array(rows.members, dtype=np.int32)
+        height, width = rows.data.shape
+        counts = np.full(height, width) if rows.good is None else np.count_nonzero(rows.good, axis=1)
+        group["good"] = counts.astype(np.int64)
         if aligned:
             group["statistics"] = coverage.statistics(rows.data, rows.good, rows.first, cut.unit)
         group.attrs.update(
-            rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned, samples=rows.good.sum(axis=1)
+            rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned
         )
     part["gave"] = job.gave
     part["pairs"] = np.array(job.pairs, dtype=np.int32).reshape(-1, 2)
@@ -417,11 +438,11 @@ def _write_samples(group, rows, chunk, compression):
         fillvalue=np.nan,
         **layout.filters(compression),
     )
-    holds = np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
-    if holds.all():
-        dataset[:, :width] = rows.data
-        return
+    if rows.good is None:
+        holds = np.ones((height, padded // chunk), dtype=bool)
+    else:
+        holds = np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
     for row in range(height):
-        for a, b in blocks.runs(np.flatnonzero(holds[row])):
+        for a, b in blocks.runs(np.flatnonzero(holds[row]).tolist()):
             a, b = a * chunk, min(b * chunk, width)
             dataset[row, a:b] = rows.data[row, a:b]

@@ -6,28 +6,29 @@ import os
 
 
 @contextlib.contextmanager
-def replacing(path):
+def replacing(path, durable=True):
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
     The temporary name starts with a dot and carries the process id, so two writers never share one
     and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    durable: wait for the disk, so that a power cut leaves no empty file under the final name; what only
+    tells how far a run is need not wait.
     """
     folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     try:
         yield aside
-        sync(aside)
+        if durable:
+            _sync(aside)
         os.replace(aside, path)
-        sync(folder)
     except BaseException:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
 
 
-def sync(path):
-    """Wait until what was written to a file or folder is on the disk."""
+def _sync(path):
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -35,16 +36,16 @@ def sync(path):
         os.close(handle)
 
 
-def write(path, text):
-    """Write a text file whole and at once."""
-    with replacing(path) as aside, open(aside, "w", encoding="utf-8") as out:
+def write(path, text, durable=True):
+    """Write a text file whole and at once; what was no UTF-8 when it was read is written as it was."""
+    with replacing(path, durable) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
         out.write(text)
 
 
 def write_if_changed(path, text):
     """Write a text file only if its content differs; return whether it did."""
     try:
-        with open(path, encoding="utf-8") as existing:
+        with open(path, encoding="utf-8", errors="surrogateescape") as existing:
             if existing.read() == text:
                 return False
     except FileNotFoundError:

@@ -37,4 +37,4 @@ def update(folder, **changes):
         for key in ("date", "h5_path", "increment_size", "last_completed_chunk", "status", "error"):
             state.setdefault(key, None)
         state.update(changes)
-        files.write(os.path.join(folder, NAME), json.dumps(state, indent=1) + "\n")
+        files.write(os.path.join(folder, NAME), json.dumps(state, indent=1) + "\n", durable=False)

@@ -21,11 +21,6 @@ class Day:
             try:
                 provenance = file[layout.PROVENANCE]
                 self.inputs = json.loads(provenance["inputs"][()])
-                self.datasets = {}
-                for name, dataset in file[layout.CHANNELS].items():
-                    attrs = dataset.attrs
-                    rate, t0 = float(attrs["sample_rate"]), float(attrs["t0"])
-                    self.datasets[name] = (rate, dataset.dtype.name, len(dataset), t0)
                 pairs, gave = provenance["pairs"][()].tolist(), provenance["gave"][()]
                 tables = [
                     (table["members"][()].tolist(), table["values"][()])
@@ -33,6 +28,8 @@ class Day:
                 ]
             except KeyError:
                 raise BadInput(f"not a day file of this project: {path!r}") from None
+        # By name: rate in Hz, dtype, samples, t0, unit.
+        self.datasets = self.inputs["datasets"]
         self.window = Window(*self.inputs["window"])
         self.frames = [frames.Frame(*frame) for frame in self.inputs["frames"]]
         self.slots = frames.slots(self.frames, self.window)
@@ -66,7 +63,7 @@ class Day:
 
     def coverage_of(self, name):
         """The entry of a channel in channels_coverage.json."""
-        rate, dtype, total, start = self.datasets[name]
+        rate, dtype, total, start, unit = self.datasets[name]
         values, mask = self.statistics[name], self.masks[name]
         good, gaps = int(values[coverage.COUNT]), mask.count("0")
         return {
@@ -85,6 +82,7 @@ class Day:
             "mean": _number(values[coverage.MEAN]),
             "std": _number(np.sqrt(values[coverage.M2] / good)) if good else None,
             "first_good_gps": start + round(values[coverage.FIRST] / rate, 6),
+            "unit": unit,
             "last_good_gps": start + round(values[coverage.LAST] / rate, 6),
         }
 
@@ -106,22 +104,17 @@ def write(day, folder):
         ("invalid", [name for name, _ in invalid]),
         ("pruned", [name for name, _ in pruned]),
     ):
-        _write_if_changed(os.path.join(lists, f"{name}_channels.txt"), "".join(f"{n}\n" for n in names))
+        files.write_if_changed(os.path.join(lists, f"{name}_channels.txt"), "".join(f"{n}\n" for n in names))
     reasons = [(name, "invalid", why) for name, why in invalid] + [(name, "pruned", why) for name, why in pruned]
-    _write_if_changed(
+    files.write_if_changed(
         os.path.join(lists, "rejected.tsv"), "".join("\t".join(entry) + "\n" for entry in reasons)
     )
     covered = {name: day.coverage_of(name) for name in valid}
-    _write_if_changed(os.path.join(lists, "channels_coverage.json"), json.dumps(covered, indent=1) + "\n")
+    files.write_if_changed(os.path.join(lists, "channels_coverage.json"), json.dumps(covered, indent=1) + "\n")
     summary = _summary(day, folder, requested, valid, invalid, pruned, covered)
     name = os.path.basename(day.path).removesuffix(".h5")
     files.write(os.path.join(folder, f"{name}.summary.json"), json.dumps(summary, indent=1) + "\n")
     return summary
-
-
-def _write_if_changed(path, text):
-    # Names that were no UTF-8 in a list or on the disk stay what they were.
-    files.write_if_changed(path, text.encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace"))
 
 
 def _summary(day, folder, requested, valid, invalid, pruned, covered):
