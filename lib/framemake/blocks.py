@@ -72,9 +72,7 @@ def make(window, increment, compression, listing, wanted, keep=None):
         dirty = sorted(_touched(keep.frames, listing, window, increment))
         fresh = [at for at, channel in enumerate(wanted) if not keep.has(channel.name)]
         wanted = [_as_held(channel, keep) for channel in wanted]
-    plan = Plan(
-        window, increment, compression, listing, wanted, keep.path if held else "", dirty, fresh, []
-    )
+    plan = Plan(window, increment, compression, listing, wanted, keep.path if held else "", dirty, fresh, [])
     old = sorted(set(range(len(wanted))) - set(fresh))
     plan.blocks.extend(_cut_all(plan, fresh, range(count), ""))
     plan.blocks.extend(_cut_all(plan, old, dirty, keep.digest if held else ""))

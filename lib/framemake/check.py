@@ -97,7 +97,7 @@ def _compare(day, datasets, names, group):
     end = min(day.window.end, max(frame.end for frame in group))
     expected, allowed, extents = {}, {}, {}
     for name in names:
-        rate, dtype, total, t0, _ = day.datasets[name]
+        rate, _, total, t0, _ = day.datasets[name]
         where = grid.Grid(rate, grid.place(t0 - start, rate)[1])
         a = max(0, grid.first_at(begin - start, where))
         b = min(total, grid.first_at(end - start, where))
@@ -117,7 +117,9 @@ def _compare(day, datasets, names, group):
             present = [name for name in names if name in file.kinds and len(expected[name])]
             second = _second_reader(frame.path, present, seconds + nanoseconds * 1e-9, duration)
             for name in present:
-                _mark(file, index, name, second.get(name), at, frame, start, extents[name], expected[name], allowed[name])
+                _mark(
+                    file, index, name, second.get(name), at, frame, start, extents[name], expected[name], allowed[name]
+                )
     for name in names:
         found, equal = allowed[name]
         has = ~np.isnan(expected[name])

@@ -54,15 +54,14 @@ class Command:
 
     def __init__(self, doc, name=None):
         self.name = name or os.path.basename(sys.argv[0])
-        self.parser = _Parser(
-            prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter
-        )
+        self.parser = _Parser(prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.option = self.parser.add_argument
         self.args = None
         self.exit_status = 0
 
     def run(self, main):
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
+        sys.stdout.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         group = self.parser.add_argument_group("for every command")
         group.add_argument("--record", metavar="DIR", help="day folder: log to its worker.log as well")
@@ -83,7 +82,7 @@ class Command:
             self.exit_status = MISSING
         except ModuleNotFoundError as error:
             self.fail(f"a package is not installed, 'make setup' installs it: {error.name!r}")
-        except (BadInput, OSError, MemoryError) as error:
+        except Exception as error:
             if self.args.verbose:
                 raise
             self.fail(_one_line(error))
@@ -99,9 +98,9 @@ class Command:
         """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
         if self.args and self.args.record:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            with contextlib.suppress(OSError):
-                with open(os.path.join(self.args.record, "worker.log"), "a", encoding="utf-8") as log:
-                    log.write(f"{stamp} {self.name}: {message}\n")
+            path = os.path.join(self.args.record, "worker.log")
+            with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
+                log.write(f"{stamp} {self.name}: {message}\n")
 
     def fail(self, message):
         """Tell what went wrong, note it in the day's state, and make the exit status 1."""
@@ -110,19 +109,26 @@ class Command:
         if self.args and self.args.record:
             from . import state
 
+            told = {"status": "failed", "error": f"{self.name}: {message}"}
+            if getattr(self.args, "day", None):
+                told["date"] = self.args.day
             with contextlib.suppress(OSError, ValueError):
-                state.update(self.args.record, status="failed", error=f"{self.name}: {message}")
+                state.update(self.args.record, **told)
 
 
 def _one_line(error):
-    if isinstance(error, OSError) and error.strerror:
-        if error.errno == errno.ENOSPC:
-            return f"disk full: {error.filename or 'while writing'!r}"
-        name = error.filename if error.filename is not None else ""
-        return f"{error.strerror[0].lower()}{error.strerror[1:]}: {name!r}"
+    """What went wrong and with which thing; the errors of HDF5 hold the system's in their text."""
+    text = " ".join(str(error).split())
+    if isinstance(error, BadInput):
+        return text
     if isinstance(error, MemoryError):
         return "out of memory"
-    return " ".join(str(error).split())
+    if getattr(error, "errno", None) == errno.ENOSPC or "errno = 28" in text or "No space left" in text:
+        where = getattr(error, "filename", None) or os.getcwd()
+        return f"disk full: {where!r}"
+    if isinstance(error, OSError) and error.strerror and error.filename is not None:
+        return f"{error.strerror[0].lower()}{error.strerror[1:]}: {error.filename!r}"
+    return f"unexpected {type(error).__name__}, -v shows where: {text[:300]}"
 
 
 def read_text(path):

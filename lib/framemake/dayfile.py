@@ -20,6 +20,7 @@ from . import blocks, channels, cli, coverage, files, frames, gps, grid, layout
 from .errors import BadInput
 from .gps import Window
 
+
 class Source(NamedTuple):
     """Samples of a channel in one part: `group` of `part`, `row` in it, and how many are good."""
 
@@ -73,7 +74,7 @@ class Held:
         return self._datasets[name][first : first + count]
 
     def dataset(self, name):
-        return self._datasets[name] if name in self._datasets else None
+        return self._datasets.get(name)
 
     def statistics(self, name):
         """Statistics of each unit of a channel: float64 (units, 7)."""
@@ -218,9 +219,8 @@ def merge(folder, out, origin, wait=None):
     if plan.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {plan.keep!r}")
     day = _Day(plan, keep, folder, wait)
-    with files.replacing(out) as aside:
-        with h5py.File(aside, "w", libver=("earliest", "v110")) as file:
-            day.write(file, os.path.splitext(os.path.basename(out))[0], origin)
+    with files.replacing(out) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
+        day.write(file, os.path.splitext(os.path.basename(out))[0], origin)
     return day.inputs
 
 
@@ -280,9 +280,7 @@ class _Day:
         keep, plan = self.keep, self.plan
         number = [0] + [self.units.setdefault(name, len(self.units) + 1) for name in keep.inputs["units"]]
         old_column = {name: at for at, name in enumerate(keep.inputs["read"])}
-        columns = [
-            (at, old_column[channel.name]) for at, channel in enumerate(plan.channels) if at not in self.fresh
-        ]
+        columns = [(at, old_column[channel.name]) for at, channel in enumerate(plan.channels) if at not in self.fresh]
         new_frame = {frame: at for at, frame in enumerate(plan.frames)}
         dirty = set(plan.dirty)
         rows = []

@@ -360,13 +360,11 @@ def _part_file(path):
 
 
 def work(plan, folder, keep, share, retries, command):
-    """Make every part of a plan that is not there yet, and print the path of each that is there.
-
-    Several processes may do so at once.
+    """Make every part of a plan that is not there yet, and print the path of each; several processes may at once.
 
     share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
-    which they are joined; each has a lock while it is made, and one that another process holds is left to it.  command: for progress and
-    the day's state.
+    which they are joined; each has a lock while it is made, and one that another process holds is left to it.
+    command: for progress and the day's state.
     """
     reader = Reader(retries, max(1000, len(plan.channels)))
     count = len(plan.blocks)
@@ -382,9 +380,13 @@ def work(plan, folder, keep, share, retries, command):
         lock = os.path.join(folder, f".{block.id}.lock")
         with files.locked(lock, wait=False) as mine:
             if mine and not os.path.exists(path):
+                since = time.monotonic()
                 extract(plan, block, folder, reader, keep)
                 os.unlink(lock)
                 _print(path)
+                span = f"GPS {plan.window.start + block.start:.0f} to {plan.window.start + block.end:.0f}"
+                spent = f"{time.monotonic() - since:.1f} s"
+                command.log(f"part {number + 1} of {count}: {len(block.channels)} channels, {span}, {spent}")
                 blocks.note_progress(plan, folder, command, began)
 
 
@@ -410,9 +412,7 @@ def _write(part, job):
         group["good"] = counts.astype(np.int64)
         if aligned:
             group["statistics"] = coverage.statistics(rows.data, rows.good, rows.first, cut.unit)
-        group.attrs.update(
-            rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned
-        )
+        group.attrs.update(rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned)
     part["gave"] = job.gave
     part["pairs"] = np.array(job.pairs, dtype=np.int32).reshape(-1, 2)
     part.attrs["notes"] = json.dumps(

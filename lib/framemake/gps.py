@@ -32,7 +32,7 @@ def _to_gps(year, month, day, hour=0, minute=0, second=0):
 
     datetime.datetime(year, month, day, hour, minute, min(second, 59))
     gps = lal.UTCToGPS((year, month, day, hour, minute, second, 0, 0, 0))
-    if gps < 0 or second > 59 and lal.GPSToUTC(gps)[5] != second:
+    if gps < 0 or (second > 59 and lal.GPSToUTC(gps)[5] != second):
         raise ValueError
     return int(gps)
 

@@ -23,8 +23,7 @@ class Day:
                 self.inputs = json.loads(provenance["inputs"][()])
                 pairs, gave = provenance["pairs"][()].tolist(), provenance["gave"][()]
                 tables = [
-                    (table["members"][()].tolist(), table["values"][()])
-                    for table in provenance["statistics"].values()
+                    (table["members"][()].tolist(), table["values"][()]) for table in provenance["statistics"].values()
                 ]
             except KeyError:
                 raise BadInput(f"not a day file of this project: {path!r}") from None
@@ -33,9 +32,7 @@ class Day:
         self.window = Window(*self.inputs["window"])
         self.frames = [frames.Frame(*frame) for frame in self.inputs["frames"]]
         self.slots = frames.slots(self.frames, self.window)
-        self.masks = dict(
-            zip(self.inputs["read"], coverage.masks(self.frames, self.window, pairs, gave), strict=True)
-        )
+        self.masks = dict(zip(self.inputs["read"], coverage.masks(self.frames, self.window, pairs, gave), strict=True))
         self.statistics = {}
         for members, values in tables:
             for member, combined in zip(members, coverage.combine(values), strict=True):
@@ -106,9 +103,7 @@ def write(day, folder):
     ):
         files.write_if_changed(os.path.join(lists, f"{name}_channels.txt"), "".join(f"{n}\n" for n in names))
     reasons = [(name, "invalid", why) for name, why in invalid] + [(name, "pruned", why) for name, why in pruned]
-    files.write_if_changed(
-        os.path.join(lists, "rejected.tsv"), "".join("\t".join(entry) + "\n" for entry in reasons)
-    )
+    files.write_if_changed(os.path.join(lists, "rejected.tsv"), "".join("\t".join(entry) + "\n" for entry in reasons))
     covered = {name: day.coverage_of(name) for name in valid}
     files.write_if_changed(os.path.join(lists, "channels_coverage.json"), json.dumps(covered, indent=1) + "\n")
     summary = _summary(day, folder, requested, valid, invalid, pruned, covered)
