@@ -27,6 +27,8 @@ GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v
 UNKNOWN := $(filter-out $(SETTINGS) MAKE% -%,$(GIVEN))
 $(if $(UNKNOWN),$(error no such variable, see 'make help': $(UNKNOWN)))
 
+# A value is what was typed: a $ in a file name is a $, not the beginning of a make variable.
+$(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
 # They reach the day's make through the environment, where lib/day has made the paths absolute.
 MAKEOVERRIDES :=
 

@@ -40,7 +40,7 @@ $(NAME).h5: .work/channels.tsv .work/frames.tsv .work/settings
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record .
 
-# Tell what came of it; parts that are joined are of no more use.
+# Parts that are joined are of no more use.  Tell what came of it.
 $(NAME).summary.json: $(NAME).h5
-	@summarize $(NAME).h5 --index "$$OUT" --record .
-	rm -rf .work/parts
+	@rm -rf .work/parts
+	summarize $(NAME).h5 --index "$$OUT" --record .

@@ -75,7 +75,8 @@ def make(window, increment, compression, listing, wanted, keep=None):
     plan = Plan(window, increment, compression, listing, wanted, keep.path if held else "", dirty, fresh, [])
     old = sorted(set(range(len(wanted))) - set(fresh))
     plan.blocks.extend(_cut_all(plan, fresh, range(count), ""))
-    plan.blocks.extend(_cut_all(plan, old, dirty, keep.digest if held else ""))
+    if dirty:
+        plan.blocks.extend(_cut_all(plan, old, dirty, keep.digest if held else ""))
     return plan
 
 

@@ -16,8 +16,8 @@ def statistics(data, good, first, unit):
     """Statistics of each unit of each row.
 
     data: float array (rows, samples), NaN where nothing is; good: bool array of its shape, or None if all
-    are; first: number of sample 0; unit: samples a unit.  Returns float64 (rows, units, 7); M2 is the sum of squared deviations
-    from the unit's mean, in float64 throughout.  Rows do not touch one another, so neither does the cut
+    are; first: number of sample 0; unit: samples a unit.  Returns float64 (rows, units, 7); M2 is the sum of
+    squared deviations from the unit's mean, in float64 throughout.  Rows do not touch one another, nor does the cut
     of the work into blocks.
     """
     height, width = data.shape

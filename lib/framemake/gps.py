@@ -30,9 +30,10 @@ def _to_gps(year, month, day, hour=0, minute=0, second=0):
 
     import lal
 
-    datetime.datetime(year, month, day, hour, minute, min(second, 59))
+    if datetime.datetime(year, month, day, hour, minute, min(second, 59)) < datetime.datetime(1980, 1, 6):
+        raise ValueError
     gps = lal.UTCToGPS((year, month, day, hour, minute, second, 0, 0, 0))
-    if gps < 0 or (second > 59 and lal.GPSToUTC(gps)[5] != second):
+    if second > 59 and lal.GPSToUTC(gps)[5] != second:
         raise ValueError
     return int(gps)
 

@@ -1,0 +1,136 @@
+"""Small days for tests: frames written by the test, a day made by the real commands, what came of it."""
+
+import json
+import os
+import subprocess
+from pathlib import Path
+
+import h5py
+import numpy as np
+from framemake.gwf.write import Signal, write
+
+ROOT = Path(__file__).parents[1]
+DAY, START = "2024-04-10", 1396742418
+SIX_MINUTES = 360
+
+
+def make(*variables, cwd, timeout=300, env=None):
+    """Run make with these variables; returns the finished process, output as text."""
+    environment = {**os.environ, **(env or {})}
+    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
+        environment.pop(name, None)
+    command = ["make", "-f", str(ROOT / "Makefile"), *variables]
+    return subprocess.run(
+        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment, check=False
+    )
+
+
+class Site:
+    """A folder with frames, a list of them, a channel list and an output folder."""
+
+    def __init__(self, folder):
+        self.folder = Path(folder)
+        self.frames = self.folder / "frames"
+        self.frames.mkdir(parents=True, exist_ok=True)
+        self.ffl, self.channels, self.out = (self.folder / name for name in ("t.ffl", "channels.txt", "out"))
+        self.listed = []
+
+    def frame(self, start, duration, signals, name=None, listed=True):
+        """Write a frame file of one frame, `start` seconds from the day's begin, and list it."""
+        gps = START + start
+        path = self.frames / (name or f"V-test-{gps}-{duration}.gwf")
+        write(path, [(gps, duration, signals)])
+        if listed:
+            self.list(path, gps, duration)
+        return path
+
+    def list(self, path, gps, duration):
+        self.listed.append(f"{path} {gps} {duration} 0 0\n")
+        self.ffl.write_text("".join(self.listed))
+
+    def want(self, *names):
+        self.channels.write_text("".join(f"{name}\n" for name in names))
+
+    def make(self, *variables, **options):
+        given = (f"DAY={DAY}", f"FFL={self.ffl}", f"CHANNELS={self.channels}", f"OUT={self.out}")
+        return make(*given, *variables, cwd=self.folder, **options)
+
+    @property
+    def day(self):
+        return self.out / f"V1trend-{DAY}"
+
+    @property
+    def h5(self):
+        return self.day / "V1trend_20240410.h5"
+
+    def span(self, seconds=SIX_MINUTES, *options, keep=None, increment=60):
+        """Build the first seconds of the day with the commands alone; returns pad-merge's process."""
+        parts = self.folder / "parts"
+        span = ("--start", str(START), "--end", str(START + seconds))
+        keep = ("--keep", str(keep)) if keep else ()
+        self.h5.parent.mkdir(parents=True, exist_ok=True)
+        command(
+            "extract-increment",
+            self.ffl,
+            self.channels,
+            *span,
+            "--parts",
+            parts,
+            "--increment",
+            increment,
+            *keep,
+            *options,
+        )
+        done = command("pad-merge", parts, "--out", self.h5, "--requested", self.channels, check=False)
+        if done.returncode == 0:
+            command("summarize", self.h5)
+        return done
+
+    def read(self, name):
+        """(samples, attributes) of a channel of the day."""
+        with h5py.File(self.h5) as file:
+            dataset = file["channels"][name]
+            return dataset[()], dict(dataset.attrs)
+
+    def json(self, name):
+        if name == "coverage":
+            return json.loads((self.day / "channels_info" / "channels_coverage.json").read_text())
+        if name == "summary":
+            return json.loads(self.h5.with_suffix(".summary.json").read_text())
+        return json.loads((self.day / name).read_text())
+
+    def names(self, kind):
+        return (self.day / "channels_info" / f"{kind}_channels.txt").read_text().split()
+
+    def rejected(self):
+        lines = (self.day / "channels_info" / "rejected.tsv").read_text().splitlines()
+        return {name: (status, reason) for name, status, reason in (line.split("\t") for line in lines)}
+
+
+def command(name, *args, check=True, **options):
+    """Run a command of bin/; fails the test with what it said if it fails and check is set."""
+    done = subprocess.run(
+        [str(ROOT / "bin" / name), *map(str, args)], capture_output=True, text=True, check=False, **options
+    )
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def ramp(count, first=0, dtype="f4"):
+    """Samples that tell where they come from: first, first + 1, ..."""
+    return (np.arange(count) + first).astype(dtype)
+
+
+def signal(name="V1:A", count=60, first=0, rate=1.0, dtype="f4", **more):
+    return Signal(name, ramp(count, first, dtype), rate, more.pop("unit", "V"), **more)
+
+
+def samples_without_times(path):
+    """The bytes of a day file with its two time stamps blanked: all that two builds may differ in."""
+    with h5py.File(path) as file:
+        stamps = {file.attrs["created_utc"], file.attrs["time_stamp"]}
+    raw = Path(path).read_bytes()
+    for stamp in stamps:
+        raw = raw.replace(stamp.encode(), b"-" * len(stamp))
+    return raw

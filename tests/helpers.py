@@ -1,0 +1,80 @@
+"""What several test files use: commands as real processes, frame files in a line, skips that name what is missing."""
+
+import importlib.util
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from framemake.gwf.write import write
+
+ROOT = Path(__file__).resolve().parents[1]
+BIN = ROOT / "bin"
+# 2024-04-10, and the first 100-s frame that overlaps it.
+DAY, START, END = "2024-04-10", 1396742418, 1396828818
+
+
+def run(command, *args, input=None, cwd=None, env=None):
+    """Run bin/COMMAND as a process of its own: (status, stdout, stderr), as text that keeps every byte."""
+    program = command if os.path.isabs(command) else BIN / command
+    done = subprocess.run(
+        [program, *map(os.fspath, args)],
+        input="" if input is None else input,
+        capture_output=True,
+        encoding="utf-8",
+        errors="surrogateescape",
+        cwd=cwd,
+        env={**os.environ, **(env or {})},
+        timeout=120,
+        check=False,
+    )
+    return done.returncode, done.stdout, done.stderr
+
+
+def well(command, *args, **options):
+    """The stdout of a command that must succeed and say nothing."""
+    status, out, told = run(command, *args, **options)
+    assert (status, told) == (0, "")
+    return out
+
+
+def refused(command, *args, status=1, **options):
+    """The one line that a command which must fail says; it prints no data and no trace of Python."""
+    got, out, told = run(command, *args, **options)
+    assert (got, out) == (status, "")
+    assert "Traceback" not in told
+    assert told.endswith("\n") and told.count("\n") == 1, told
+    assert told.startswith(f"{os.path.basename(command)}: ")
+    return told
+
+
+def needs(*programs):
+    """Skip the test, or under FRAMEMAKE_CI=1 fail it, when a program is not on PATH."""
+    _missing("program", [name for name in programs if shutil.which(name) is None])
+
+
+def needs_package(*names):
+    """Skip the test, or under FRAMEMAKE_CI=1 fail it, when a Python package is not installed."""
+    _missing("Python package", [name for name in names if importlib.util.find_spec(name) is None])
+
+
+def _missing(what, names):
+    if names:
+        stop = pytest.fail if os.environ.get("FRAMEMAKE_CI") == "1" else pytest.skip
+        stop(f"{what} not installed: {', '.join(names)}")
+
+
+def frame_file(folder, start, duration, *signals, name=None):
+    """Write a one-frame file of these signals; its path."""
+    path = Path(folder) / (name or f"V-trend-{start}-{duration}.gwf")
+    write(path, [(start, duration, list(signals))])
+    return path
+
+
+def stub(folder, start=START, duration=100, name=None, size=1):
+    """A file that is a frame file by name alone: enough for what only lists."""
+    path = Path(folder) / (name or f"V-trend-{start}-{duration}.gwf")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(b"x" * size)
+    return path

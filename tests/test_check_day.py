@@ -1,0 +1,135 @@
+"""check-day: silent when a day is its frames', loud for each way in which it is not."""
+
+import h5py
+import numpy as np
+import pytest
+from days import START, Site, command, signal
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = Site(tmp_path)
+    site.want("V1:A", "V1:B")
+    for number in range(3):
+        signals = [signal("V1:A", first=60 * number), signal("V1:B", count=600, rate=10.0, dtype="i4")]
+        site.frame(60 * number, 60, signals)
+    site.span(180)
+    return site
+
+
+def spoil(site, change):
+    with h5py.File(site.h5, "r+") as file:
+        change(file["channels"])
+
+
+def check(site, *options):
+    done = command("check-day", "--all", site.h5, *options, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_silent_when_all_is_well(site):
+    assert check(site) == (0, "", "")
+
+
+def test_a_changed_sample_is_named_with_its_time(site):
+    def change(channels):
+        channels["V1:A"][100] = 0.5
+
+    spoil(site, change)
+    status, out, _ = check(site)
+    assert (status, out) == (1, f"V1:A\t{START + 100}\t{START + 101}\tdiffers from the frame: 1 samples\n")
+
+
+def test_moved_samples_differ(site):
+    def change(channels):
+        channels["V1:B"][:] = np.roll(channels["V1:B"][()], 1)
+
+    spoil(site, change)
+    assert check(site)[0] == 1
+
+
+def test_a_nan_that_the_frame_does_not_have(site):
+    def change(channels):
+        channels["V1:B"][:20] = np.nan
+
+    spoil(site, change)
+    status, out, _ = check(site)
+    assert status == 1
+    assert f"V1:B\t{START}\t{START + 2}\tNaN, but the frame has a sample: 20 samples" in out
+    assert "its coverage says 1800" in out
+
+
+def test_a_sample_where_no_frame_gives_one(tmp_path):
+    site = Site(tmp_path)
+    site.want("V1:A")
+    there = np.ones(60, dtype=bool)
+    there[10:20] = False
+    site.frame(0, 60, [signal(there=there)])
+    site.span(60)
+    assert check(site)[0] == 3
+
+    def change(channels):
+        channels["V1:A"][12] = 12.0
+
+    spoil(site, change)
+    status, out, _ = check(site)
+    assert status == 1 and "differs from the frame: 1 samples" in out
+
+
+@pytest.mark.parametrize("attribute", ["t0", "sample_rate", "unit", "channel"])
+def test_a_changed_attribute(site, attribute):
+    def change(channels):
+        old = channels["V1:A"].attrs[attribute]
+        channels["V1:A"].attrs[attribute] = "x" if isinstance(old, str) else old + 1
+
+    spoil(site, change)
+    status, out, _ = check(site)
+    assert status == 1 and "attributes are" in out
+
+
+def test_a_dataset_that_is_gone(site):
+    def change(channels):
+        del channels["V1:A"]
+
+    spoil(site, change)
+    status, out, _ = check(site, "--no-frames")
+    assert status == 1 and "not in the file, but should be" in out
+
+
+def test_missing_data_is_its_own_status(site):
+    site.want("V1:A", "V1:B", "V1:NONE")
+    (site.frames / f"V-test-{START + 60}-60.gwf").unlink()
+    site.span(180)
+    status, out, err = check(site)
+    assert (status, out) == (3, "")
+    assert "33.333 % of the samples, 1 channels not there" in err
+
+
+def test_a_frame_that_has_changed_since(site):
+    site.frame(60, 60, [signal("V1:A", first=7)])
+    status, out, _ = check(site)
+    assert status == 1 and "frame file has changed since" in out
+
+
+def test_frames_that_are_gone(site):
+    paths = sorted(site.frames.iterdir())
+    paths[0].unlink()
+    status, out, err = check(site)
+    assert (status, out) == (0, "") and "1 frame files are gone" in err
+    for path in paths[1:]:
+        path.unlink()
+    status, _, err = check(site)
+    assert status == 1 and "no frame of the day is left" in err
+
+
+def test_not_a_day_file(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file["data"] = 1
+    done = command("check-day", path, check=False)
+    assert done.returncode == 1 and "not a day file" in done.stderr and str(path) in done.stderr
+    path.write_text("text")
+    done = command("check-day", path, check=False)
+    assert done.returncode == 1 and str(path) in done.stderr and len(done.stderr.splitlines()) == 1
+    done = command("check-day", tmp_path / "none.h5", check=False)
+    assert done.returncode == 1 and "no such file" in done.stderr

@@ -1,0 +1,111 @@
+"""Days, UTC and GPS seconds."""
+
+import time
+
+import pytest
+from framemake import gps
+from framemake.errors import BadInput
+
+
+@pytest.fixture(params=["UTC", "Asia/Tokyo", "America/Los_Angeles", "Europe/Rome"])
+def zone(request, monkeypatch):
+    monkeypatch.setenv("TZ", request.param)
+    time.tzset()
+    yield
+    monkeypatch.undo()
+    time.tzset()
+
+
+def test_a_day_is_from_midnight_to_midnight_utc():
+    assert gps.day_window("2024-04-10") == (1396742418, 1396828818)
+    assert gps.day_window("2024-04-10").duration == 86400
+
+
+def test_the_first_day_of_gps_begins_at_zero():
+    assert gps.day_window("1980-01-06") == (0, 86400)
+
+
+@pytest.mark.parametrize("day", ["2015-06-30", "2016-12-31", "2008-12-31"])
+def test_a_day_with_a_leap_second_has_one_second_more(day):
+    assert gps.day_window(day).duration == 86401
+
+
+def test_the_days_around_a_leap_second_join():
+    assert gps.day_window("2016-12-31") == (1167177617, 1167264018)
+    assert gps.day_window("2017-01-01") == (1167264018, 1167350418)
+
+
+def test_29_february_is_a_day_in_a_leap_year_only():
+    assert gps.day_window("2024-02-29").duration == 86400
+    with pytest.raises(BadInput):
+        gps.day_window("2023-02-29")
+
+
+@pytest.mark.parametrize(
+    "day", ["2024-02-30", "1979-01-01", "1980-01-05", "x", "", "2024-4-10", "20240410", "2024-04-10 ", "9999-12-31"]
+)
+def test_a_bad_day_is_named(day):
+    with pytest.raises(BadInput, match="no such day") as caught:
+        gps.day_window(day)
+    assert repr(day) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1396742418", 1396742418),
+        ("1396742418.0", 1396742418),
+        ("1396742418.25", 1396742418.25),
+        ("0", 0),
+        ("2024-04-10", 1396742418),
+        ("2024-04-10T00:00:00", 1396742418),
+        ("2024-04-10T00:00:00Z", 1396742418),
+        ("2024-04-10 12:30", 1396742418 + 45000),
+        ("2016-12-31T23:59:59", 1167264016),
+        ("2016-12-31T23:59:60", 1167264017),
+        ("2017-01-01T00:00:00", 1167264018),
+    ],
+)
+def test_a_time_is_gps_or_utc(text, value):
+    parsed = gps.parse(text)
+    assert parsed == value
+    assert type(parsed) is type(value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["-5", "nan", "inf", "", "now", "2024-04-10T24:00", "2024-04-10T25:00", "2024-04-10T00:60", "2024-13-01T00:00",
+     "2015-12-31T23:59:60", "1979-01-01T00:00:00", "2024-02-30"],
+)  # fmt: skip
+def test_a_bad_time_is_named(text):
+    with pytest.raises(BadInput, match="no such") as caught:
+        gps.parse(text)
+    assert repr(text) in str(caught.value)
+
+
+def test_day_of_changes_at_midnight_utc():
+    assert [gps.day_of(1396742418 + k) for k in (-1, 0, 86399, 86400)] == [
+        "2024-04-09",
+        "2024-04-10",
+        "2024-04-10",
+        "2024-04-11",
+    ]
+
+
+def test_the_leap_second_belongs_to_its_day():
+    assert gps.day_of(1167264017) == "2016-12-31"
+    assert gps.utc(1167264017) == "2016-12-31T23:59:60"
+
+
+def test_the_clock_of_the_host_does_not_matter(zone):
+    assert gps.day_window("2024-04-10") == (1396742418, 1396828818)
+    assert gps.day_window("2024-03-31").duration == 86400  # clocks change in Rome
+    assert gps.parse("2024-07-10T00:00:00") == 1404604818
+    assert gps.day_of(1396742418) == "2024-04-10"
+    assert gps.utc(1396742418) == "2024-04-10T00:00:00"
+
+
+def test_a_window_is_half_open():
+    window = gps.Window(100, 200)
+    assert window.overlaps(199, 300) and window.overlaps(0, 101) and window.overlaps(0, 300)
+    assert not window.overlaps(200, 300) and not window.overlaps(0, 100)

@@ -1,0 +1,382 @@
+"""`make DAY=...` as a person runs it: what it makes, what it refuses, what a kill, a lock or a full disk leave."""
+
+import contextlib
+import json
+import os
+import random
+import signal as signals
+import subprocess
+import time
+
+import pytest
+from days import DAY, ROOT, START, Site, command, make, samples_without_times
+from helpers import needs
+
+TREE = {
+    "V1trend_20240410.h5",
+    "V1trend_20240410.summary.json",
+    "channels_info",
+    "state_day.json",
+    "worker.log",
+}
+
+
+def fill(site, channels=12, duration=3600, trouble=False):
+    """A whole made-up day; the channel list has one more that never comes if trouble is planted."""
+    options = ["--trouble"] if trouble else []
+    made = command(
+        "make-frames", site.frames, "--day", DAY, "--channels", channels, "--duration", duration,
+        "--list", site.channels, *options,
+    )  # fmt: skip
+    site.ffl.write_text(made.stdout)
+    return site
+
+
+@pytest.fixture
+def site(tmp_path):
+    needs("make", "parallel", "jq", "flock")
+    return Site(tmp_path)
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """A day with troubles, built once; tests that only look share it."""
+    needs("make", "parallel", "jq", "flock")
+    site = fill(Site(tmp_path_factory.mktemp("built")), 40, trouble=True)
+    site.done = site.make()
+    assert site.done.returncode == 0, site.done.stderr
+    return site
+
+
+def test_the_tree_is_the_one_its_users_have(built):
+    assert {p.name for p in built.day.iterdir() if not p.name.startswith(".")} == TREE
+    lists = {p.name for p in (built.day / "channels_info").iterdir()}
+    kinds = {f"{kind}_channels.txt" for kind in ("requested", "valid", "invalid", "pruned")}
+    assert lists == kinds | {"channels_coverage.json", "rejected.tsv"}
+    assert (built.out / "index.json").exists()
+
+
+def test_the_jsons_have_the_keys_that_scripts_read(built):
+    summary = built.json("summary")
+    keys = ["date", "start_dt_utc", "end_dt_utc", "start_gps", "end_gps", "total_seconds", "ffl_spec", "ffl_path", "increment_size", "total_chunks", "started_at_utc", "completed_at_utc", "elapsed_time_seconds", "dataset_size_bytes", "requested_channels", "valid_channels", "invalid_channels", "pruned_channels"]
+    assert set(keys) <= set(summary)
+    assert (summary["date"], summary["start_gps"], summary["total_seconds"]) == (DAY, START, 86400)
+    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == ("2024-04-10T00:00:00", "2024-04-11T00:00:00")
+    assert summary["total_chunks"] == 144 and summary["ffl_path"] == str(built.ffl)
+    assert summary["dataset_size_bytes"] == built.h5.stat().st_size
+    counts = [summary[f"{kind}_channels"] for kind in ("requested", "valid", "invalid", "pruned")]
+    assert counts == [41, 40, 1, 0]
+    coverage = built.json("coverage")
+    keys = ["channel_name", "sample_rate", "dtype", "total_samples", "nan_samples", "non_nan_samples", "nan_fraction", "gwf_gaps", "gwf_mask", "missing_fraction"]
+    for name, entry in coverage.items():
+        assert set(keys) <= set(entry) and entry["channel_name"] == name
+        assert entry["total_samples"] == 86400 == entry["nan_samples"] + entry["non_nan_samples"]
+        assert entry["gwf_gaps"] == entry["gwf_mask"].count("0")
+        assert entry["missing_fraction"] == entry["gwf_gaps"] / len(entry["gwf_mask"])
+    state = built.json("state_day.json")
+    assert (state["status"], state["error"], state["last_completed_chunk"]) == ("completed", None, 143)
+    assert (state["date"], state["h5_path"], state["increment_size"]) == (DAY, str(built.h5), 600)
+    index = json.loads((built.out / "index.json").read_text())
+    assert index["days"][DAY]["status"] == "completed" and index["days"][DAY]["h5"] == str(built.h5)
+    assert index["stats"] == {"total": 1, "completed": 1, "failed": 0, "running": 0, "queued": 0}
+
+
+def test_the_planted_troubles_are_told(built):
+    summary, coverage = built.json("summary"), built.json("coverage")
+    names = [line for line in built.channels.read_text().split() if line in coverage]
+    # Of 25 files number 8 is absent, 12 has holes in channels 1 to 5, and the last channel begins with file 6.
+    assert summary["frame_files"] == {"used": 24, "absent": 1, "duplicate": 0, "covered": 0}
+    assert coverage[names[0]]["gwf_mask"] == "1" * 8 + "0" + "1" * 16
+    assert coverage[names[-1]]["gwf_mask"] == "0" * 6 + "11" + "0" + "1" * 16
+    assert [coverage[name]["nan_samples"] for name in names[:7]] == [3600, *[4500] * 5, 3600]
+    assert built.rejected() == {"V1:NEVER_THERE_mean": ("invalid", "in no frame")}
+    assert summary["missing_spans_gps"] == [[1396771200, 1396774800]]
+
+
+def test_the_day_says_where_it_came_from(built):
+    import h5py
+
+    told = built.json("summary")["provenance"]
+    assert len(told["frames"]) == 25 and {f["status"] for f in told["frames"]} == {"used", "absent"}
+    first = told["frames"][0]
+    assert os.path.getsize(first["path"]) == first["size_bytes"]
+    assert os.path.getmtime(first["path"]) == pytest.approx(first["mtime"])
+    with h5py.File(built.h5) as file:
+        inside = json.loads(file["provenance/inputs"][()])
+    assert inside["requested"] == built.channels.read_text().split()
+    assert inside["channel_list"] == str(built.channels) and inside["version"].startswith("0.")
+    assert (inside["increment"], inside["compression"], inside["ffl_spec"]) == (600, "lzf", "V1trend")
+    assert inside["frames"][0][0] == first["path"]
+
+
+def test_the_log_tells_the_day_in_utc(built):
+    lines = (built.day / "worker.log").read_text().splitlines()
+    assert all(line[10] == "T" and line[19] == "Z" for line in lines)
+    assert any("list-frames" in line for line in lines) and any("summarize: completed" in line for line in lines)
+
+
+def test_nothing_new_does_no_work(built):
+    before = {p: p.stat().st_mtime_ns for p in built.day.rglob("*") if p.is_file() and p.name != "lock"}
+    done = built.make()
+    assert done.returncode == 0 and done.stdout == done.stderr == ""
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.parametrize("missing", ["h5", "summary", "work", "lists"])
+def test_what_is_deleted_is_made_again(built, missing):
+    import shutil
+
+    want = samples_without_times(built.h5)
+    gone = {
+        "h5": built.h5,
+        "summary": built.h5.with_suffix(".summary.json"),
+        "work": built.day / ".work",
+        "lists": built.day,
+    }[missing]
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert built.make().returncode == 0
+    assert samples_without_times(built.h5) == want and built.h5.with_suffix(".summary.json").exists()
+
+
+@pytest.mark.parametrize("cores", [1, 3])
+def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path, cores):
+    # A nproc of our own on PATH: that is what the recipe asks.
+    (tmp_path / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
+    (tmp_path / "nproc").chmod(0o755)
+    other = Site(tmp_path)
+    other.ffl, other.channels = built.ffl, built.channels
+    environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
+    # VENV= leaves PATH's order to us; the environment's python comes second.
+    environment["PATH"] = f"{tmp_path}:{ROOT}/.venv/bin:{os.environ['PATH']}"
+    assert other.make("VENV=", env=environment).returncode == 0
+    assert "extract-increment: part 1 of" in (other.day / "worker.log").read_text()
+    assert samples_without_times(other.h5) == samples_without_times(built.h5)
+
+
+def test_a_late_file_reopens_the_day(site):
+    fill(site)
+    late = sorted(site.frames.iterdir())[10]
+    late.rename(site.folder / "aside")
+    assert site.make().returncode == 0
+    name = site.channels.read_text().split()[0]
+    assert site.json("coverage")[name]["nan_samples"] == 3600
+    (site.folder / "aside").rename(late)
+    assert site.make().returncode == 0
+    assert site.json("coverage")[name]["nan_samples"] == 0
+    assert command("check-day", "--all", site.h5).stdout == ""
+
+
+# --- refusals ---------------------------------------------------------------------------
+
+
+def refused(done, *words):
+    """One clear line, a status that is not 0, no trace of Python or of a half-run recipe."""
+    assert done.returncode != 0
+    told = [line for line in done.stderr.splitlines() if not line.startswith("make") or ": *** " not in line]
+    assert len(told) == 1, done.stderr
+    assert all(word in told[0] for word in words), told
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("variable", "words"),
+    [
+        ("DAY=2024-02-30", ("no such day", "2024-02-30")),
+        ("DAY=tomorrow", ("no such day", "tomorrow")),
+        ("DAY=1970-01-01", ("no such day", "1970-01-01")),
+        ("FFL=nowhere.ffl", ("no such file", "nowhere.ffl")),
+        ("FFL=", ("FFL",)),
+        ("CHANNELS=none.txt", ("no such file", "none.txt")),
+        ("COMPRESSION=zip", ("COMPRESSION", "zip")),
+        ("INCREMENT=0", ("INCREMENT", "'0'")),
+        ("INCREMENT=ten", ("INCREMENT", "ten")),
+        ("MAX_RETRIES=-1", ("MAX_RETRIES", "-1")),
+        ("SPEC=../up", ("SPEC", "../up")),
+        ("SPEC=$$(touch owned)", ("SPEC",)),
+        ("OUT=/proc/none", ("cannot make", "/proc/none")),
+    ],
+)
+def test_a_bad_value_is_refused_in_one_line(site, variable, words):
+    site.want("V1:A")
+    site.frame(0, 60, [])
+    refused(site.make(variable), *words)
+    assert not (site.folder / "owned").exists()
+
+
+def test_a_variable_that_does_not_exist_is_refused(site):
+    done = make("DAY=2024-04-10", "CHANELS=x", cwd=site.folder)
+    assert done.returncode == 2 and "no such variable" in done.stderr and "CHANELS" in done.stderr
+
+
+def test_a_day_without_a_frame_fails_and_says_so(site):
+    fill(site, 2)
+    refused(site.make("DAY=2024-05-01"), "no frame of 2024-05-01", str(site.ffl))
+    index = json.loads((site.out / "index.json").read_text())
+    assert index["days"]["2024-05-01"]["status"] == "failed"
+    assert "no frame" in index["days"]["2024-05-01"]["error"]
+
+
+def test_a_list_without_a_channel_fails(site):
+    fill(site, 2)
+    site.channels.write_text("# nothing\n\n")
+    refused(site.make(), "no channel in list")
+
+
+def test_paths_with_spaces_and_shell_words_are_only_paths(site):
+    odd = Site(site.folder / "a b; touch owned $(touch owned) 'q'")
+    fill(odd, 2)
+    assert odd.make().returncode == 0
+    assert odd.h5.exists() and not list(site.folder.rglob("owned"))
+
+
+def test_a_read_only_out_is_refused(site):
+    if os.geteuid() == 0:
+        needs("setpriv")
+        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
+    else:
+        user = []
+    fill(site, 2)
+    for path in (site.folder, *site.folder.parents):
+        if path.owner() == "root" and str(path).startswith("/tmp/pytest"):
+            path.chmod(0o755)
+    site.out.mkdir()
+    site.out.chmod(0o555)
+    variables = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}")
+    done = subprocess.run(
+        [*user, "make", "-f", ROOT / "Makefile", *variables], cwd="/", capture_output=True, text=True, check=False
+    )
+    refused(done, "cannot make the day's folder")
+
+
+@contextlib.contextmanager
+def small_disk(folder, size):
+    folder.mkdir()
+    done = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
+    )
+    if done.returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    try:
+        yield folder
+    finally:
+        subprocess.run(["umount", folder], check=False)
+
+
+@pytest.mark.parametrize("size", ["200k", "2m", "4m"])
+def test_a_full_disk_leaves_nothing_half_written(site, size):
+    fill(site, 12)
+    with small_disk(site.folder / "small", size) as disk:
+        site.out = disk / "out"
+        done = site.make()
+        assert done.returncode != 0 and "Traceback" not in done.stderr
+        assert "disk full" in done.stderr or "No space left" in done.stderr, done.stderr
+        assert not site.h5.exists()
+        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
+        assert site.make().returncode == 0
+        assert command("check-day", "--all", site.h5).stdout == ""
+
+
+# --- kills and locks --------------------------------------------------------------------
+
+
+def start(site, *variables):
+    given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", *variables)
+    return subprocess.Popen(
+        ["make", "-f", str(ROOT / "Makefile"), *given],
+        cwd=site.folder,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def kill_all(process):
+    """kill -9 of make and all that it started, whatever group it is in."""
+    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
+    children = {}
+    for line in table.splitlines():
+        pid, parent = map(int, line.split())
+        children.setdefault(parent, []).append(pid)
+    doomed, found = [process.pid], [process.pid]
+    while found:
+        found = [child for parent in found for child in children.get(parent, ())]
+        doomed += found
+    for pid in doomed:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signals.SIGKILL)
+    process.wait()
+
+
+def killed_and_resumed(site, times, seed):
+    fill(site, 60, 3600)
+    reference = Site(site.folder / "reference")
+    reference.ffl, reference.channels = site.ffl, site.channels
+    began = time.monotonic()
+    assert reference.make().returncode == 0
+    whole = time.monotonic() - began
+    want = samples_without_times(reference.h5)
+    lists = {p.name: p.read_text() for p in (reference.day / "channels_info").iterdir()}
+    chance = random.Random(seed)
+    for number in range(times):
+        site.out = site.folder / f"out{number}"
+        for _ in range(chance.choice((1, 1, 2))):
+            process = start(site)
+            time.sleep(chance.uniform(0.05, whole))
+            kill_all(process)
+            process.stderr.close()
+            if site.h5.exists():
+                assert samples_without_times(site.h5) == want, "half-written under its final name"
+        done = site.make()
+        assert done.returncode == 0, done.stderr
+        assert samples_without_times(site.h5) == want
+        assert {p.name: p.read_text() for p in (site.day / "channels_info").iterdir()} == lists
+        assert not list(site.day.rglob(".*.tmp")) and not (site.day / ".work" / "parts").exists()
+
+
+def test_killed_anywhere_and_run_again_is_as_undisturbed(site):
+    needs("ps")
+    killed_and_resumed(site, 8, seed=1)
+
+
+@pytest.mark.long
+def test_killed_anywhere_often(site):
+    needs("ps")
+    killed_and_resumed(site, 100, seed=2)
+
+
+def test_two_makes_on_one_day_at_once(site):
+    fill(site, 60)
+    first = start(site)
+    while not (site.day / ".work" / "frames.tsv").exists():
+        time.sleep(0.01)
+    second = site.make()
+    assert second.returncode == 0 and "waiting" in second.stderr
+    assert first.wait() == 0
+    first.stderr.close()
+    assert command("check-day", site.h5).stdout == ""
+
+
+def test_a_second_make_leaves_when_it_waited_long_enough(site):
+    fill(site, 2)
+    lock = site.day / ".work" / "lock"
+    lock.parent.mkdir(parents=True)
+    holder = subprocess.Popen(["flock", lock, "sleep", "60"], start_new_session=True)
+    try:
+        time.sleep(0.3)
+        done = site.make("LOCK_WAIT=1")
+        assert done.returncode != 0 and "gave up waiting" in done.stderr
+    finally:
+        os.killpg(holder.pid, signals.SIGKILL)
+        holder.wait()
+
+
+def test_progress_on_a_terminal(site):
+    needs("script")
+    fill(site, 40)
+    variables = f"DAY={DAY} FFL={site.ffl} CHANNELS={site.channels} OUT={site.out}"
+    done = subprocess.run(
+        ["script", "-qec", f"make -f {ROOT}/Makefile {variables}", "/dev/null"],
+        capture_output=True, text=True, check=False, cwd=site.folder,
+    )  # fmt: skip
+    assert done.returncode == 0 and "100 %" in done.stdout and "2024-04-10 [" in done.stdout
