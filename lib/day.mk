@@ -1,11 +1,11 @@
 # One day, run by lib/day in the day's folder, which names the settings in the environment.
 # A file is rewritten only when its content changes, so a late frame reopens its day, and a day with
-# nothing new costs a listing of its frames.
+# nothing new costs a listing of its frames.  What a command writes it writes aside, syncs and renames, so no
+# target is ever half-written and none need be deleted on an error.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .ONESHELL:
-.DELETE_ON_ERROR:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 .PHONY: day FORCE
@@ -24,19 +24,18 @@ day: $(NAME).summary.json
 	@now="$$SPEC $$INCREMENT $$COMPRESSION"
 	[[ -f $@ && "$$(<$@)" == "$$now" ]] || { echo "$$now" >$@.tmp && mv $@.tmp $@; }
 
-# Which of them the frames have, from a few of the frames: the reading itself finds the others.
-.work/channels.tsv: .work/requested.txt .work/frames.tsv
-	@prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv --out $@ --record .
-
-# Read and join.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
+# Which channels the frames have (from a few of them: the reading itself finds the rest), read, join: a pipe, so
+# that no command waits for another to start.  Parts that a stopped run left are not read again, nor what still
+# holds of an earlier result.
 # GNU parallel knows no jobserver: with -jN days at once, a day takes its share of the cores.
-$(NAME).h5: .work/channels.tsv .work/frames.tsv .work/settings
+$(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	@jobs=1; [[ " $$MAKEFLAGS" =~ \ -j([0-9]+) ]] && jobs=$${BASH_REMATCH[1]}
 	workers=$$(( ($$(nproc) + jobs - 1) / jobs ))
-	seq $$workers | parallel --will-cite --ungroup --halt now,fail=1 -j $$workers \
-	  extract-increment .work/frames.tsv .work/channels.tsv --day "$$DAY" --increment "$$INCREMENT" \
-	  --compression "$$COMPRESSION" --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts \
-	  --begun "$$BEGUN" --record . --share {}/$$workers |
+	prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv --record . |
+	parallel --will-cite --ungroup --pipe --tee -j $$workers \
+	  extract-increment .work/frames.tsv - --day "$$DAY" --increment "$$INCREMENT" --compression "$$COMPRESSION" \
+	  --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts --begun "$$BEGUN" --record . \
+	  --share {}/$$workers ::: $$(seq $$workers) |
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record .
 

@@ -136,6 +136,12 @@ def test_a_list_without_a_channel_is_an_error_that_names_it(text):
         channels.read(text, "the-list.txt")
 
 
+@pytest.mark.parametrize("text", ["IGWD\0\x08\x04\nV1:A\n", "V1:A\n\0\0\0\n", "V1:A\0\nV1:B\n"])
+def test_a_binary_file_is_no_list(text):
+    with pytest.raises(BadInput):
+        channels.read(text, "some.gwf")
+
+
 def test_a_table_reads_back_as_what_it_was():
     was = [
         Channel("V1:A", 1.0, "adc", "float32", "V"),

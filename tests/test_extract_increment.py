@@ -470,3 +470,37 @@ def test_parts_that_are_there_are_not_read_again(site):
     site.h5.unlink()
     site.span(120)
     same(site.read("V1:A")[0], ramp(120))
+
+
+def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypatch, tmp_path):
+    """A list without rates says nothing of the memory that channels take; they still all come out right."""
+    from framemake import blocks, channels, extract, frames
+    from framemake.gps import Window
+
+    names = [f"V1:C{i}" for i in range(5)]
+    for number in range(3):
+        site.frame(
+            60 * number,
+            60,
+            [signal(name, count=6000, first=6000 * number + 9 * i, rate=100.0) for i, name in enumerate(names)],
+        )
+    site.want(*names)
+    held = []
+    monkeypatch.setattr(extract, "_MOST", 2 * 18000 * 4)
+    monkeypatch.setattr(
+        extract._Job,
+        "next_pass",
+        lambda job, plain=extract._Job.next_pass: held.append(sum(r.data.nbytes for r in job.groups)) or plain(job),
+    )
+    window = Window(START, START + 180)
+    listing = frames.list_frames(str(site.ffl), window).frames
+    plan = blocks.make(window, 60, "lzf", listing, [channels.Channel(name) for name in names])
+    parts = tmp_path / "parts"
+    blocks.save(plan, parts)
+    for block in plan.blocks:
+        extract.extract(plan, block, parts, extract.Reader())
+    assert len(held) == 3 and max(held) <= 2 * 18000 * 4
+    site.day.mkdir(parents=True)
+    command("pad-merge", parts, "--out", site.h5)
+    for i, name in enumerate(names):
+        same(site.read(name)[0], ramp(18000, 9 * i))

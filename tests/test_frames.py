@@ -1,5 +1,6 @@
 """Which frames there are: names, what becomes of each file, and the slots of a day.  The lists: test_list_frames."""
 
+import io
 import os
 
 import pytest
@@ -175,6 +176,14 @@ def test_duplicates_and_covered_files_are_no_slots():
 def test_two_absent_files_with_one_start_are_one_slot():
     listed = [frame(1000, 1000, ABSENT), frame(1000, 500, ABSENT)]
     assert [index for *_, index in slots(*listed)] == [0]
+
+
+def test_a_table_read_again_gives_the_same_slots(tmp_path):
+    there, gone = stub(tmp_path, 1000, 500), tmp_path / "V-trend-1000-100.gwf"
+    judged = frames.judge([Frame(str(path), *frames.span_of_name(str(path))) for path in (there, gone)])
+    text = "".join(frames.table_line(frame) + "\n" for frame in judged)
+    again = frames.list_frames("-", WINDOW, io.StringIO(text)).frames
+    assert [entry[:2] for entry in frames.slots(again, WINDOW)] == [entry[:2] for entry in frames.slots(judged, WINDOW)]
 
 
 def test_of_two_lengths_equally_common_the_longer_counts():

@@ -288,7 +288,8 @@ def test_a_covered_file_is_not_printed(listed, tmp_path):
 def test_a_day_takes_the_files_that_overlap_it(listed, tmp_path):
     spans = [(START - 200, 100), (START - 100, 100), (START - 50, 100), (START + 50, 100), (END - 1, 100), (END, 100)]
     made = [stub(tmp_path, *span) for span in spans]
-    wanted = "".join(f"{path} {start} {length} 0 0\n" for path, (start, length) in list(zip(made, spans))[2:5])
+    inside = list(zip(made, spans, strict=True))[2:5]
+    wanted = "".join(f"{path} {start} {length} 0 0\n" for path, (start, length) in inside)
     assert well("list-frames", listed(*made), "--day", DAY) == wanted
     assert well("list-frames", tmp_path, "--day", DAY) == wanted
     assert well("list-frames", tmp_path, "--start", DAY, "--end", "2024-04-11T00:00:00") == wanted
@@ -383,7 +384,7 @@ def test_a_thousand_junk_lines_are_not_a_thousand_messages(listed, two):
     assert told.count("\n") == 11 and "990 more" in told
 
 
-@pytest.mark.parametrize("text", ["junk\n", "<html>\n<p>404 not found\n</html>\n", "1 2 3 4 5 6 7\n"])
+@pytest.mark.parametrize("text", ["junk\n", "<html>\n<p>404 not found\n</html>\n"])
 def test_a_file_without_a_valid_line_is_an_error(listed, text):
     status, out, told = run("list-frames", listed(text, end=""))
     assert (status, out) == (1, "")

@@ -19,7 +19,7 @@ from .gps import Window
 
 LAYOUT = 1
 PLAN = "plan.json"
-_BUDGET = 96e6
+BUDGET = 96e6
 _SMALL = 2e6
 _BLOCKS_WANTED = 16
 # What an open frame file keeps in memory: frameCPP's buffer, and its table of contents by name.
@@ -162,7 +162,7 @@ def _shape(plan, unit, units, rates):
     """
     used = [frame for frame in plan.frames if frame.status == frames.USED]
     total = sum(rates) * unit * units
-    budget = min(_BUDGET, max(_SMALL, total / _BLOCKS_WANTED))
+    budget = min(BUDGET, max(_SMALL, total / _BLOCKS_WANTED))
     names = max(len(plan.channels), 1000)
     mean = sum(rates) / len(rates)
     typical = sorted(frame.duration for frame in used)[len(used) // 2] if used else plan.increment
@@ -221,7 +221,7 @@ def note_progress(plan, folder, command, began):
 def save(plan, folder):
     """Write the plan beside its parts."""
     os.makedirs(folder, exist_ok=True)
-    files.write_if_changed(os.path.join(folder, PLAN), json.dumps(plan._asdict()) + "\n")
+    files.write_if_changed(os.path.join(folder, PLAN), json.dumps(plan._asdict()) + "\n", durable=False)
 
 
 def load(folder):

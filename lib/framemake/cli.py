@@ -8,7 +8,7 @@ import signal
 import sys
 import time
 
-from .errors import BadInput, Incomplete
+from .errors import BadInput, Incomplete, Told
 
 # OpenBLAS starts a thread a core on import, which costs time and is never used here.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -74,6 +74,8 @@ class Command:
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        except Told:
+            self.exit_status = FAILED
         except KeyboardInterrupt:
             sys.exit(128 + signal.SIGINT)
         except Incomplete as missing:
@@ -132,9 +134,12 @@ def _one_line(error):
 
 
 def read_text(path):
-    """The text of a file, or of standard input for '-' or None."""
-    if path in (None, "-"):
-        return sys.stdin.read()
+    """The text of a file, or of standard input for '-'; Told if a command before in a pipe gave nothing."""
+    if path == "-":
+        text = sys.stdin.read()
+        if not text and not sys.stdin.isatty():
+            raise Told
+        return text
     with open(path, encoding="utf-8", errors="surrogateescape") as source:
         return source.read()
 

@@ -17,7 +17,7 @@ import h5py
 import numpy as np
 
 from . import blocks, channels, cli, coverage, files, frames, gps, grid, layout
-from .errors import BadInput
+from .errors import BadInput, Told
 from .gps import Window
 
 
@@ -147,12 +147,19 @@ class _Part:
             rows = self._chunks[source.group] = {}
 
             def note(chunk):
-                (row, at), place = chunk.chunk_offset, (chunk.size, chunk.byte_offset, chunk.filter_mask)
+                (row, at), place = chunk.chunk_offset, (chunk.byte_offset, chunk.size, chunk.filter_mask)
                 rows.setdefault(row, []).append((at, *place))
 
             self._samples[source.group].id.chunk_iter(note)
-        for at, size, offset, mask in sorted(self._chunks[source.group].pop(source.row, ())):
-            yield at, os.pread(self._raw, size, offset), mask
+        chunks = sorted(self._chunks[source.group].pop(source.row, ()))
+        if not chunks:
+            return
+        # A row is written in one go, so its chunks lie together: one read brings all.
+        begin = min(offset for _, offset, _, _ in chunks)
+        end = max(offset + size for _, offset, size, _ in chunks)
+        raw = memoryview(os.pread(self._raw, end - begin, begin))
+        for at, offset, size, mask in chunks:
+            yield at, raw[offset - begin : offset - begin + size], mask
 
     def samples(self, source, first, end):
         """Samples of a source, numbered in the day: those of [first, end) that the part has, and their first."""
@@ -211,8 +218,9 @@ def merge(folder, out, origin, wait=None):
     """Join the parts of a plan into the day file `out`.
 
     folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
-    next is not there; returns False when none will come any more.  Raises BadInput if a part is missing or
-    no frame of the day could be read.  Returns the inputs that it wrote (a dict; see the head).
+    next is not there; returns False when none will come any more.  Raises BadInput if a part is missing (Told
+    if it was waited for: whoever was to make it says why) or no frame of the day could be read.  Returns the
+    inputs that it wrote (a dict; see the head).
     """
     plan = blocks.load(folder)
     keep = holds(plan.keep) if plan.keep else None
@@ -249,9 +257,9 @@ class _Day:
         block = self.plan.blocks[number]
         path = blocks.part_path(self.folder, block)
         while not os.path.exists(path):
-            if self.wait is None or not self.wait():
-                if os.path.exists(path):
-                    break
+            if self.wait is not None and not self.wait() and not os.path.exists(path):
+                raise Told
+            if self.wait is None:
                 raise BadInput(f"a part is missing, run extract-increment again: {path!r}")
         try:
             part = _Part(path, block)

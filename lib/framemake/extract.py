@@ -18,6 +18,8 @@ import numpy as np
 from . import blocks, coverage, files, frames, grid, gwf, layout
 
 _ATTEMPT_PAUSE = 0.05
+# Bytes of samples at once where channels turn out larger than the plan could know.
+_MOST = 2 * blocks.BUDGET
 
 
 class Reader:
@@ -47,7 +49,10 @@ class Reader:
         return file
 
     def read(self, file, index, name, kind):
-        return self._try(file.read, index, name, kind)
+        try:
+            return file.read(index, name, kind)
+        except (gwf.BadFrame, OSError):
+            return self._try(file.read, index, name, kind)
 
     def _try(self, call, *args):
         for attempt in range(self._retries + 1):
@@ -97,6 +102,9 @@ class _Job:
         self.units, self.unit_of, self.odd_units = {}, {}, {}
         self.bad, self.problems, self.seen = {}, {}, set()
         self.groups = []
+        # Most vectors go where the last one went.
+        self.last = (None, None)
+        self.wanted, self.deferred = list(block.channels), set()
         self.reach = _reaches(self.used)
         self.crowded = _crowded(self.used)
 
@@ -120,7 +128,7 @@ class _Job:
     def plan_rows(self):
         """Rows for what the plan expects, all of one rate and dtype in one array."""
         expected = {}
-        for member in self.block.channels:
+        for member in self.wanted:
             channel = self.plan.channels[member]
             if channel.rate:
                 expected.setdefault((channel.rate, channel.dtype or "float32"), []).append(member)
@@ -138,6 +146,9 @@ class _Job:
 
     def rows_for(self, member, where, dtype):
         """(rows, row) that take samples of a channel on a grid with a dtype; made if there are none yet."""
+        known, rows = self.last
+        if known == (where, dtype) and member in rows.row_of:
+            return rows, rows.row_of[member]
         for rows in self.groups:
             row = rows.row_of.get(member)
             if row is None or rows.rate != where.rate or rows.dtype != dtype:
@@ -145,15 +156,34 @@ class _Job:
             if rows.grid is None:
                 rows.grid = where
             if rows.grid.key == where.key:
+                self.last = (where, dtype), rows
                 return rows, row
         rows = self._new_rows([member], where.rate, dtype, where.phase)
+        held = sum(rows.data.nbytes for rows in self.groups)
+        if self.groups and held + rows.data.nbytes > _MOST:
+            self._defer(member)
+            return None, 0
         rows.grid = where
         self.groups.append(rows)
         return rows, 0
 
+    def _defer(self, member):
+        """Leave a channel to another pass over the frames: what is held already fills the memory."""
+        self.deferred.add(member)
+        for rows in self.groups:
+            if member in rows.row_of:
+                rows.data[rows.row_of[member]] = np.nan
+                rows.touched[rows.row_of[member]] = False
+
+    def next_pass(self):
+        """Make ready for the channels that were left; False when none were."""
+        self.wanted, self.deferred = sorted(self.deferred), set()
+        self.groups, self.last = [], (None, None)
+        return bool(self.wanted)
+
     def _prefill(self):
         """Take over the samples of an earlier result that still hold: units are rebuilt as one."""
-        for member in self.block.channels:
+        for member in self.wanted:
             name = self.plan.channels[member].name
             where, dtype = self.keep.grid_of(name)
             if where is None:
@@ -171,7 +201,7 @@ class _Job:
     def read_frames(self):
         failed = {}
         for at, frame in self.used:
-            lost = self._read_file(at, frame, self.block.channels, self.reach[at], at in self.crowded)
+            lost = self._read_file(at, frame, self.wanted, self.reach[at], at in self.crowded)
             if lost:
                 failed[at] = lost
         for at, lost in failed.items():
@@ -208,6 +238,8 @@ class _Job:
                 continue
             places = {}
             for member in members:
+                if member in self.deferred:
+                    continue
                 name, kind = channels[member].name, channels[member].kind
                 try:
                     series = self.reader.read(file, index, name, kind) if kind else None
@@ -256,6 +288,8 @@ class _Job:
         if not pieces:
             return
         rows, row = self.rows_for(member, where, dtype)
+        if rows is None:
+            return
         rows.touched[row] = True
         line, origin = rows.data[row], rows.first
         unit = self.units.setdefault(series.unit, len(self.units) + 1)
@@ -347,11 +381,15 @@ def extract(plan, block, folder, reader, keep=None):
     keep: what dayfile.holds gave if the plan keeps an earlier result.  Raises OSError if it cannot write.
     """
     job = _Job(plan, block, reader, keep)
-    job.plan_rows()
-    job.read_frames()
-    job.note_coverage()
     with files.replacing(blocks.part_path(folder, block)) as aside, _part_file(aside) as part:
-        _write(part, job)
+        going, count = True, 0
+        while going:
+            job.plan_rows()
+            job.read_frames()
+            job.note_coverage()
+            count = _write_rows(part, job, count)
+            going = job.next_pass()
+        _write_notes(part, job)
 
 
 def _part_file(path):
@@ -360,7 +398,9 @@ def _part_file(path):
 
 
 def work(plan, folder, keep, share, retries, command):
-    """Make every part of a plan that is not there yet, and print the path of each; several processes may at once.
+    """Make every part of a plan that is not there yet; several processes may do so at once.
+
+    Prints the path of the plan, then of each part that is there.
 
     share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
     which they are joined; each has a lock while it is made, and one that another process holds is left to it.
@@ -370,6 +410,8 @@ def work(plan, folder, keep, share, retries, command):
     count = len(plan.blocks)
     began = time.monotonic()
     blocks.note_progress(plan, folder, command, began)
+    if share[0] == 1:
+        _print(os.path.join(folder, blocks.PLAN))
     for number in range(count):
         block = plan.blocks[number]
         path = blocks.part_path(folder, block)
@@ -395,9 +437,9 @@ def _print(path):
     os.write(sys.stdout.fileno(), os.fsencode(path) + b"\n")
 
 
-def _write(part, job):
+def _write_rows(part, job, count):
+    """Write what a pass has read as groups numbered from count; returns the next number."""
     plan = job.plan
-    count = 0
     for rows in job.groups:
         if rows.grid is None or not rows.touched.any() or not rows.data.shape[1]:
             continue
@@ -413,6 +455,11 @@ def _write(part, job):
         if aligned:
             group["statistics"] = coverage.statistics(rows.data, rows.good, rows.first, cut.unit)
         group.attrs.update(rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned)
+    return count
+
+
+def _write_notes(part, job):
+    plan = job.plan
     part["gave"] = job.gave
     part["pairs"] = np.array(job.pairs, dtype=np.int32).reshape(-1, 2)
     part.attrs["notes"] = json.dumps(

@@ -42,7 +42,7 @@ def write(path, text, durable=True):
         out.write(text)
 
 
-def write_if_changed(path, text):
+def write_if_changed(path, text, durable=True):
     """Write a text file only if its content differs; return whether it did."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as existing:
@@ -50,7 +50,7 @@ def write_if_changed(path, text):
                 return False
     except FileNotFoundError:
         pass
-    write(path, text)
+    write(path, text, durable)
     return True
 
 

@@ -17,7 +17,7 @@ class Day:
 
     def __init__(self, path):
         self.path = path
-        with h5py.File(path, "r") as file:
+        with _open(path) as file:
             try:
                 provenance = file[layout.PROVENANCE]
                 self.inputs = json.loads(provenance["inputs"][()])
@@ -82,6 +82,15 @@ class Day:
             "unit": unit,
             "last_good_gps": start + round(values[coverage.LAST] / rate, 6),
         }
+
+
+def _open(path):
+    try:
+        return h5py.File(path, "r")
+    except FileNotFoundError:
+        raise BadInput(f"no such file: {path!r}") from None
+    except OSError as error:
+        raise BadInput(f"cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
 
 
 def _number(value):

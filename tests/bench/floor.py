@@ -33,7 +33,7 @@ def share(paths, names, start, seconds, out):
         group = file.create_group("channels")
         datasets = {}
         properties = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        properties.set_chunk((3600,))
+        properties.set_chunk((7200,))
         properties.set_fill_value(np.array(np.nan, dtype="f4"))
         properties.set_obj_track_times(False)
         properties.set_shuffle()
@@ -49,9 +49,9 @@ def share(paths, names, start, seconds, out):
         length = float(os.path.basename(paths[0])[:-4].split("-")[-1])
         if length < 3600:
             # Short frames: some hours of all channels, each file opened once.
-            hours = max(1, int(MEMORY / len(names) / 4 / 3600))
-            for first in range(0, seconds, hours * 3600):
-                span = min(hours * 3600, seconds - first)
+            chunks = max(1, int(MEMORY / len(names) / 4 / 7200))
+            for first in range(0, seconds, chunks * 7200):
+                span = min(chunks * 7200, seconds - first)
                 write(datasets, decode(paths, names, start + first, span), names, first, span)
         else:
             # Long frames: some channels of the whole day; files stay open.

@@ -4,6 +4,7 @@ Format 8 and later are read by gwframe, formats 4 and 6 by lalframe; the rest of
 Values come as the frame holds them: ADC slope and bias are not applied.
 """
 
+import functools
 from typing import NamedTuple
 
 import numpy as np
@@ -67,6 +68,7 @@ def spread(flags, length):
     return np.repeat(flags, length // len(flags))
 
 
+@functools.lru_cache(maxsize=64)
 def convertible(dtype):
     """The dtype, float32 or float64, that holds every value of a frame's dtype; None if there is none.
 
