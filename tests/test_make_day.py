@@ -58,7 +58,26 @@ def test_the_tree_is_the_one_its_users_have(built):
 
 def test_the_jsons_have_the_keys_that_scripts_read(built):
     summary = built.json("summary")
-    keys = ["date", "start_dt_utc", "end_dt_utc", "start_gps", "end_gps", "total_seconds", "ffl_spec", "ffl_path", "increment_size", "total_chunks", "started_at_utc", "completed_at_utc", "elapsed_time_seconds", "dataset_size_bytes", "requested_channels", "valid_channels", "invalid_channels", "pruned_channels"]
+    keys = [
+        "date",
+        "start_dt_utc",
+        "end_dt_utc",
+        "start_gps",
+        "end_gps",
+        "total_seconds",
+        "ffl_spec",
+        "ffl_path",
+        "increment_size",
+        "total_chunks",
+        "started_at_utc",
+        "completed_at_utc",
+        "elapsed_time_seconds",
+        "dataset_size_bytes",
+        "requested_channels",
+        "valid_channels",
+        "invalid_channels",
+        "pruned_channels",
+    ]
     assert set(keys) <= set(summary)
     assert (summary["date"], summary["start_gps"], summary["total_seconds"]) == (DAY, START, 86400)
     assert (summary["start_dt_utc"], summary["end_dt_utc"]) == ("2024-04-10T00:00:00", "2024-04-11T00:00:00")
@@ -67,7 +86,18 @@ def test_the_jsons_have_the_keys_that_scripts_read(built):
     counts = [summary[f"{kind}_channels"] for kind in ("requested", "valid", "invalid", "pruned")]
     assert counts == [41, 40, 1, 0]
     coverage = built.json("coverage")
-    keys = ["channel_name", "sample_rate", "dtype", "total_samples", "nan_samples", "non_nan_samples", "nan_fraction", "gwf_gaps", "gwf_mask", "missing_fraction"]
+    keys = [
+        "channel_name",
+        "sample_rate",
+        "dtype",
+        "total_samples",
+        "nan_samples",
+        "non_nan_samples",
+        "nan_fraction",
+        "gwf_gaps",
+        "gwf_mask",
+        "missing_fraction",
+    ]
     for name, entry in coverage.items():
         assert set(keys) <= set(entry) and entry["channel_name"] == name
         assert entry["total_samples"] == 86400 == entry["nan_samples"] + entry["non_nan_samples"]

@@ -38,6 +38,8 @@ def read(text, source):
     Raises BadInput if nothing in it is a channel; `source` names it in messages.
     """
     text = text.removeprefix("\ufeff")
+    if "\0" in text:
+        raise BadInput(f"not a list of channels: {source!r}")
     found = list(_entries(text, source))
     channels, seen, told = [], set(), []
     for channel in found:
@@ -57,13 +59,17 @@ def _entries(text, source):
             yield from map(_named, _of_json(json.loads(text)))
             return
         except ValueError as error:
-            if text.lstrip()[0] == "{":
+            if not _SECTION.match(text.lstrip()) or '"' in text.lstrip().split("\n")[0]:
                 raise BadInput(f"not a list of channels: {source!r}: {error}") from None
     column = None
     for at, line in enumerate(text.splitlines(), 1):
         tabbed = line.split("\t")
         if len(tabbed) == 5 and tabbed[4:]:
             yield _of_table(tabbed)
+            continue
+        if len(tabbed) > 5:
+            # The e-Lab's sensor list: site, subsystem, station, sensor and, last, the channel.
+            yield from map(_named, [field for field in tabbed if ":" in field][-1:])
             continue
         line = line.split("#", 1)[0].strip()
         if not line or line.startswith(";") or _SECTION.fullmatch(line):

@@ -61,6 +61,7 @@ class Command:
 
     def run(self, main):
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
+        sys.stdin.reconfigure(errors="surrogateescape")
         sys.stdout.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         group = self.parser.add_argument_group("for every command")

@@ -14,7 +14,10 @@ def replacing(path, durable=True):
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; what only
     tells how far a run is need not wait.
     """
-    folder, name = os.path.split(os.path.abspath(path))
+    if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
+        yield path  # /dev/stderr, a pipe: nothing to replace
+        return
+    folder, name = os.path.split(os.path.realpath(path))
     os.makedirs(folder, exist_ok=True)
     aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     try:

@@ -79,12 +79,8 @@ def list_frames(source, window=None, stdin=sys.stdin):
     if window is not None:
         found = [frame for frame in found if window.overlaps(frame.start, frame.end)]
     if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
-        return Listing(sorted(found, key=_time_order), told)  # a table: already judged
+        return Listing(sorted(found, key=lambda frame: frame.start), told)  # a table: already judged
     return Listing(judge(found), told)
-
-
-def _time_order(frame):
-    return frame.start, frame.end, frame.path
 
 
 def _of_folder(folder, window, told):
@@ -119,6 +115,7 @@ def _of_list(source, window, told, stdin, above):
             text = lines.read()
         if text.startswith(("IGWD", "\x89HDF")) or "\0" in text[:4096]:
             raise BadInput(f"not a list of frames: {source!r}")
+    text = text.removeprefix("\ufeff")
     first, last = window or (float("-inf"), float("inf"))
     held = 0
     for at, line in enumerate(text.splitlines(), 1):
@@ -126,10 +123,10 @@ def _of_list(source, window, told, stdin, above):
         try:
             # The plain case first: half a million lines a list, of which a day needs a thousand.
             start, duration = float(part[1]), float(part[2])
-            if start + duration <= first or start >= last:
+            plain = len(part) <= 5 and part[0][0] != "#" and not part[0].endswith(_NESTED)
+            if plain and (start + duration <= first or start >= last):
                 held += 1
                 continue
-            plain = len(part) <= 5 and part[0][0] != "#"
         except (IndexError, ValueError):
             plain = False
         if not plain:
@@ -268,14 +265,19 @@ def is_slot(frame, frames, index):
     return frame.status == ABSENT and not before
 
 
+def _check_path(path):
+    if "\t" in path or len(path.splitlines()) != 1:
+        raise BadInput(f"a path with a tab or line end cannot stand in a list: {path!r}")
+
+
 def table_line(frame):
     """The line of a frame in a table: path, start, duration, size, mtime in ns, status; tab-separated."""
-    if "\t" in frame.path or "\n" in frame.path:
-        raise BadInput(f"a path with a tab or line end cannot stand in a list: {frame.path!r}")
+    _check_path(frame.path)
     span = f"{number(frame.start)}\t{number(frame.duration)}"
     return f"{frame.path}\t{span}\t{frame.size}\t{frame.mtime}\t{frame.status}"
 
 
 def ffl_line(frame):
     """The line of a frame in an FFL."""
+    _check_path(frame.path)
     return f"{frame.path} {number(frame.start)} {number(frame.duration)} 0 0"

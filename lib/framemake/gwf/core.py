@@ -23,10 +23,12 @@ class CoreFile:
 
     def __init__(self, path):
         try:
-            # frameCPP takes bytes that are no UTF-8 only as text that Python made from them.
+            os.fspath(path).encode()
             self._stream = _core.IFrameFStream(os.fspath(path))
             self._toc = toc = self._stream.get_toc()
             self.frames = list(zip(toc.get_time_s(), toc.get_time_ns(), toc.get_dt(), strict=True))
+        except UnicodeEncodeError:
+            raise BadFrame("its path is no UTF-8, which frameCPP cannot open") from None
         except Exception as error:
             raise BadFrame(_reason(error)) from None
         self._read = {

@@ -81,7 +81,8 @@ def _add(frame, signal, duration):
     elif signal.kind == "proc":
         channel = _core.FrProcData(signal.name, "", 1, 0, float(signal.offset), float(duration))
     else:
-        channel = _core.FrSimData(signal.name, "", float(signal.rate), float(signal.offset))
+        # gwframe 0.8.4 hands its phase to frameCPP as the time offset, and the other way round.
+        channel = _core.FrSimData(signal.name, "", float(signal.rate), 0.0, phase=float(signal.offset))
     for vector in vectors:
         channel.append_data(vector)
     if signal.mask is not None:
