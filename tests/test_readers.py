@@ -47,8 +47,10 @@ def test_gwpy(site):
 
 
 def test_gwdama(site):
-    gwdama = needs_package("gwdama.io")
-    manager = gwdama.GwDataManager(str(site.h5), storage="disk", mode="r")
+    needs_package("gwdama")
+    from gwdama.io import GwDataManager
+
+    manager = GwDataManager(str(site.h5), storage="disk", mode="r")
     try:
         dataset = manager[f"channels/{NAME}"]
         np.testing.assert_array_equal(dataset.data.value, want())

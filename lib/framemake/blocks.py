@@ -3,7 +3,8 @@
 Each frame vector is decompressed once in a run as far as memory allows it, whatever the length of the
 frames: blocks are cut by time where frames are short and by channel where one frame holds the day.  The
 plan depends on the inputs alone, never on the number of cores, and each block's name is a digest of what
-it is made from: a part file that is there is a block that is done.
+it is made from: a part file that is there is a block that is done.  Parts of before a power cut, which may
+be torn as they are not synced, have other names.
 """
 
 import hashlib
@@ -191,6 +192,7 @@ def _block(plan, members, start, end, kept):
         [plan.channels[at].name for at in members],
         [frame for frame in plan.frames if frame.start < stop and frame.end > begin],
         [kept, plan.dirty] if kept else [],
+        files.boot(),
     ]
     digest = hashlib.sha256(json.dumps(made_of).encode("utf-8", "surrogateescape")).hexdigest()
     return Block(digest[:24], members, start, end)

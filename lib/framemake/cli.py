@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import gc
 import os
 import signal
 import sys
@@ -61,6 +62,8 @@ class Command:
 
     def run(self, main):
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
+        # Many small objects live until a part is written: looking through them for cycles finds none.
+        gc.set_threshold(200_000, 20, 20)
         sys.stdin.reconfigure(errors="surrogateescape")
         sys.stdout.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -227,7 +227,11 @@ def merge(folder, out, origin, wait=None):
     if plan.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {plan.keep!r}")
     day = _Day(plan, keep, folder, wait)
-    with files.replacing(out) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
+    with (
+        files.replacing(out) as aside,
+        h5py.File(aside, "w", libver=("earliest", "v110")) as file,
+        files.flushing(aside),
+    ):
         day.write(file, os.path.splitext(os.path.basename(out))[0], origin)
     return day.inputs
 

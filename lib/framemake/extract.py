@@ -381,7 +381,9 @@ def extract(plan, block, folder, reader, keep=None):
     keep: what dayfile.holds gave if the plan keeps an earlier result.  Raises OSError if it cannot write.
     """
     job = _Job(plan, block, reader, keep)
-    with files.replacing(blocks.part_path(folder, block)) as aside, _part_file(aside) as part:
+    # A part is named for the boot it was written in, so it need not wait for the disk; most never get there.
+    path = blocks.part_path(folder, block)
+    with files.replacing(path, durable=not files.boot()) as aside, _part_file(aside) as part:
         going, count = True, 0
         while going:
             job.plan_rows()

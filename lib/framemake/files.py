@@ -3,6 +3,7 @@
 import contextlib
 import fcntl
 import os
+import threading
 
 
 @contextlib.contextmanager
@@ -29,6 +30,34 @@ def replacing(path, durable=True):
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+@contextlib.contextmanager
+def flushing(path):
+    """While the block runs, send what is written to `path` to the disk, so that the last sync has little left."""
+    over = threading.Event()
+
+    def flush():
+        while not over.wait(0.2):
+            with contextlib.suppress(OSError):
+                _sync(path)
+
+    thread = threading.Thread(target=flush, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        over.set()
+        thread.join()
+
+
+def boot():
+    """What names this boot of this machine: files written since, synced or not, are whole; '' if not known."""
+    try:
+        with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
+            return source.read().strip()
+    except OSError:
+        return ""
 
 
 def _sync(path):
