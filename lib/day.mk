@@ -24,7 +24,7 @@ day: $(NAME).summary.json
 	@now="$$SPEC $$INCREMENT $$COMPRESSION"
 	[[ -f $@ && "$$(<$@)" == "$$now" ]] || { echo "$$now" >$@.tmp && mv $@.tmp $@; }
 
-# Which channels the frames have (from a few of them: the reading itself finds the rest), read, join: a pipe, so
+# Which channels the frames have (from a few of them: the reading itself finds the rest), read, join, tell: a pipe, so
 # that no command waits for another to start.  Parts that a stopped run left are not read again, nor what still
 # holds of an earlier result.
 # GNU parallel knows no jobserver: with -jN days at once, a day takes its share of the cores.
@@ -37,9 +37,10 @@ $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	  --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts --begun "$$BEGUN" --record . \
 	  --share {}/$$workers ::: $$(seq $$workers) |
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
-	  --rejected .work/rejected.tsv --record .
+	  --rejected .work/rejected.tsv --record . |
+	summarize - --index "$$OUT" --record .
 
-# Parts that are joined are of no more use.  Tell what came of it.
+# Parts that are joined are of no more use.  The pipe has told what came of it, unless it was stopped in between.
 $(NAME).summary.json: $(NAME).h5
 	@rm -rf .work/parts
-	summarize $(NAME).h5 --index "$$OUT" --record .
+	[[ $@ -nt $(NAME).h5 ]] || summarize $(NAME).h5 --index "$$OUT" --record .

@@ -504,3 +504,79 @@ def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypat
     command("pad-merge", parts, "--out", site.h5)
     for i, name in enumerate(names):
         same(site.read(name)[0], ramp(18000, 9 * i))
+
+
+def test_frames_at_gps_zero(site):
+    path = site.frames / "V-zero-0-60.gwf"
+    write(path, [(0, 60, [signal()])])
+    span = ("--start", 0, "--end", 60, "--increment", 60)
+    command("extract-increment", path, site.channels, *span, "--parts", site.folder / "parts")
+    site.day.mkdir(parents=True)
+    command("pad-merge", site.folder / "parts", "--out", site.h5)
+    samples, attributes = site.read("V1:A")
+    same(samples, ramp(60))
+    assert attributes["t0"] == 0.0
+
+
+def test_a_file_without_any_channel_gives_nothing_and_harms_nothing(site):
+    minutes(site, 0, 2)
+    site.frame(60, 60, [])
+    site.span(180)
+    same(site.read("V1:A")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+    assert site.json("coverage")["V1:A"]["gwf_mask"] == "101"
+
+
+def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
+    from framemake import extract, gwf
+
+    calls = []
+
+    def failing(times):
+        def open_file(path):
+            calls.append(path)
+            if len(calls) <= times:
+                raise OSError(5, "Input/output error")
+            return "open"
+
+        calls.clear()
+        return open_file
+
+    monkeypatch.setattr(extract, "_ATTEMPT_PAUSE", 0)
+    monkeypatch.setattr(gwf, "open_file", failing(3))
+    assert extract.Reader(retries=3).open("a.gwf") == "open" and len(calls) == 4
+    monkeypatch.setattr(gwf, "open_file", failing(3))
+    reader = extract.Reader(retries=2)
+    with pytest.raises(gwf.BadFrame, match="Input/output error"):
+        reader.open("a.gwf")
+    assert len(calls) == 3
+    with pytest.raises(gwf.BadFrame):
+        reader.open("a.gwf")
+    assert len(calls) == 3  # a file that was bad is not tried again for each block
+
+
+def test_twenty_thousand_channels(site):
+    names = [f"V1:SYS_{i % 100}_CH{i:05d}_mean" for i in range(20_000)]
+    site.want(*names)
+    site.frame(0, 10, [signal(name, count=10, first=i) for i, name in enumerate(names)])
+    site.span(10, increment=10)
+    with h5py.File(site.h5) as file:
+        assert len(file["channels"]) == 20_000
+        for i in (0, 1, 9_999, 19_999):
+            same(file["channels"][names[i]][()], ramp(10, i))
+    assert len(site.json("coverage")) == 20_000
+
+
+def test_a_frame_list_of_a_whole_day_meets_two_utc_days(site):
+    """Virgo's trend files of 86400 s begin at 23:59:42 UTC: one UTC day spans two of them."""
+    made = command("make-frames", site.frames, "--day", "2024-04-10", "--duration", 86400, "--channels", 2)
+    lines = made.stdout.splitlines()
+    assert [line.split()[1:3] for line in lines] == [["1396742400", "86400"], ["1396828800", "86400"]]
+    site.ffl.write_text(made.stdout)
+    site.want("V1:Sa_NE_CH00000_mean")
+    parts = site.folder / "parts"
+    command("extract-increment", site.ffl, site.channels, "--day", "2024-04-10", "--parts", parts)
+    site.day.mkdir(parents=True)
+    command("pad-merge", parts, "--out", site.h5)
+    samples, attributes = site.read("V1:Sa_NE_CH00000_mean")
+    assert len(samples) == 86400 and not np.isnan(samples).any() and attributes["t0"] == START
+    assert command("check-day", "--all", site.h5).stdout == ""

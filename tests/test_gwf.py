@@ -440,7 +440,7 @@ def test_a_flipped_bit_of_the_compressed_data_never_gives_other_values(tmp_path)
 SHAPE = {
     "IFrameFStream": "get_toc read_fr_adc_data read_fr_proc_data read_fr_sim_data",
     "FrTOC": "get_adc get_proc get_sim get_time_s get_time_ns get_dt",
-    "FrVect": "get_data_uncompressed get_dim get_n_dim get_name get_unit_y set_data FR_VECT_C FR_VECT_1U FR_VECT_2S "
+    "FrVect": "get_data_uncompressed get_dim get_n_dim get_name get_type get_unit_y set_data FR_VECT_C FR_VECT_1U FR_VECT_2S "
     "FR_VECT_2U FR_VECT_4S FR_VECT_4U FR_VECT_8S FR_VECT_8U FR_VECT_4R FR_VECT_8R FR_VECT_8C FR_VECT_16C "
     "ZERO_SUPPRESS_OTHERWISE_GZIP",
     "Dimension": "dx start_x",
@@ -475,3 +475,15 @@ def test_the_parts_looked_at_are_all_that_are_used():
     known = {*SHAPE, "gpstime_from_float", *" ".join(SHAPE.values()).split()}
     assert used - known - {"getmaskarray"} == set()
     assert hasattr(_core, "gpstime_from_float")
+
+
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8", "c8", "c16"])
+def test_describe_agrees_with_read(tmp_path, dtype):
+    path = tmp_path / "x.gwf"
+    write(path, [(0, 10, [Signal("A", np.ones(20, dtype=dtype), 2.0, "V")])])
+    file = gwf.open_file(path)
+    told, read = file.describe(0, "A", "adc"), file.read(0, "A", "adc")
+    assert (told.problem, told.unit) == (read.problem, "V")
+    if not told.problem:
+        assert (told.dtype, told.dt) == (read.data.dtype, read.dt)
+    assert file.describe(0, "B", "adc") is None

@@ -10,6 +10,8 @@ from .errors import BadInput
 _SECTION = re.compile(r"\[[^\]]*\]")
 _SETTING = re.compile(r"[A-Za-z][\w-]*\s*[=]\s*(.*)")
 _HEADS = ("channel", "channel_name", "name")
+# What stands for a byte that is no UTF-8.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
 _BAD_NAME = re.compile(r"[/\x00-\x1f\x7f]")
 
 
@@ -149,6 +151,6 @@ def table_line(channel):
 
 def unfit(name):
     """Why a name cannot be that of an HDF5 dataset, or '' if it can."""
-    if _BAD_NAME.search(name) or name in (".", ".."):
+    if _BAD_NAME.search(name) or name in (".", "..") or _SURROGATE.search(name):
         return "name cannot be that of a dataset"
     return ""

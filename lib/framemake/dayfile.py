@@ -457,7 +457,6 @@ class _Day:
 
     def _write_samples(self, dataset, mine, held, units_held, cut, total):
         """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved."""
-        dataset = h5py.Dataset(dataset)
         kept = set(units_held)
         result = np.empty((math.ceil(total / cut.unit), 7))
         for unit in range(len(result)):
@@ -475,7 +474,8 @@ class _Day:
                 # Chunk by chunk, so that one without a sample is not written.
                 for at in range(0, b - a, cut.chunk):
                     if good[at : at + cut.chunk].any():
-                        dataset[a + at : min(a + at + cut.chunk, b)] = values[at : at + cut.chunk]
+                        piece = values[at : at + cut.chunk]
+                        layout.write_chunk(dataset, (a + at,), piece, cut.chunk, self.plan.compression)
             result[unit] = coverage.statistics(values[None], good[None], a, cut.unit)[0, 0]
         return result
 
@@ -539,7 +539,7 @@ def _create(group, name, dtype, total, chunk, compression):
         if compression != "none":
             made.set_shuffle()
         if compression == "gzip":
-            made.set_deflate(4)
+            made.set_deflate(layout.GZIP_LEVEL)
         elif compression == "lzf":
             made.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
         _PROPERTIES[key] = made

@@ -383,7 +383,7 @@ def extract(plan, block, folder, reader, keep=None):
     job = _Job(plan, block, reader, keep)
     # A part is named for the boot it was written in, so it need not wait for the disk; most never get there.
     path = blocks.part_path(folder, block)
-    with files.replacing(path, durable=not files.boot()) as aside, _part_file(aside) as part:
+    with files.replacing(path, durable=not files.boot()) as aside, h5py.File(aside, "w", libver="latest") as part:
         going, count = True, 0
         while going:
             job.plan_rows()
@@ -392,11 +392,6 @@ def extract(plan, block, folder, reader, keep=None):
             count = _write_rows(part, job, count)
             going = job.next_pass()
         _write_notes(part, job)
-
-
-def _part_file(path):
-    # Each chunk is written once and whole, so HDF5's chunk cache would only copy it (a fifth of the time).
-    return h5py.File(path, "w", libver="latest", rdcc_nbytes=0)
 
 
 def work(plan, folder, keep, share, retries, command):
@@ -492,6 +487,7 @@ def _write_samples(group, rows, chunk, compression):
     else:
         holds = np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
     for row in range(height):
-        for a, b in blocks.runs(np.flatnonzero(holds[row]).tolist()):
-            a, b = a * chunk, min(b * chunk, width)
-            dataset[row, a:b] = rows.data[row, a:b]
+        for number in np.flatnonzero(holds[row]).tolist():
+            a = number * chunk
+            values = rows.data[row, a : min(a + chunk, width)]
+            layout.write_chunk(dataset.id, (row, a), values, chunk, compression)

@@ -9,6 +9,7 @@ import math
 import os
 import re
 import sys
+import time
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
@@ -24,6 +25,8 @@ _NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # A path that holds spaces: everything before the trailing numbers.
 _SPACED = re.compile(rf"(\S.*?)\s+({_NUMBER})\s+({_NUMBER})(?:\s+{_NUMBER}){{0,2}}\s*")
+# How often a list that changes while it is read, or is empty, is read again, and after how many seconds.
+_ATTEMPTS, _PAUSE = 5, 0.1
 _NESTED = (".ffl", ".lcf", ".cache")
 
 
@@ -111,8 +114,7 @@ def _of_list(source, window, told, stdin, above):
             raise BadInput(f"a frame list names itself: {source!r}")
         above = (*above, os.path.realpath(source))
         base = os.path.dirname(os.path.abspath(source))
-        with open(source, encoding="utf-8", errors="surrogateescape") as lines:
-            text = lines.read()
+        text = _read_whole(source)
         if text.startswith(("IGWD", "\x89HDF")) or "\0" in text[:4096]:
             raise BadInput(f"not a list of frames: {source!r}")
     text = text.removeprefix("\ufeff")
@@ -157,6 +159,26 @@ def _of_list(source, window, told, stdin, above):
             yield Frame(_absolute(path, base), start, duration)
     if not held and text.strip():
         raise BadInput(f"no line is a frame in list: {source!r}")
+
+
+def _read_whole(path):
+    """The text of a list as it was at one moment: at the source, lists are rewritten every few seconds."""
+    for _ in range(_ATTEMPTS):
+        before = os.stat(path)
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            text = lines.read()
+        after = os.stat(path)
+        if text and (before.st_ino, before.st_size, before.st_mtime_ns) == (
+            after.st_ino,
+            after.st_size,
+            after.st_mtime_ns,
+        ):
+            return text
+        if not after.st_size:
+            time.sleep(_PAUSE)
+    if text:
+        raise BadInput(f"the frame list changes while it is read: {path!r}")
+    return text
 
 
 def _of_table(line):

@@ -70,14 +70,13 @@ def _spread(used):
 def _describe(file, name, kind):
     """A Channel, or why it cannot be used, or None if its vector cannot be read in this file."""
     try:
-        series = file.read(0, name, kind)
+        found = file.describe(0, name, kind)
     except (gwf.BadFrame, OSError):
         return None
-    if series is None:
+    if found is None or found.problem == gwf.NO_DATA:
         return None
-    if series.problem:
-        return series.problem
-    if not series.dt > 0:
-        return f"no sample rate: spacing {series.dt!r} s"
-    dtype = gwf.convertible(series.data.dtype).name
-    return channels.Channel(name, grid.rate_of(series.dt), kind, dtype, series.unit)
+    if found.problem:
+        return found.problem
+    if not found.dt > 0:
+        return f"no sample rate: spacing {found.dt!r} s"
+    return channels.Channel(name, grid.rate_of(found.dt), kind, gwf.convertible(found.dtype).name, found.unit)

@@ -30,6 +30,20 @@ def read(folder):
         return {}
 
 
+def completed(folder, h5, told):
+    """Note that a day is done; told: its summary."""
+    update(
+        folder,
+        date=told["date"],
+        h5_path=h5,
+        increment_size=told["increment_size"],
+        last_completed_chunk=told["total_chunks"] - 1,
+        status="completed",
+        error=None,
+        finished_at_utc=told["completed_at_utc"],
+    )
+
+
 def update(folder, **changes):
     """Change some keys of a day's state; several processes may do so at once."""
     with files.locked(os.path.join(folder, ".state.lock")):

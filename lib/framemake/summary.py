@@ -1,6 +1,7 @@
 """What a day holds, told: summary.json, the channel lists, the coverage, from the day file alone."""
 
 import collections
+import functools
 import json
 import os
 
@@ -99,8 +100,8 @@ def _number(value):
     return value if np.isfinite(value) else None
 
 
-def write(day, folder):
-    """Write the JSONs and lists of a day into its folder; returns the summary as a dict."""
+def write_lists(day, folder):
+    """Write the channel lists and the coverage of a day into its folder; returns the summary as a dict."""
     lists = os.path.join(folder, "channels_info")
     valid, invalid, pruned = day.channel_lists()
     requested = day.inputs["requested"] or day.inputs["read"]
@@ -115,10 +116,12 @@ def write(day, folder):
     files.write_if_changed(os.path.join(lists, "rejected.tsv"), "".join("\t".join(entry) + "\n" for entry in reasons))
     covered = {name: day.coverage_of(name) for name in valid}
     files.write_if_changed(os.path.join(lists, "channels_coverage.json"), json.dumps(covered, indent=1) + "\n")
-    summary = _summary(day, folder, requested, valid, invalid, pruned, covered)
-    name = os.path.basename(day.path).removesuffix(".h5")
-    files.write(os.path.join(folder, f"{name}.summary.json"), json.dumps(summary, indent=1) + "\n")
-    return summary
+    return _summary(day, folder, requested, valid, invalid, pruned, covered)
+
+
+def write(told, h5):
+    """Write the summary beside its day file: last, as it tells make that the rest is there."""
+    files.write(h5.removesuffix(".h5") + ".summary.json", json.dumps(told, indent=1) + "\n")
 
 
 def _summary(day, folder, requested, valid, invalid, pruned, covered):
@@ -130,8 +133,9 @@ def _summary(day, folder, requested, valid, invalid, pruned, covered):
     unreadable = {path for path, name, _ in inputs["bad"] if not name}
     samples = sum(entry["total_samples"] for entry in covered.values())
     missing = sum(entry["nan_samples"] for entry in covered.values())
-    masks = [np.frombuffer(day.masks[name].encode(), dtype=np.uint8) == ord("1") for name in valid]
-    no_file = "".join("1" if any(column) else "0" for column in zip(*masks, strict=True)) if masks else ""
+    # '1' is the greater character: the greatest over all channels is '1' where any has a sample.
+    masks = (np.frombuffer(day.masks[name].encode(), dtype=np.uint8) for name in valid)
+    no_file = functools.reduce(np.maximum, masks).tobytes().decode() if valid else ""
     return {
         "date": gps.day_of(window.start),
         "start_dt_utc": gps.utc(window.start),

@@ -13,6 +13,10 @@ _HEADER = b"IGWD\0"
 _OLDEST_OF_GWFRAME = 8
 
 
+# The problem of a channel that this frame has nothing of; another may.
+NO_DATA = "no data in the frame"
+
+
 class BadFrame(Exception):
     """A file, or one channel of it, that cannot be read; the message is the reason alone."""
 
@@ -33,11 +37,21 @@ class Series(NamedTuple):
     problem: str = ""
 
 
+class Kind(NamedTuple):
+    """What a channel is, without its samples: numpy dtype as stored, seconds between samples, unit, or the problem."""
+
+    dtype: np.dtype | None
+    dt: float
+    unit: str
+    problem: str = ""
+
+
 def open_file(path):
     """Open a frame file.
 
     The object has `frames`, a list of (GPS s, ns, duration s); `kinds`, a dict of channel name to 'adc',
-    'proc' or 'sim'; and `read(i, name, kind)`, the Series of a channel in frame i.  Raises BadFrame if the
+    'proc' or 'sim'; `read(i, name, kind)`, the Series of a channel in frame i; and `describe(i, name, kind)`,
+    its Kind, for less than its samples cost.  Both give None for a channel that is not there.  Raises BadFrame if the
     file is no frame file, is cut short or damaged, and OSError if it cannot be opened.
     """
     with open(path, "rb") as file:

@@ -10,12 +10,26 @@ import os
 import numpy as np
 from gwframe import _core
 
-from . import BadFrame, Series, all_bad, convertible, spread
+from . import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, spread
 
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
 _AVAILABLE = "Available_data_for_"
 _EXACT = 2**53
+DTYPES = {
+    _core.FrVect.FR_VECT_C: np.dtype("i1"),
+    _core.FrVect.FR_VECT_1U: np.dtype("u1"),
+    _core.FrVect.FR_VECT_2S: np.dtype("i2"),
+    _core.FrVect.FR_VECT_2U: np.dtype("u2"),
+    _core.FrVect.FR_VECT_4S: np.dtype("i4"),
+    _core.FrVect.FR_VECT_4U: np.dtype("u4"),
+    _core.FrVect.FR_VECT_8S: np.dtype("i8"),
+    _core.FrVect.FR_VECT_8U: np.dtype("u8"),
+    _core.FrVect.FR_VECT_4R: np.dtype("f4"),
+    _core.FrVect.FR_VECT_8R: np.dtype("f8"),
+    _core.FrVect.FR_VECT_8C: np.dtype("c8"),
+    _core.FrVect.FR_VECT_16C: np.dtype("c16"),
+}
 
 
 class CoreFile:
@@ -48,16 +62,35 @@ class CoreFile:
             self._kinds.update(dict.fromkeys(toc.get_adc(), "adc"))
         return self._kinds
 
+    def describe(self, index, name, kind):
+        """The Kind of a channel in frame `index`; None if the file has no such channel of that kind."""
+        try:
+            found = self._read[kind](index, name)
+            vector = found.get_data_vector(0) if found.get_data_size() else None
+            if vector is None:
+                return Kind(None, 0.0, "", NO_DATA)
+            unit, dtype = vector.get_unit_y(), DTYPES.get(vector.get_type())
+            if vector.get_n_dim() != 1:
+                return Kind(None, 0.0, unit, f"{vector.get_n_dim()} dimensions")
+            if dtype is None or convertible(dtype) is None:
+                return Kind(None, 0.0, unit, f"{_type_name(dtype)} values")
+            axis = vector.get_dim(0)
+            return Kind(dtype, _spacing(axis.dx, found, kind), unit)
+        except IndexError:
+            return None
+        except Exception as error:
+            raise BadFrame(_reason(error)) from None
+
     def read(self, index, name, kind):
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
         try:
             found = self._read[kind](index, name)
             vector = found.get_data_vector(0) if found.get_data_size() else None
             if vector is None:
-                return Series(None, None, 0.0, 0.0, "", "no data in the frame")
+                return Series(None, None, 0.0, 0.0, "", NO_DATA)
             data = vector.get_data_uncompressed()
             axis = vector.get_dim(0)
-            dt, origin = axis.dx, axis.start_x
+            dt, origin = _spacing(axis.dx, found, kind), axis.start_x
             unit = vector.get_unit_y()
             if vector.get_n_dim() != 1:
                 return Series(None, None, 0.0, 0.0, unit, f"{vector.get_n_dim()} dimensions")
@@ -65,11 +98,9 @@ class CoreFile:
             if isinstance(data, np.ma.MaskedArray):
                 good, data = ~np.ma.getmaskarray(data), data.data
             if convertible(getattr(data, "dtype", object)) is None:
-                return Series(None, None, 0.0, 0.0, unit, f"{_type_name(data)} values")
+                return Series(None, None, 0.0, 0.0, unit, f"{_type_name(getattr(data, 'dtype', None))} values")
             if kind == "adc":
                 good = _valid(found, data, good)
-                if not dt > 0:
-                    dt = 1 / found.get_sample_rate() if found.get_sample_rate() > 0 else 0.0
             if found.get_data_size() > 1:
                 good = _available(found, name, data, good)
             if data.dtype.itemsize == 8 and data.dtype.kind in "iu":
@@ -79,6 +110,13 @@ class CoreFile:
             return None
         except Exception as error:
             raise BadFrame(_reason(error)) from None
+
+
+def _spacing(dx, found, kind):
+    """Seconds between samples: the vector's own, or that of the ADC channel's sample rate if it has none."""
+    if not dx > 0 and kind == "adc" and found.get_sample_rate() > 0:
+        return 1 / found.get_sample_rate()
+    return dx
 
 
 def _valid(adc, data, good):
@@ -117,8 +155,7 @@ def _exact(data, good):
     return exact if good is None else good & exact
 
 
-def _type_name(data):
-    dtype = getattr(data, "dtype", None)
+def _type_name(dtype):
     if dtype is None or dtype.kind in "OSU":
         return "string"
     return "complex" if dtype.kind == "c" else str(dtype)

@@ -7,7 +7,7 @@ import lal
 import lalframe
 import numpy as np
 
-from . import BadFrame, Series
+from . import BadFrame, Kind, Series
 
 # lalframe reads a channel by a function of its type, and numbers the types its own way.
 _READERS = {
@@ -45,6 +45,13 @@ class OldFile:
                 self.kinds.update((name(toc, i), kind) for i in range(count(toc)))
         except Exception as error:
             raise BadFrame(_reason(error)) from None
+
+    def describe(self, index, name, kind):
+        """The Kind of a channel in frame `index`; None if the file has no such channel of that kind."""
+        series = self.read(index, name, kind)
+        if series is None or series.problem:
+            return series and Kind(None, 0.0, series.unit, series.problem)
+        return Kind(series.data.dtype, series.dt, series.unit)
 
     def read(self, index, name, kind):
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""

@@ -7,21 +7,9 @@ import numpy as np
 from gwframe import _core
 
 from .. import files
+from .core import DTYPES
 
-_TYPES = {
-    "i1": _core.FrVect.FR_VECT_C,
-    "u1": _core.FrVect.FR_VECT_1U,
-    "i2": _core.FrVect.FR_VECT_2S,
-    "u2": _core.FrVect.FR_VECT_2U,
-    "i4": _core.FrVect.FR_VECT_4S,
-    "u4": _core.FrVect.FR_VECT_4U,
-    "i8": _core.FrVect.FR_VECT_8S,
-    "u8": _core.FrVect.FR_VECT_8U,
-    "f4": _core.FrVect.FR_VECT_4R,
-    "f8": _core.FrVect.FR_VECT_8R,
-    "c8": _core.FrVect.FR_VECT_8C,
-    "c16": _core.FrVect.FR_VECT_16C,
-}
+_TYPES = {dtype: code for code, dtype in DTYPES.items()}
 _SAME, _ZERO_SUPPRESS_OR_GZIP = 0, _core.FrVect.ZERO_SUPPRESS_OTHERWISE_GZIP
 
 
@@ -96,6 +84,6 @@ def _add(frame, signal, duration):
 def _vector(name, data, rate, unit, origin=0.0):
     data = np.ascontiguousarray(data)
     axis = _core.Dimension(len(data), 1.0 / rate, "s", float(origin))
-    vector = _core.FrVect(name, _TYPES[data.dtype.str[1:]], 1, axis, unit)
+    vector = _core.FrVect(name, _TYPES[data.dtype], 1, axis, unit)
     vector.set_data(data)
     return vector
