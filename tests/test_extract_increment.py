@@ -580,3 +580,25 @@ def test_a_frame_list_of_a_whole_day_meets_two_utc_days(site):
     samples, attributes = site.read("V1:Sa_NE_CH00000_mean")
     assert len(samples) == 86400 and not np.isnan(samples).any() and attributes["t0"] == START
     assert command("check-day", "--all", site.h5).stdout == ""
+
+
+def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(site, monkeypatch, tmp_path):
+    """Hints that are wrong, rows larger than the limit, two rates in one channel: each pass still ends one channel."""
+    from framemake import blocks, channels, extract, frames
+    from framemake.gps import Window
+
+    names = ["V1:A", "V1:B", "V1:C"]
+    for number, rate in enumerate((100.0, 50.0, 100.0)):
+        signals = [signal(name, count=round(60 * rate), rate=rate) for name in names]
+        site.frame(60 * number, 60, signals)
+    monkeypatch.setattr(extract, "_MOST", 1000)
+    window = Window(START, START + 180)
+    wanted = [channels.Channel(name, 1.0, "adc", "float32", "V") for name in names]
+    plan = blocks.make(window, 60, "lzf", frames.list_frames(str(site.ffl), window).frames, wanted)
+    blocks.save(plan, tmp_path / "parts")
+    for block in plan.blocks:
+        extract.extract(plan, block, tmp_path / "parts", extract.Reader())
+    site.day.mkdir(parents=True)
+    command("pad-merge", tmp_path / "parts", "--out", site.h5)
+    for name in names:
+        same(site.read(name)[0], [*range(6000), *[NAN] * 6000, *range(6000)])

@@ -440,7 +440,8 @@ def test_a_flipped_bit_of_the_compressed_data_never_gives_other_values(tmp_path)
 SHAPE = {
     "IFrameFStream": "get_toc read_fr_adc_data read_fr_proc_data read_fr_sim_data",
     "FrTOC": "get_adc get_proc get_sim get_time_s get_time_ns get_dt",
-    "FrVect": "get_data_uncompressed get_dim get_n_dim get_name get_type get_unit_y set_data FR_VECT_C FR_VECT_1U FR_VECT_2S "
+    "FrVect": "get_data_uncompressed get_dim get_n_dim get_name get_type get_unit_y set_data "
+    "FR_VECT_C FR_VECT_1U FR_VECT_2S "
     "FR_VECT_2U FR_VECT_4S FR_VECT_4U FR_VECT_8S FR_VECT_8U FR_VECT_4R FR_VECT_8R FR_VECT_8C FR_VECT_16C "
     "ZERO_SUPPRESS_OTHERWISE_GZIP",
     "Dimension": "dx start_x",

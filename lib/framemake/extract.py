@@ -104,7 +104,7 @@ class _Job:
         self.groups = []
         # Most vectors go where the last one went.
         self.last = (None, None)
-        self.wanted, self.deferred = list(block.channels), set()
+        self.wanted, self.deferred, self.first_pass = list(block.channels), set(), True
         self.reach = _reaches(self.used)
         self.crowded = _crowded(self.used)
 
@@ -126,9 +126,9 @@ class _Job:
     # Where samples go
 
     def plan_rows(self):
-        """Rows for what the plan expects, all of one rate and dtype in one array."""
+        """Rows for what the plan expects, all of one rate and dtype in one array; in the first pass only."""
         expected = {}
-        for member in self.wanted:
+        for member in self.wanted if self.first_pass else ():
             channel = self.plan.channels[member]
             if channel.rate:
                 expected.setdefault((channel.rate, channel.dtype or "float32"), []).append(member)
@@ -159,8 +159,9 @@ class _Job:
                 self.last = (where, dtype), rows
                 return rows, row
         rows = self._new_rows([member], where.rate, dtype, where.phase)
-        held = sum(rows.data.nbytes for rows in self.groups)
-        if self.groups and held + rows.data.nbytes > _MOST:
+        # A channel alone is never left: each pass brings at least one to its end.
+        others = any(group.members != [member] for group in self.groups)
+        if others and sum(group.data.nbytes for group in self.groups) + rows.data.nbytes > _MOST:
             self._defer(member)
             return None, 0
         rows.grid = where
@@ -170,6 +171,7 @@ class _Job:
     def _defer(self, member):
         """Leave a channel to another pass over the frames: what is held already fills the memory."""
         self.deferred.add(member)
+        self.groups, self.last = [rows for rows in self.groups if rows.members != [member]], (None, None)
         for rows in self.groups:
             if member in rows.row_of:
                 rows.data[rows.row_of[member]] = np.nan
@@ -177,7 +179,7 @@ class _Job:
 
     def next_pass(self):
         """Make ready for the channels that were left; False when none were."""
-        self.wanted, self.deferred = sorted(self.deferred), set()
+        self.wanted, self.deferred, self.first_pass = sorted(self.deferred), set(), False
         self.groups, self.last = [], (None, None)
         return bool(self.wanted)
 
