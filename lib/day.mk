@@ -40,7 +40,6 @@ $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	  --rejected .work/rejected.tsv --record . |
 	summarize - --index "$$OUT" --record .
 
-# Parts that are joined are of no more use.  The pipe has told what came of it, unless it was stopped in between.
+# The pipe has told what came of it, unless it was stopped in between.
 $(NAME).summary.json: $(NAME).h5
-	@rm -rf .work/parts
-	[[ $@ -nt $(NAME).h5 ]] || summarize $(NAME).h5 --index "$$OUT" --record .
+	@[[ $@ -nt $(NAME).h5 ]] || summarize $(NAME).h5 --index "$$OUT" --record .
