@@ -24,18 +24,19 @@ day: $(NAME).summary.json
 	@now="$$SPEC $$INCREMENT $$COMPRESSION"
 	[[ -f $@ && "$$(<$@)" == "$$now" ]] || { echo "$$now" >$@.tmp && mv $@.tmp $@; }
 
-# Which channels the frames have (from a few of them: the reading itself finds the rest), read, join, tell: a pipe, so
-# that no command waits for another to start.  Parts that a stopped run left are not read again, nor what still
-# holds of an earlier result.
+# Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell in
+# one pipe.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
+# The channels do not come by parallel --tee: its fifos outlive a kill -9, and what waits at one holds the day's lock.
 # GNU parallel knows no jobserver: with -jN days at once, a day takes its share of the cores.
 $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	@jobs=1; [[ " $$MAKEFLAGS" =~ \ -j([0-9]+) ]] && jobs=$${BASH_REMATCH[1]}
 	workers=$$(( ($$(nproc) + jobs - 1) / jobs ))
-	prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv --record . |
-	parallel --will-cite --ungroup --pipe --tee -j $$workers \
-	  extract-increment .work/frames.tsv - --day "$$DAY" --increment "$$INCREMENT" --compression "$$COMPRESSION" \
+	prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv \
+	  --out .work/channels.tsv --record .
+	seq $$workers | parallel --will-cite --ungroup -j $$workers \
+	  extract-increment .work/frames.tsv .work/channels.tsv --day "$$DAY" --increment "$$INCREMENT" --compression "$$COMPRESSION" \
 	  --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts --begun "$$BEGUN" --record . \
-	  --share {}/$$workers ::: $$(seq $$workers) |
+	  --share {}/$$workers |
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record . |
 	summarize - --index "$$OUT" --record .
