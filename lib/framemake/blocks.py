@@ -63,7 +63,7 @@ class Plan(NamedTuple):
 def make(window, increment, compression, listing, wanted, keep=None):
     """Plan a day: window, increment in s, compression, frames.Frame list, channels.Channel list.
 
-    keep: what dayfile.holds tells of an earlier result, or None.  Increments that no changed frame touches
+    keep: what stored.holds tells of an earlier result, or None.  Increments that no changed frame touches
     and channels that it already has are not planned.
     """
     count = math.ceil(window.duration / increment)

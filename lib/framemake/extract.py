@@ -380,7 +380,7 @@ def extract(plan, block, folder, reader, keep=None):
     """Read one block and write its part file, whole and at once.
 
     plan: blocks.Plan; block: one of its blocks; folder: where parts go; reader: a Reader;
-    keep: what dayfile.holds gave if the plan keeps an earlier result.  Raises OSError if it cannot write.
+    keep: what stored.holds gave if the plan keeps an earlier result.  Raises OSError if it cannot write.
     """
     job = _Job(plan, block, reader, keep)
     # A part is named for the boot it was written in, so it need not wait for the disk; most never get there.
