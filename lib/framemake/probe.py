@@ -28,8 +28,10 @@ def look(wanted, listing, most=None):
             bad.append((frame.path, getattr(error, "strerror", None) or str(error)))
             continue
         looked += 1
-        for name in sorted(left & kinds.keys()):
-            known = _describe(file, name, kinds[name])
+        here = sorted(left & kinds.keys())
+        soon = file.describe_all(here)
+        for name in here:
+            known = _describe(file, name, kinds[name], soon.get(name))
             if known is None:
                 continue
             if isinstance(known, str):
@@ -54,6 +56,13 @@ def look(wanted, listing, most=None):
     return kept, rejected, bad
 
 
+def expect(wanted, listing, held):
+    """The channels of a list, with what a few frame files tell of those that `held` does not hold; none is left out."""
+    found, _, _ = look([channel for channel in wanted if channel.name not in held], listing, 8)
+    known = {channel.name: channel for channel in found}
+    return [known.get(channel.name, channel) for channel in wanted]
+
+
 def _spread(used):
     """First, last, middle, quarters, ...: a channel that comes or goes is met after a few files."""
     order, seen, count = [], set(), len(used)
@@ -67,10 +76,10 @@ def _spread(used):
     return order
 
 
-def _describe(file, name, kind):
-    """A Channel, or why it cannot be used, or None if its vector cannot be read in this file."""
+def _describe(file, name, kind, known):
+    """A Channel, or why it cannot be used, or None if its vector cannot be read in this file; `known`: Kind or None."""
     try:
-        found = file.describe(0, name, kind)
+        found = known or file.describe(0, name, kind)
     except (gwf.BadFrame, OSError):
         return None
     if found is None or found.problem == gwf.NO_DATA:

@@ -50,7 +50,8 @@ def open_file(path):
     """Open a frame file.
 
     The object has `frames`, a list of (GPS s, ns, duration s); `kinds`, a dict of channel name to 'adc',
-    'proc' or 'sim'; `read(i, name, kind)`, the Series of a channel in frame i; and `describe(i, name, kind)`,
+    'proc' or 'sim'; `describe_all(names)`, a dict of name to Kind in the first frame for those that cost next to
+    nothing; `read(i, name, kind)`, the Series of a channel in frame i; and `describe(i, name, kind)`,
     its Kind, for less than its samples cost.  Both give None for a channel that is not there.  Raises BadFrame if the
     file is no frame file, is cut short or damaged, and OSError if it cannot be opened.
     """

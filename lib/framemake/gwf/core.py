@@ -10,7 +10,7 @@ import os
 import numpy as np
 from gwframe import _core
 
-from . import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, spread
+from . import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, heads, spread
 
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
@@ -38,6 +38,7 @@ class CoreFile:
     def __init__(self, path):
         try:
             os.fspath(path).encode()
+            self._path = path
             self._stream = _core.IFrameFStream(os.fspath(path))
             self._toc = toc = self._stream.get_toc()
             self.frames = list(zip(toc.get_time_s(), toc.get_time_ns(), toc.get_dt(), strict=True))
@@ -80,6 +81,18 @@ class CoreFile:
             return None
         except Exception as error:
             raise BadFrame(_reason(error)) from None
+
+    def describe_all(self, names):
+        """{name: Kind} of those channels whose Kind in the first frame is soon told; the others need describe."""
+        wanted = {}
+        for name in names:
+            wanted.setdefault(self.kinds.get(name), []).append(name)
+        told = {}
+        for (name, _), (code, dt, unit) in heads.read(self._path, wanted).items():
+            dtype = DTYPES.get(code)
+            if dtype is not None and convertible(dtype) is not None:
+                told[name] = Kind(dtype, dt, unit)
+        return told
 
     def read(self, index, name, kind):
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""

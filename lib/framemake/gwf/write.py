@@ -1,15 +1,19 @@
 """Writing frame files: for make-frames and the tests, so that both have every trap that real files have."""
 
 import os
+import struct
 from typing import NamedTuple
 
 import numpy as np
 from gwframe import _core
 
 from .. import files
+from . import adc
 from .core import DTYPES
 
 _TYPES = {dtype: code for code, dtype in DTYPES.items()}
+# What gwframe writes as bias and slope; it can set neither.
+_UNCALIBRATED = (0.0, 1.0)
 _SAME, _ZERO_SUPPRESS_OR_GZIP = 0, _core.FrVect.ZERO_SUPPRESS_OTHERWISE_GZIP
 
 
@@ -18,7 +22,7 @@ class Signal(NamedTuple):
 
     data: 1-D array; rate: Hz; kind: adc, proc or sim; there: bool array, Virgo's Available_data_for_ vector;
     valid: dataValid of an ADC channel; mask: 16-bit CDS mask; offset: s from the frame's start to sample 0;
-    origin: s that the vector itself adds to that.
+    origin: s that the vector itself adds to that.  bias, slope: of an ADC channel; nbits: 0 for those of a sample.
     """
 
     name: str
@@ -31,6 +35,9 @@ class Signal(NamedTuple):
     mask: np.ndarray | None = None
     offset: float = 0.0
     origin: float = 0.0
+    bias: float = 0.0
+    slope: float = 1.0
+    nbits: int = 0
 
 
 def write(path, frames, level=1):
@@ -53,6 +60,8 @@ def write(path, frames, level=1):
             frame.write(stream, _SAME if plain else _ZERO_SUPPRESS_OR_GZIP, 0 if plain else level)
             del alive, number
         stream.close()
+        if any((signal.bias, signal.slope) != _UNCALIBRATED for _, _, signals in frames for signal in signals):
+            _calibrate(aside, frames)
 
 
 def _add(frame, signal, duration):
@@ -61,7 +70,7 @@ def _add(frame, signal, duration):
         there = np.asarray(signal.there, dtype=np.int8)
         vectors.append(_vector(f"Available_data_for_{signal.name}", there, signal.rate, "1 if data is there"))
     if signal.kind == "adc":
-        bits = 8 * np.asarray(signal.data).dtype.itemsize
+        bits = signal.nbits or 8 * np.asarray(signal.data).dtype.itemsize
         channel = _core.FrAdcData(signal.name, 0, 0, bits, float(signal.rate))
         channel.set_time_offset(float(signal.offset))
         missing = signal.there is not None and not np.all(signal.there)
@@ -79,6 +88,26 @@ def _add(frame, signal, duration):
         channel.append_aux(vectors[-1])
     getattr(frame, f"append_fr_{signal.kind}_data")(channel)
     return vectors, channel
+
+
+def _calibrate(path, frames):
+    """Put the bias and slope of ADC channels into a written file, and make its checksums right again."""
+    with open(path, "r+b") as file:
+        order, _, places = adc.positions(file)
+        for number, (_, _, signals) in enumerate(frames):
+            for signal in signals:
+                if signal.kind != "adc":
+                    continue
+                position = places[signal.name][number]
+                raw = bytearray(adc.structure_at(file, order, position)[:-4])
+                # After 14 bytes: the name, an empty comment (both a length, text and a zero), and three numbers.
+                at = 14 + 3 + len(signal.name.encode()) + 3 + 12
+                if struct.unpack_from(order + "ff", raw, at) != _UNCALIBRATED:
+                    raise ValueError(f"no bias and slope in the FrAdcData of {signal.name!r}")
+                struct.pack_into(order + "ff", raw, at, signal.bias, signal.slope)
+                os.pwrite(file.fileno(), raw + struct.pack(order + "I", adc.cksum(bytes(raw))), position)
+        whole = file.read()[:-4]
+        os.pwrite(file.fileno(), struct.pack(order + "I", adc.cksum(whole)), len(whole))
 
 
 def _vector(name, data, rate, unit, origin=0.0):

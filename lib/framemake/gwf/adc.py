@@ -1,0 +1,198 @@
+"""What a frame file says of its ADC channels and gwframe does not give: bias, slope, bits and units.
+
+Sources: LIGO-T970130 (frame format version 8) for the structures; POSIX cksum for their checksums.
+Only the file's header, its end, its table of contents and the wanted FrAdcData are read, however large the file.
+Each of these is held against its checksum, if it has one, and a FrAdcData against its name, class and length as
+well: what comes back is what was written, or BadFrame.
+"""
+
+import os
+import struct
+import zlib
+from typing import NamedTuple
+
+from . import BadFrame
+
+_FORMAT = 8
+_ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
+# Every structure begins with its length, checksum type, class and instance; FrEndOfFile is always as long.
+_BEGIN = "QBBI"
+_HEAD_SIZE, _BEGIN_SIZE, _END_SIZE = 40, 14, 46
+# What FrTOC and FrAdcData may take: a wrong length must not make a reader ask for all memory.
+_LONGEST_TOC, _LONGEST_ADC = 1 << 28, 3 * 0xFFFF + 92
+_CLASSES = {"adc": "FrAdcData", "proc": "FrProcData"}
+_NONE = 2**32 - 1
+_MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
+
+_CUT = "cut short or damaged: no table of contents"
+_CHECKSUM = "damaged: checksum does not match"
+_MISFIT = "damaged: a length or position does not fit"
+
+
+class Calibration(NamedTuple):
+    """What the frame has to turn stored samples into physical ones: stored * slope + bias, in units.
+
+    nbits: bits of the converter, or of the stored samples.  All come as the frame has them, a slope of 0 as well.
+    """
+
+    bias: float
+    slope: float
+    nbits: int
+    units: str
+
+
+def calibrations(path, names=None):
+    """{channel name: Calibration} of the ADC channels of a frame file, those of `names`, or all for None.
+
+    Each is that of the first frame in the file that has the channel; a name that is not there is left out.  Files
+    of formats before 8 give {}, whole or not: lalframe, which reads those, does not tell it.  Raises BadFrame for a
+    file that is no frame file, is cut short or damaged, or of a format after 8, OSError if it cannot be read.
+    """
+    with open(path, "rb", buffering=0) as file:
+        try:
+            order, kind, places = positions(file, None if names is None else set(names))
+            found = {}
+            for name, of_frames in places.items():
+                first = next(filter(None, of_frames), None)
+                if first is not None:
+                    found[name] = _calibration(structure_at(file, order, first), order, name, kind)
+            return found
+        except struct.error:
+            raise BadFrame(_MISFIT) from None
+
+
+def positions(file, names=None, kind="adc"):
+    """Byte order, class number of FrAdcData, {ADC channel: position of its FrAdcData in each frame}, of an open file.
+
+    A position is bytes from the beginning of the file, 0 where a frame has not the channel.  `names`: a set, or
+    None for all.  kind: adc, or proc for the same of FrProcData.  Raises BadFrame and struct.error.
+    """
+    head = os.pread(file.fileno(), _HEAD_SIZE, 0)
+    if not head:
+        raise BadFrame("empty file")
+    if len(head) < _HEAD_SIZE or not head.startswith(b"IGWD\0"):
+        raise BadFrame("not a frame file")
+    order = _ORDERS.get(head[12:14])
+    if order is None:
+        raise BadFrame("damaged: no byte order in the file header")
+    at, room = _table(file, head, order)
+    if not room:
+        return order, None, {}
+    return order, *_entries(_structure(file, order, at, min(room, _LONGEST_TOC)), order, names, kind)
+
+
+def structure_at(file, order, position):
+    """The bytes of the structure at a position of an open file, its checksum right.  Raises as `positions` does."""
+    return _structure(file, order, position, min(_size(file) - position, _LONGEST_ADC))
+
+
+def cksum(raw):
+    """The CRC of POSIX cksum, of bytes and then their count: zlib's polynomial, with the bits of each byte mirrored."""
+    raw += len(raw).to_bytes((len(raw).bit_length() + 7) // 8, "little")
+    mirrored = zlib.crc32(raw.translate(_MIRRORED), 0xFFFFFFFF)
+    return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")
+
+
+def _size(file):
+    return os.fstat(file.fileno()).st_size
+
+
+def _table(file, head, order):
+    """Where the table of contents is, by FrEndOfFile, and how long it can be; (0, 0) for a format before 8."""
+    size = _size(file)
+    end = os.pread(file.fileno(), _END_SIZE, max(0, size - _END_SIZE))
+    whole = False
+    if len(end) == _END_SIZE:
+        length, scheme, _, _, _, total, back, of_head, of_end, _ = struct.unpack(f"{order}{_BEGIN}IQQIII", end)
+        whole = length == _END_SIZE and total == size
+    if not whole:
+        if head[5] < _FORMAT:
+            return 0, 0
+        raise BadFrame(_CUT)
+    # The last 8 bytes are its own checksum and that of the file.
+    _check(end[:-8], scheme, of_end)
+    if of_head and of_head != cksum(head):
+        raise BadFrame(_CHECKSUM)
+    if head[5] != _FORMAT:
+        raise BadFrame(f"frame format {head[5]}, which is not known here")
+    if not _END_SIZE < back <= size - _HEAD_SIZE:
+        raise BadFrame(_CUT)
+    return size - back, back - _END_SIZE
+
+
+def _structure(file, order, position, room):
+    """The bytes of the structure that begins at `position` and takes `room` at most, its checksum right."""
+    if position < _HEAD_SIZE or room < _BEGIN_SIZE + 4:
+        raise BadFrame(_MISFIT)
+    # One read has most FrAdcData: they take about 120 bytes.
+    raw = os.pread(file.fileno(), min(256, room), position)
+    length, scheme = struct.unpack_from(order + "QB", raw)
+    if not _BEGIN_SIZE + 4 <= length <= room:
+        raise BadFrame(_MISFIT)
+    if length > len(raw):
+        raw += os.pread(file.fileno(), length - len(raw), position + len(raw))
+    raw = raw[:length]
+    _check(raw[:-4], scheme, struct.unpack_from(order + "I", raw, length - 4)[0])
+    return raw
+
+
+def _entries(toc, order, names, kind):
+    """The class number of a kind and {name: positions} of its wanted channels, from the bytes of a FrTOC."""
+    # The leap seconds come first, which are of no use here.
+    (frames,) = struct.unpack_from(order + "I", toc, _BEGIN_SIZE + 2)
+    # Of each frame: quality, seconds, nanoseconds, duration, run, number and five positions.
+    classes, at = _count(toc, order, _BEGIN_SIZE + 6 + 68 * frames)
+    numbers = struct.unpack_from(f"{order}{classes}H", toc, at)
+    kinds, at = strings(toc, order, at + 2 * classes, classes)
+    detectors, at = _count(toc, order, at)
+    at = strings(toc, order, at, detectors)[1] + 8 * detectors
+    # Static data: name and detector of each type, and its number of blocks; of each block times, version, position.
+    types, at = _count(toc, order, at)
+    at = strings(toc, order, at, 2 * types)[1] + 4 * types
+    blocks, at = _count(toc, order, at)
+    at += 20 * blocks
+    row = struct.Struct(f"{order}{frames}Q")
+    # Of each kind the names, of adc a group and a number each, then positions: all frames of one channel together.
+    for section, more in (("adc", 8), ("proc", 0)):
+        channels, at = _count(toc, order, at)
+        found, at = strings(toc, order, at, channels)
+        at += more * channels
+        if section == kind:
+            break
+        at += row.size * channels
+    wanted = ((i, name) for i, name in enumerate(found) if names is None or name in names)
+    places = {name: row.unpack_from(toc, at + row.size * i) for i, name in wanted}
+    return dict(zip(kinds, numbers, strict=True)).get(_CLASSES[kind]), places
+
+
+def _calibration(raw, order, name, kind):
+    """The Calibration in the bytes of a FrAdcData; BadFrame if it is not that of `name`, of class `kind`."""
+    (title, _), at = strings(raw, order, _BEGIN_SIZE, 2)
+    _, _, nbits, bias, slope = struct.unpack_from(order + "IIIff", raw, at)
+    (units,), at = strings(raw, order, at + 20, 1)
+    # Then come rate, time offset, shift, phase, dataValid, three references and the checksum, 52 bytes in all.
+    if title != name or raw[9] != kind or at + 52 != len(raw):
+        raise BadFrame(_MISFIT)
+    return Calibration(bias, slope, nbits, units)
+
+
+def _count(raw, order, at):
+    """A number of things, of which the largest stands for none, and where it ends."""
+    (count,) = struct.unpack_from(order + "I", raw, at)
+    return 0 if count == _NONE else count, at + 4
+
+
+def strings(raw, order, at, count):
+    """`count` strings, each a length and as many bytes, of which the last is zero; and where they end."""
+    texts, size = [], struct.Struct(order + "H")
+    for _ in range(count):
+        end = at + 2 + size.unpack_from(raw, at)[0]
+        texts.append(raw[at + 2 : end].partition(b"\0")[0].decode("utf-8", "surrogateescape"))
+        at = end
+    return texts, at
+
+
+def _check(raw, scheme, told):
+    """BadFrame if a checksum is not that of the bytes; of the schemes 0 is none, and 1 that of cksum."""
+    if scheme > 1 or (scheme and told != cksum(raw)):
+        raise BadFrame(_CHECKSUM)

@@ -1,0 +1,60 @@
+"""What a channel is, read from the heads of its structures: no sample is read, however many there are.
+
+Source: LIGO-T970130 (frame format version 8).  A channel's FrVect follows its FrAdcData or FrProcData in the files
+that the known writers make; what is otherwise, or out of the ordinary in any way, is left to frameCPP.
+"""
+
+import contextlib
+import os
+import struct
+
+from . import BadFrame, adc
+
+# The reference to the data, from the end of a structure: after it come 2 (adc) or 4 references and the checksum.
+_DATA = {"adc": 22, "proc": 34}
+# A structure's begin: length, checksum type, class, instance; a FrVect's name, compression, type, count and bytes.
+_BEGIN, _LONGEST_HEAD, _LONGEST_TAIL = "QBBI", 14 + 2 + 0xFFFF + 20, 4096
+
+
+def read(path, wanted):
+    """{(channel, kind): (FrVect type, seconds between samples, unit)} of the first frame of a file, where it is told.
+
+    wanted: {kind: names}, kinds adc and proc.  A file that cannot be read so gives {}.
+    """
+    found = {}
+    with open(path, "rb", buffering=0) as file:
+        for kind in _DATA.keys() & wanted.keys():
+            try:
+                order, _, places = adc.positions(file, set(wanted[kind]), kind)
+            except (struct.error, BadFrame):
+                return {}
+            for name, (at, *_) in places.items():
+                with contextlib.suppress(struct.error, BadFrame):
+                    told = at and _vector(file, order, at, _DATA[kind])
+                    if told:
+                        found[name, kind] = told
+    return found
+
+
+def _vector(file, order, position, data):
+    owner = adc.structure_at(file, order, position)
+    refers = struct.unpack_from(order + "HI", owner, len(owner) - data)
+    at = position + len(owner)
+    head = os.pread(file.fileno(), 256, at)
+    length, _, kind, instance = struct.unpack_from(order + _BEGIN, head)
+    if (kind, instance) != refers:
+        return None
+    (name,) = struct.unpack_from(order + "H", head, 14)
+    if 16 + name + 20 > len(head):
+        head = os.pread(file.fileno(), _LONGEST_HEAD, at)
+    _, dtype, _, size = struct.unpack_from(order + "HHQQ", head, 16 + name)
+    begin = 16 + name + 20 + size
+    if not 0 < length - begin <= _LONGEST_TAIL:
+        return None
+    tail = os.pread(file.fileno(), length - begin, at + begin)
+    dimensions, _, dx, _ = struct.unpack_from(order + "IQdd", tail)
+    if dimensions != 1 or not dx > 0:
+        return None
+    (_, unit), end = adc.strings(tail, order, 28, 2)
+    # Then come the reference to a next vector and the checksum.
+    return (dtype, dx, unit) if end + 10 == len(tail) else None
