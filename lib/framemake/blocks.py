@@ -71,7 +71,7 @@ def make(window, increment, compression, listing, wanted, keep=None):
     held = keep is not None and keep.fits(window, increment, compression)
     if held:
         dirty = sorted(_touched(keep.frames, listing, window, increment))
-        fresh = [at for at, channel in enumerate(wanted) if not keep.has(channel.name)]
+        fresh = [at for at, channel in enumerate(wanted) if channel.name not in keep]
         wanted = [_as_held(channel, keep) for channel in wanted]
     plan = Plan(window, increment, compression, listing, wanted, keep.path if held else "", dirty, fresh, [])
     old = sorted(set(range(len(wanted))) - set(fresh))
@@ -83,7 +83,7 @@ def make(window, increment, compression, listing, wanted, keep=None):
 
 def _as_held(channel, keep):
     """A channel with the rate and dtype of the earlier result: its units are the ones to rebuild."""
-    where, dtype = keep.grid_of(channel.name) if keep.has(channel.name) else (None, None)
+    where, dtype = keep.grid_of(channel.name) if channel.name in keep else (None, None)
     if where is None:
         return channel
     return channel._replace(rate=where.rate, dtype=dtype.name)

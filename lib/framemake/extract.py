@@ -5,7 +5,6 @@ A part file holds, for each sample grid and dtype it met, a 2-D dataset of chann
 and which frame file gave what are taken too, so nothing is read back.
 """
 
-import json
 import math
 import os
 import sys
@@ -15,7 +14,7 @@ from collections import OrderedDict
 import h5py
 import numpy as np
 
-from . import blocks, coverage, files, frames, grid, gwf, layout
+from . import blocks, coverage, files, frames, grid, gwf, index, parts
 
 _ATTEMPT_PAUSE = 0.05
 # Bytes of samples at once where channels turn out larger than the plan could know.
@@ -234,7 +233,7 @@ class _Job:
             begin, end = max(begin, within[0]), min(end, within[1])
         start = self.plan.window.start
         begin, end, reach = begin - start, end - start, reach - start
-        for index, (seconds, nanoseconds, duration) in enumerate(file.frames):
+        for number, (seconds, nanoseconds, duration) in enumerate(file.frames):
             at_frame = (seconds - start) + nanoseconds * 1e-9
             if at_frame >= self.stop or at_frame + duration <= self.begin:
                 continue
@@ -244,12 +243,12 @@ class _Job:
                     continue
                 name, kind = channels[member].name, channels[member].kind
                 try:
-                    series = self.reader.read(file, index, name, kind) if kind else None
+                    series = self.reader.read(file, number, name, kind) if kind else None
                     if series is None:
                         found = file.kinds.get(name)
                         if found is None or found == kind:
                             continue
-                        series = self.reader.read(file, index, name, found)
+                        series = self.reader.read(file, number, name, found)
                         if series is None:
                             continue
                 except gwf.BadFrame as error:
@@ -391,9 +390,9 @@ def extract(plan, block, folder, reader, keep=None):
             job.plan_rows()
             job.read_frames()
             job.note_coverage()
-            count = _write_rows(part, job, count)
+            count = parts.write_rows(part, plan, job.groups, count)
             going = job.next_pass()
-        _write_notes(part, job)
+        parts.write_notes(part, plan, job)
 
 
 def work(plan, folder, keep, share, retries, command):
@@ -410,6 +409,8 @@ def work(plan, folder, keep, share, retries, command):
     began = time.monotonic()
     blocks.note_progress(plan, folder, command, began)
     if share[0] == 1:
+        if command.args.index:
+            index.write(command.args.index)
         _print(os.path.join(folder, blocks.PLAN))
     for number in range(count):
         block = plan.blocks[number]
@@ -434,62 +435,3 @@ def work(plan, folder, keep, share, retries, command):
 def _print(path):
     """One line in one write, so that lines of several processes never mix."""
     os.write(sys.stdout.fileno(), os.fsencode(path) + b"\n")
-
-
-def _write_rows(part, job, count):
-    """Write what a pass has read as groups numbered from count; returns the next number."""
-    plan = job.plan
-    for rows in job.groups:
-        if rows.grid is None or not rows.touched.any() or not rows.data.shape[1]:
-            continue
-        group = part.create_group(f"rows{count}")
-        count += 1
-        cut = grid.cut(rows.rate, plan.increment, plan.window.duration)
-        aligned = rows.first % cut.unit == 0
-        _write_samples(group, rows, cut.chunk, plan.compression)
-        group["members"] = np.array(rows.members, dtype=np.int32)
-        height, width = rows.data.shape
-        counts = np.full(height, width) if rows.good is None else np.count_nonzero(rows.good, axis=1)
-        group["good"] = counts.astype(np.int64)
-        if aligned:
-            group["statistics"] = coverage.statistics(rows.data, rows.good, rows.first, cut.unit)
-        group.attrs.update(rate=rows.grid.rate, phase=rows.grid.phase, first=rows.first, aligned=aligned)
-    return count
-
-
-def _write_notes(part, job):
-    plan = job.plan
-    part["gave"] = job.gave
-    part["pairs"] = np.array(job.pairs, dtype=np.int32).reshape(-1, 2)
-    part.attrs["notes"] = json.dumps(
-        {
-            "units": list(job.units),
-            "bad": [[path, name, reason] for (path, name), reason in sorted(job.bad.items())],
-            "problems": {plan.channels[member].name: text for member, text in sorted(job.problems.items())},
-            "seen": sorted(job.seen),
-        }
-    )
-
-
-def _write_samples(group, rows, chunk, compression):
-    """Write the samples; a chunk that holds nothing but NaN is not written: it is a gap."""
-    height, width = rows.data.shape
-    # Whole chunks, padded with NaN as HDF5 itself pads the last chunk of the day file.
-    padded = math.ceil(width / chunk) * chunk
-    dataset = group.create_dataset(
-        "samples",
-        shape=(height, padded),
-        dtype=rows.dtype,
-        chunks=(1, chunk),
-        fillvalue=np.nan,
-        **layout.filters(compression),
-    )
-    if rows.good is None:
-        holds = np.ones((height, padded // chunk), dtype=bool)
-    else:
-        holds = np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
-    for row in range(height):
-        for number in np.flatnonzero(holds[row]).tolist():
-            a = number * chunk
-            values = rows.data[row, a : min(a + chunk, width)]
-            layout.write_chunk(dataset.id, (row, a), values, chunk, compression)

@@ -46,7 +46,7 @@ class Held:
         same = mine == (blocks.LAYOUT, window, increment)
         return same and self.inputs["compression"] == compression
 
-    def has(self, name):
+    def __contains__(self, name):
         """Whether this file was made with the channel in its list, found or not."""
         return name in self._read
 
