@@ -12,7 +12,8 @@ ROOT := $(patsubst %/,%,$(dir $(realpath $(firstword $(MAKEFILE_LIST)))))
 -include $(ROOT)/local.mk
 
 # What a day is made from.  SETTINGS names every variable that a person may give.
-SETTINGS := DAY FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES VENV LOCK_WAIT TESTS
+SETTINGS := DAY START END FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES CONFIG RESUME SUMMARY LOG_LEVEL LOCK_WAIT
+SETTINGS += ENGINE HOSTS CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
 OUT ?= out
 SPEC ?= V1trend
 INCREMENT ?= 600
@@ -20,10 +21,10 @@ COMPRESSION ?= lzf
 MAX_RETRIES ?= 3
 # Seconds that a second make on one day waits for the first.
 LOCK_WAIT ?= 3600
-export DAY FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES LOCK_WAIT
+export $(filter-out VENV TESTS,$(SETTINGS))
 
-# A misspelt variable is refused, not ignored.
-GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
+# What was typed goes before a settings file; a misspelt variable is refused, not ignored.
+export GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command,$(firstword $(origin $v))),$v))
 UNKNOWN := $(filter-out $(SETTINGS) MAKE% -%,$(GIVEN))
 $(if $(UNKNOWN),$(error no such variable, see 'make help': $(UNKNOWN)))
 
@@ -31,6 +32,9 @@ $(if $(UNKNOWN),$(error no such variable, see 'make help': $(UNKNOWN)))
 $(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
 # They reach the day's make through the environment, where lib/day has made the paths absolute.
 MAKEOVERRIDES :=
+
+# What is bash; the rest is Python.
+SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/engine/* lib/demo .ci/run
 
 # The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
 ifeq ($(origin VENV),undefined)
@@ -43,18 +47,24 @@ export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
 READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day demo setup test test-long test-deps bench lint clean
+.PHONY: help day range demo setup test test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 12
 	@echo
 	@echo 'make DAY=2024-04-10 FFL=trend.ffl CHANNELS=channels.txt [OUT=out] [SPEC=V1trend]'
 	@echo '     [INCREMENT=600] [COMPRESSION=lzf|gzip|none] [MAX_RETRIES=3] [VENV=]'
-	@echo 'FFL is a frame file list, a LAL cache or a folder.  local.mk, if there, sets defaults.'
+	@echo 'make range -jN START=2024-04-10 END=2024-04-30 FFL=... CHANNELS=... [CONFIG=o4.toml] [DRY_RUN=yes]'
+	@echo '     [ENGINE=local|ssh|slurm|condor] [LIMIT_DAYS=] [MINUTES=] [STAGGER=] [MEM_GUARD=] [RESUME=no]'
+	@echo 'FFL is a frame file list, a LAL cache, a folder or gwdatafind://HOST/V/V1trend.'
+	@echo 'local.mk, if there, sets defaults.'
 
 # One make a day: it runs in the day's folder, under a lock that ends with its last process.
 day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=... CHANNELS=...
 	@+exec $(ROOT)/lib/day $(MAKE) -f $(ROOT)/lib/day.mk
+
+range: $(READY)  ## build the days from START to END, END included, N at once: make range -jN START=... END=...
+	@+exec $(ROOT)/lib/range
 
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
 	@+exec $(ROOT)/lib/demo $(MAKE)
@@ -84,7 +94,7 @@ bench:  ## measure against the floor and the peers (an hour, 20 GB)
 lint:  ## check the code's form: ruff, shellcheck, shfmt
 	@$(ROOT)/lib/setup test
 	@cd $(ROOT) && ruff check -q . && ruff format --check -q .
-	@cd $(ROOT) && shellcheck lib/setup lib/day lib/demo .ci/run && shfmt -d -i 2 -ci lib/setup lib/day lib/demo .ci/run
+	@cd $(ROOT) && shellcheck -x $(SCRIPTS) && shfmt -d -i 2 -ci $(SCRIPTS)
 
 clean:  ## remove what make demo wrote
 	@rm -rf $(ROOT)/demo

@@ -9,11 +9,21 @@ SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
 .PHONY: day FORCE
-day: $(NAME).summary.json
+# What tells that all is there; with SUMMARY=no there is no summary that could.
+TOLD := $(if $(filter no,$(SUMMARY)),.work/told,$(NAME).summary.json)
+day: $(TOLD)
+
+WINDOW := $(if $(START),--start "$$START" --end "$$END",--day "$$DAY" $(if $(MINUTES),--minutes "$$MINUTES"))
+TELL := summarize --index "$$OUT" $(if $(filter no,$(SUMMARY)),--no-summary) --record .
 
 # Which frames: a frame that is new, changed or gone changes this list, and nothing else does.
+# In a range all days' frames have been listed in one go (LISTED).
 .work/frames.tsv: FORCE
-	@list-frames "$$FFL" --day "$$DAY" --table --update $@ --record .
+ifdef LISTED
+	@cmp -s .work/listed.tsv $@ || { cp .work/listed.tsv $@.tmp && mv $@.tmp $@; }
+else
+	@list-frames "$$FFL" $(WINDOW) --table --update $@ --record .
+endif
 
 # Which channels were asked for.
 .work/requested.txt: FORCE
@@ -21,26 +31,27 @@ day: $(NAME).summary.json
 
 # The settings that shape the day.
 .work/settings: FORCE
-	@now="$$SPEC $$INCREMENT $$COMPRESSION"
-	[[ -f $@ && "$$(<$@)" == "$$now" ]] || { echo "$$now" >$@.tmp && mv $@.tmp $@; }
+	@[[ -f $@ && "$$(<$@)" == "$$SHAPE" ]] || { echo "$$SHAPE" >$@.tmp && mv $@.tmp $@; }
 
 # Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell in
 # one pipe.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
 # The channels do not come by parallel --tee: its fifos outlive a kill -9, and what waits at one holds the day's lock.
-# GNU parallel knows no jobserver: with -jN days at once, a day takes its share of the cores.
+# GNU parallel knows no jobserver: of AT_ONCE days at once, each takes its share of the cores.
 $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
-	@jobs=1; [[ " $$MAKEFLAGS" =~ \ -j([0-9]+) ]] && jobs=$${BASH_REMATCH[1]}
-	workers=$$(( ($$(nproc) + jobs - 1) / jobs ))
+	@workers=$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))
 	prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv \
 	  --out .work/channels.tsv --record .
-	seq $$workers | parallel --will-cite --ungroup -j $$workers \
-	  extract-increment .work/frames.tsv .work/channels.tsv --day "$$DAY" --increment "$$INCREMENT" --compression "$$COMPRESSION" \
-	  --retries "$$MAX_RETRIES" --keep $@ --parts .work/parts --begun "$$BEGUN" --record . \
+	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
+	  extract-increment .work/frames.tsv .work/channels.tsv $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
+	  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts .work/parts --begun "$$BEGUN" --index "$$OUT" --record . \
 	  --share {}/$$workers |
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" --requested "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record . |
-	summarize - --index "$$OUT" --record .
+	$(TELL) -
 
 # The pipe has told what came of it, unless it was stopped in between.
 $(NAME).summary.json: $(NAME).h5
-	@[[ $@ -nt $(NAME).h5 ]] || summarize $(NAME).h5 --index "$$OUT" --record .
+	@[[ $@ -nt $(NAME).h5 ]] || $(TELL) $(NAME).h5
+
+.work/told: $(NAME).h5
+	@$(TELL) $(NAME).h5 && touch $@

@@ -59,6 +59,8 @@ class Command:
         self.option = self.parser.add_argument
         self.args = None
         self.exit_status = 0
+        # The least that is told: INFO is what only a day's log tells, WARNING what people are told as well.
+        self.level = os.environ.get("LOG_LEVEL") or "INFO"
 
     def run(self, main):
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
@@ -89,19 +91,30 @@ class Command:
         except ModuleNotFoundError as error:
             self.fail(f"a package is not installed, 'make setup' installs it: {error.name!r}")
         except Exception as error:
-            if self.args.verbose:
-                raise
+            if self.args.verbose or self.level == "DEBUG":
+                import traceback
+
+                traceback.print_exc()
             self.fail(_one_line(error))
         sys.exit(self.exit_status)
 
     def say(self, message):
         """Tell people: one line on stderr and, with --record, in the day's log."""
+        if self.level == "ERROR":
+            return
+        self._tell(message)
+
+    def _tell(self, message):
         with contextlib.suppress(OSError):
             sys.stderr.write(f"{self.name}: {message}\n")
-        self.log(message)
+        self._write(message)
 
     def log(self, message):
         """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
+        if self.level in ("DEBUG", "INFO"):
+            self._write(message)
+
+    def _write(self, message):
         if self.args and self.args.record:
             stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
             path = os.path.join(self.args.record, "worker.log")
@@ -110,7 +123,7 @@ class Command:
 
     def fail(self, message):
         """Tell what went wrong, note it in the day's state, and make the exit status 1."""
-        self.say(message)
+        self._tell(message)
         self.exit_status = FAILED
         if self.args and self.args.record:
             from . import state
@@ -170,6 +183,7 @@ positive.__name__, not_negative.__name__ = "whole number above 0", "whole number
 def window_options(command):
     """The options --day, or --start and --end, that name a span of time."""
     command.option("--day", metavar="YYYY-MM-DD", help="a UTC day")
+    command.option("--minutes", type=positive, metavar="M", help="only the first M minutes of the day")
     command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC")
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
@@ -181,7 +195,9 @@ def window_of(args, required=True):
     if args.day is not None:
         if args.start is not None or args.end is not None:
             raise BadInput(f"--day and --start/--end exclude each other: {args.day!r}")
-        return gps.day_window(args.day)
+        return gps.day_window(args.day, args.minutes)
+    if args.minutes is not None:
+        raise BadInput(f"--minutes goes with --day: {args.minutes}")
     if args.start is None and args.end is None and not required:
         return None
     if args.start is None or args.end is None:
@@ -207,8 +223,8 @@ def share(text):
 
 
 def progress(done, total, what, begun):
-    """Show a bar on a terminal: done of total, rate and time left.  Elsewhere nothing."""
-    if not sys.stderr.isatty() or not total:
+    """Show a bar on a terminal: done of total, rate and time left.  Elsewhere, or with PROGRESS=no, nothing."""
+    if not sys.stderr.isatty() or not total or os.environ.get("PROGRESS") == "no":
         return
     share = done / total
     bar = "#" * round(30 * share)

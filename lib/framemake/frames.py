@@ -5,6 +5,7 @@ Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf.  An FFL (frame
 line is `OBS DESCRIPTION START DURATION URL`.
 """
 
+import itertools
 import math
 import os
 import re
@@ -13,6 +14,7 @@ import time
 from typing import NamedTuple
 from urllib.parse import unquote, urlsplit
 
+from . import datafind
 from .errors import BadInput
 
 USED = "used"
@@ -25,6 +27,12 @@ _NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # A path that holds spaces: everything before the trailing numbers.
 _SPACED = re.compile(rf"(\S.*?)\s+({_NUMBER})\s+({_NUMBER})(?:\s+{_NUMBER}){{0,2}}\s*")
+# A line as a frame file list is written by machines: path, start, duration and up to two more numbers.
+_REGULAR = re.compile(
+    r"^(?!#)(\S+)(?<!\.ffl)(?<!\.lcf)(?<!\.cache)[ \t]+(\d+(?:\.\d+)?)[ \t]+(?=[\d.]*[1-9])(\d+(?:\.\d+)?)"
+    r"(?:[ \t]+\S+){0,2}$",
+    re.M,
+)
 # How often a list that changes while it is read, or is empty, is read again, and after how many seconds.
 _ATTEMPTS, _PAUSE = 5, 0.1
 _NESTED = (".ffl", ".lcf", ".cache")
@@ -54,7 +62,7 @@ class Listing(NamedTuple):
 
 def number(value):
     """A GPS time or duration as text: a whole number without a point, else what reads back the same."""
-    return str(int(value)) if value == int(value) else repr(value)
+    return f"{value:.0f}" if value == int(value) else repr(value)
 
 
 def span_of_name(path):
@@ -64,14 +72,25 @@ def span_of_name(path):
 
 
 def list_frames(source, window=None, stdin=sys.stdin):
-    """The frames of a source that overlap a window.
+    """The frames of a source that overlap a window, and what became of each.
 
     source: a frame file list, a LAL cache, a folder that is searched, one .gwf file, a table as list-frames
-    --table writes it, or '-'.  Returns a Listing; raises BadInput if the source holds nothing that is a frame.
+    --table writes it, a GWDataFind server as datafind.find has it, or '-'.  Returns a Listing; raises BadInput if
+    the source holds nothing that is a frame.
     """
+    found, told = named(source, window, stdin)
+    if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
+        return Listing(sorted(found, key=lambda frame: frame.start), told)  # a table: judged before
+    return Listing(judge(found), told)
+
+
+def named(source, window=None, stdin=sys.stdin):
+    """The frames that a source names and that overlap a window, not looked up yet; as list_frames else."""
     told = []
-    if source != "-" and os.path.isdir(source):
-        found = list(_of_folder(source, window, told))
+    if datafind.is_server(source):
+        found = list(_of_names(datafind.find(source, window, told), window, told))
+    elif source != "-" and os.path.isdir(source):
+        found = list(_of_names(_of_folder(source), window, told))
     elif source.endswith(".gwf"):
         span = span_of_name(source)
         if span is None:
@@ -80,25 +99,28 @@ def list_frames(source, window=None, stdin=sys.stdin):
     else:
         found = list(_of_list(source, window, told, stdin, ()))
     if window is not None:
-        found = [frame for frame in found if window.overlaps(frame.start, frame.end)]
-    if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
-        return Listing(sorted(found, key=lambda frame: frame.start), told)  # a table: already judged
-    return Listing(judge(found), told)
+        first, last = window
+        found = [frame for frame in found if frame.start < last and frame.start + frame.duration > first]
+    return Listing(found, told)
 
 
-def _of_folder(folder, window, told):
-    """Frames below a folder; names that begin with a dot are left out: rsync writes to those."""
+def _of_names(paths, window, told):
+    """Frames whose names tell their spans."""
+    for path in paths:
+        span = span_of_name(path)
+        if span is None:
+            told.append(f"the name tells no time, left out: {path!r}")
+        elif window is None or window.overlaps(span[0], span[0] + span[1]):
+            yield Frame(path, *span)
+
+
+def _of_folder(folder):
+    """Paths of the frame files below a folder; names that begin with a dot are left out: rsync writes to those."""
     for where, folders, names in os.walk(folder, onerror=_raise):
         folders[:] = sorted(name for name in folders if not name.startswith("."))
         for name in sorted(names):
-            if name.startswith(".") or not name.endswith(".gwf"):
-                continue
-            path = os.path.abspath(os.path.join(where, name))
-            span = span_of_name(name)
-            if span is None:
-                told.append(f"the name tells no time, left out: {path!r}")
-            elif window is None or window.overlaps(span[0], span[0] + span[1]):
-                yield Frame(path, *span)
+            if name.endswith(".gwf") and not name.startswith("."):
+                yield os.path.abspath(os.path.join(where, name))
 
 
 def _raise(error):
@@ -119,11 +141,18 @@ def _of_list(source, window, told, stdin, above):
             raise BadInput(f"not a list of frames: {source!r}")
     text = text.removeprefix("\ufeff")
     first, last = window or (float("-inf"), float("inf"))
+    regular = _REGULAR.findall(text)
+    if len(regular) == text.count("\n") + (not text.endswith("\n")):
+        # Half a million lines a list, of which a day needs a thousand.
+        for path, start, duration in regular:
+            start, duration = float(start), float(duration)
+            if start < last and start + duration > first:
+                yield Frame(_absolute(path, base), start, duration)
+        return
     held = 0
     for at, line in enumerate(text.splitlines(), 1):
         part = line.split()
         try:
-            # The plain case first: half a million lines a list, of which a day needs a thousand.
             start, duration = float(part[1]), float(part[2])
             plain = len(part) <= 5 and part[0][0] != "#" and not part[0].endswith(_NESTED)
             if plain and (start + duration <= first or start >= last):
@@ -214,6 +243,8 @@ def _absolute(path, base):
         if url.scheme != "file" or url.netloc not in ("", "localhost"):
             raise BadInput(f"only local frame files can be read: {path!r}")
         path = unquote(url.path)
+    if path[:1] == "/" and "/." not in path and "//" not in path:
+        return path  # the usual case, of which a long list has half a million
     return os.path.normpath(os.path.join(base, path))
 
 
@@ -223,31 +254,36 @@ def judge(found):
     Of files with the same start one is used: one that is there before an absent or empty one, then the longer,
     then the newer, then the first by name; the others are duplicates.  A file all of whose span others that
     start earlier already cover is `covered`.  Duplicates and covered files are read only in place of a
-    file that cannot be.
+    file that cannot be.  What becomes of a day's frames is the same by itself and in a longer span.
     """
-    distinct = {(frame.path, frame.start, frame.duration): frame for frame in found}
-    looked = sorted((_look(frame) for frame in distinct.values()), key=_preference)
+    if all(before.start < after.start for before, after in itertools.pairwise(found)):
+        looked = [_look(frame) for frame in found]
+    else:
+        distinct = {frame[:3]: frame for frame in found}
+        looked = sorted(map(_look, distinct.values()), key=_preference)
     judged, reach, last = [], float("-inf"), None
     for frame in looked:
-        if frame.start == last:
-            frame = frame._replace(status=ABSENT if frame.status == ABSENT else DUPLICATE)
-        elif frame.status == USED:
-            last = frame.start
-            if frame.end <= reach:
-                frame = frame._replace(status=COVERED)
-            reach = max(reach, frame.end)
+        _, start, duration, _, _, status = frame
+        if start == last:
+            if status != ABSENT:
+                frame = frame._replace(status=DUPLICATE)
         else:
-            last = frame.start
+            last = start
+            if status == USED:
+                if start + duration <= reach:
+                    frame = frame._replace(status=COVERED)
+                reach = max(reach, start + duration)
         judged.append(frame)
     return judged
 
 
 def _look(frame):
+    path, start, duration = frame[:3]
     try:
-        seen = os.stat(frame.path)
+        seen = os.stat(path)
     except OSError:
-        return frame._replace(size=-1, mtime=-1, status=ABSENT)
-    return frame._replace(size=seen.st_size, mtime=seen.st_mtime_ns, status=USED)
+        return Frame(path, start, duration, -1, -1, ABSENT)
+    return Frame(path, start, duration, seen.st_size, seen.st_mtime_ns, USED)
 
 
 def _preference(frame):
@@ -297,6 +333,11 @@ def table_line(frame):
     _check_path(frame.path)
     span = f"{number(frame.start)}\t{number(frame.duration)}"
     return f"{frame.path}\t{span}\t{frame.size}\t{frame.mtime}\t{frame.status}"
+
+
+def table(listing):
+    """The lines of all frames of a listing, as list-frames --table prints them."""
+    return "".join(table_line(frame) + "\n" for frame in listing)
 
 
 def ffl_line(frame):

@@ -38,15 +38,19 @@ def _to_gps(year, month, day, hour=0, minute=0, second=0):
     return int(gps)
 
 
-def day_window(day):
-    """The window of a UTC day 'YYYY-MM-DD', leap second included; BadInput if there is no such day."""
+def day_window(day, minutes=None):
+    """The window of a UTC day 'YYYY-MM-DD', leap second included; BadInput if there is no such day.
+
+    minutes: only so many minutes from its beginning.
+    """
     import datetime
 
     match = _DAY.fullmatch(day)
     try:
         date = datetime.date(*map(int, match.groups()))
         after = date + datetime.timedelta(days=1)
-        return Window(_to_gps(*date.timetuple()[:3]), _to_gps(*after.timetuple()[:3]))
+        start, end = _to_gps(*date.timetuple()[:3]), _to_gps(*after.timetuple()[:3])
+        return Window(start, end if minutes is None else min(end, start + 60 * minutes))
     except (AttributeError, ValueError, OverflowError):
         raise BadInput(f"no such day, want YYYY-MM-DD since 1980-01-06: {day!r}") from None
 

@@ -7,6 +7,19 @@ import os
 from . import files, state
 
 NAME = "index.json"
+# What the newest range was asked for; the days' own folders tell the rest.
+RANGE = ".range.json"
+
+
+def begin(out, wanted, concurrency, work):
+    """Note a range that begins: its days, how many at once.  work: whether any day has work to do."""
+    path = os.path.join(out, RANGE)
+    asked = {"start_date": wanted[0], "end_date": wanted[-1], "concurrency": concurrency}
+    before = _read(path)
+    if work or before != {**before, **asked} or not os.path.exists(os.path.join(out, NAME)):
+        os.makedirs(out, exist_ok=True)
+        files.write(path, json.dumps({**asked, "run_utc_started": state.now()}) + "\n", durable=False)
+        write(out)
 
 
 def write(out):
@@ -18,10 +31,18 @@ def write(out):
     return made
 
 
+def _read(path):
+    try:
+        with open(path, encoding="utf-8") as source:
+            return json.load(source)
+    except (OSError, ValueError):
+        return {}
+
+
 def _collect(out):
-    days, concurrency, increments, started = {}, 1, set(), []
+    days, increments, started = {}, set(), []
     for path in sorted(glob.glob(os.path.join(glob.escape(out), "*", state.NAME))):
-        day = state.read(os.path.dirname(path))
+        day = state.now_of(os.path.dirname(path))
         if not day.get("date"):
             continue
         h5 = day.get("h5_path")
@@ -38,13 +59,20 @@ def _collect(out):
             "summary": summary if done else None,
             "error": day.get("error"),
         }
-    counts = {status: 0 for status in ("completed", "failed", "running", "queued")}
+    counts = dict.fromkeys(("completed", "failed", "running", "queued"), 0)
     for day in days.values():
-        counts[day["status"]] = counts.get(day["status"], 0) + 1
+        counts[day["status"]] += 1
+    asked = _read(os.path.join(out, RANGE))
     return {
-        "range": {"start_date": min(days, default=None), "end_date": max(days, default=None)},
-        "params": {"concurrency": concurrency, "increment_size": max(increments, default=None)},
+        "range": {
+            "start_date": asked.get("start_date") or min(days, default=None),
+            "end_date": asked.get("end_date") or max(days, default=None),
+        },
+        "params": {
+            "concurrency": asked.get("concurrency", 1),
+            "increment_size": max((size for size in increments if size), default=None),
+        },
         "days": days,
         "stats": {"total": len(days), **counts},
-        "run_utc_started": min(started, default=None),
+        "run_utc_started": asked.get("run_utc_started") or min(filter(None, started), default=None),
     }

@@ -1,5 +1,6 @@
 """state_day.json: how far a day is, for the scripts that look at it while it runs."""
 
+import fcntl
 import json
 import os
 import time
@@ -7,6 +8,8 @@ import time
 from . import files
 
 NAME = "state_day.json"
+LOCK = os.path.join(".work", "lock")
+INTERRUPTED = "interrupted"
 
 
 def now():
@@ -28,6 +31,29 @@ def read(folder):
             return json.load(source)
     except (FileNotFoundError, ValueError):
         return {}
+
+
+def is_held(folder):
+    """Whether a make holds the lock of a day's folder."""
+    try:
+        handle = os.open(os.path.join(folder, LOCK), os.O_RDONLY | os.O_CLOEXEC)
+    except OSError:
+        return False
+    try:
+        fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        return False
+    except BlockingIOError:
+        return True
+    finally:
+        os.close(handle)
+
+
+def now_of(folder):
+    """The state of a day folder, in which a day that was killed while it ran is failed: interrupted."""
+    state = read(folder)
+    if state.get("status") == "running" and not is_held(folder):
+        state.update(status="failed", error=INTERRUPTED)
+    return state
 
 
 def completed(folder, h5, told):

@@ -1,6 +1,7 @@
 """What a day holds, told: summary.json, the channel lists, the coverage, from the day file alone."""
 
 import collections
+import contextlib
 import functools
 import json
 import os
@@ -121,7 +122,18 @@ def write_lists(day, folder):
 
 def write(told, h5):
     """Write the summary beside its day file: last, as it tells make that the rest is there."""
-    files.write(h5.removesuffix(".h5") + ".summary.json", json.dumps(told, indent=1) + "\n")
+    files.write(path_for(h5), json.dumps(told, indent=1) + "\n")
+
+
+def remove(h5):
+    """Remove an earlier summary of a day file that is to have none."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path_for(h5))
+
+
+def path_for(h5):
+    """The path of the summary of a day file."""
+    return h5.removesuffix(".h5") + ".summary.json"
 
 
 def _summary(day, folder, requested, valid, invalid, pruned, covered):

@@ -1,0 +1,379 @@
+"""`make range` as a person runs it: which days it builds, what stops only itself, what it tells, what a kill leaves."""
+
+import contextlib
+import itertools
+import json
+import os
+import random
+import signal
+import subprocess
+import time
+
+import h5py
+import pytest
+from days import ROOT, command, make, samples_without_times
+from helpers import needs, run, well
+
+FIRST, LAST = "2024-04-10", "2024-04-13"
+DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
+
+
+class Range:
+    """Four days of small trend frames, and make range over them."""
+
+    def __init__(self, folder):
+        self.folder, self.frames, self.out = folder, folder / "frames", folder / "out"
+        self.ffl, self.channels = folder / "t.ffl", folder / "channels.txt"
+        self.lines = {}
+        for day in DAYS:
+            made = command(
+                "make-frames", self.frames, "--day", day, "--channels", 4, "--duration", 21600, "--list", self.channels
+            )
+            self.lines.update(dict.fromkeys(made.stdout.splitlines(), day))
+        self.list()
+
+    def list(self, without=()):
+        """Write the FFL, without the lines that name any of these."""
+        self.ffl.write_text("".join(f"{line}\n" for line in self.lines if not any(w in line for w in without)))
+
+    def variables(self, **more):
+        given = {"START": FIRST, "END": LAST, "FFL": self.ffl, "CHANNELS": self.channels, "OUT": self.out, **more}
+        return [f"{name}={value}" for name, value in given.items()]
+
+    def make(self, *options, **more):
+        return make("range", *options, *self.variables(**more), cwd=self.folder)
+
+    def folder_of(self, day):
+        return self.out / f"V1trend-{day}"
+
+    def h5(self, day):
+        return self.folder_of(day) / f"V1trend_{day.replace('-', '')}.h5"
+
+    def state(self, day):
+        return json.loads((self.folder_of(day) / "state_day.json").read_text())
+
+    def index(self):
+        return json.loads((self.out / "index.json").read_text())
+
+    def made(self):
+        """By day: inode and time of its day file."""
+        return {
+            day: (self.h5(day).stat().st_ino, self.h5(day).stat().st_mtime_ns) for day in DAYS if self.h5(day).exists()
+        }
+
+    def break_day(self, day):
+        """Put a file where the day's parts go: it fails, whatever is tried."""
+        work = self.folder_of(day) / ".work"
+        work.mkdir(parents=True, exist_ok=True)
+        (work / "parts").write_text("in the way\n")
+
+    def heal(self, day):
+        (self.folder_of(day) / ".work" / "parts").unlink()
+
+
+@pytest.fixture(scope="module")
+def made_frames(tmp_path_factory):
+    needs("make", "parallel", "jq", "flock")
+    return Range(tmp_path_factory.mktemp("range"))
+
+
+@pytest.fixture
+def days(made_frames, tmp_path):
+    """The same frames for all tests, outputs of their own."""
+    made_frames.out = tmp_path / "out"
+    made_frames.list()
+    return made_frames
+
+
+def statuses(days):
+    return {day: entry["status"] for day, entry in days.index()["days"].items()}
+
+
+def test_every_day_is_built_the_last_included(days):
+    done = days.make("-j2")
+    assert done.returncode == 0, done.stderr
+    assert done.stdout == ""
+    assert "4 day(s): 4 built, 0 had nothing new, 0 failed, 0 without a frame" in done.stderr
+    index = days.index()
+    assert index["range"] == {"start_date": FIRST, "end_date": LAST}
+    assert index["params"] == {"concurrency": 2, "increment_size": 600}
+    assert index["stats"] == {"total": 4, "completed": 4, "failed": 0, "running": 0, "queued": 0}
+    for day in DAYS:
+        assert index["days"][day]["h5"] == str(days.h5(day)) and days.h5(day).exists()
+        assert index["days"][day]["retries"] == 0 and index["days"][day]["finished_utc"]
+        with h5py.File(days.h5(day)) as file:
+            assert all(len(dataset) == 86400 for dataset in file["channels"].values())
+
+
+def test_a_day_of_a_range_is_the_day_built_alone(days, tmp_path):
+    assert days.make("-j2").returncode == 0
+    alone = [f"DAY={DAYS[1]}", f"FFL={days.ffl}", f"CHANNELS={days.channels}", f"OUT={tmp_path / 'alone'}"]
+    assert make(*alone, cwd=tmp_path).returncode == 0
+    other = tmp_path / "alone" / f"V1trend-{DAYS[1]}" / days.h5(DAYS[1]).name
+    assert samples_without_times(days.h5(DAYS[1])) == samples_without_times(other)
+    # And make DAY= finds nothing to do in what the range made.
+    before = days.made()
+    assert make(f"OUT={days.out}", *alone[:3], cwd=tmp_path).returncode == 0
+    assert days.made() == before
+
+
+def test_nothing_new_does_nothing(days):
+    days.make("-j2")
+    before = days.made()
+    folders = {day: os.stat(days.folder_of(day)).st_mtime_ns for day in DAYS}
+    index = (days.out / "index.json").stat().st_mtime_ns
+    done = days.make("-j2")
+    assert done.returncode == 0 and "4 day(s): 0 built, 4 had nothing new" in done.stderr
+    assert days.made() == before
+    assert {day: os.stat(days.folder_of(day)).st_mtime_ns for day in DAYS} == folders
+    assert (days.out / "index.json").stat().st_mtime_ns == index
+
+
+def test_a_late_frame_reopens_its_day_alone(days):
+    late = str(1396742418 + 86400 + 21600 - 18)
+    days.list(without=[f"-{late}-"])
+    assert days.make("-j2").returncode == 0
+    before = days.made()
+    days.list()
+    done = days.make("-j2")
+    assert "4 day(s): 1 built, 3 had nothing new" in done.stderr, done.stderr
+    assert {day for day in DAYS if days.made()[day] != before[day]} == {DAYS[1]}
+    coverage = json.loads((days.folder_of(DAYS[1]) / "channels_info/channels_coverage.json").read_text())
+    assert {entry["nan_samples"] for entry in coverage.values()} == {0}
+
+
+def test_a_bad_day_stops_only_itself_is_retried_and_told(days):
+    days.break_day(DAYS[2])
+    done = days.make("-j2", MAX_RETRIES=2)
+    assert done.returncode != 0
+    assert "4 day(s): 3 built, 0 had nothing new, 1 failed" in done.stderr
+    assert f"make: {DAYS[2]} failed: extract-increment: " in done.stderr
+    assert statuses(days) == {**dict.fromkeys(DAYS, "completed"), DAYS[2]: "failed"}
+    entry = days.index()["days"][DAYS[2]]
+    assert entry["retries"] == 2 and "parts" in entry["error"] and entry["h5"] is None
+    before = days.made()
+    days.heal(DAYS[2])
+    done = days.make("-j2")
+    assert done.returncode == 0 and "1 built, 3 had nothing new, 0 failed" in done.stderr
+    assert {day: made for day, made in days.made().items() if day != DAYS[2]} == before
+    assert statuses(days) == dict.fromkeys(DAYS, "completed")
+
+
+def test_a_day_without_a_frame_is_failed_and_one_with_seconds_is_completed(days):
+    # The day after the last has the 18 s that the last day's file begins before midnight... of nothing else.
+    done = days.make("-j2", END="2024-04-15")
+    assert done.returncode != 0
+    assert "plan-range: no frame of 2024-04-15 in" in done.stderr
+    told = days.index()["days"]
+    assert told["2024-04-15"]["status"] == "failed" and told["2024-04-15"]["error"].startswith("no frame of 2024-04-15")
+    assert told["2024-04-14"]["status"] == "completed"
+    summary = json.loads(days.h5("2024-04-14").with_suffix(".summary.json").read_text())
+    assert 0.5 < summary["nan_fraction"] < 1
+    done = days.make("-j2", END="2024-04-15")
+    assert done.returncode != 0 and "0 built, 5 had nothing new, 0 failed, 1 without a frame" in done.stderr
+
+
+def test_a_channel_list_that_changes_and_a_setting_that_changes_rebuild_every_day(days, tmp_path):
+    assert days.make("-j2").returncode == 0
+    names = days.channels.read_text()
+    other = tmp_path / "fewer.txt"
+    other.write_text("".join(names.splitlines(True)[:2]))
+    assert "4 built" in days.make("-j2", CHANNELS=other).stderr
+    assert "4 built" in days.make("-j2", CHANNELS=other, COMPRESSION="gzip").stderr
+    assert "0 built" in days.make("-j2", CHANNELS=other, COMPRESSION="gzip").stderr
+    with h5py.File(days.h5(FIRST)) as file:
+        assert len(file["channels"]) == 2 and next(iter(file["channels"].values())).compression == "gzip"
+
+
+def test_what_is_deleted_is_made_again(days):
+    assert days.make("-j2").returncode == 0
+    days.h5(DAYS[0]).unlink()
+    days.h5(DAYS[1]).with_suffix(".summary.json").unlink()
+    assert "2 built, 2 had nothing new" in days.make("-j2").stderr
+    assert days.h5(DAYS[0]).exists() and days.h5(DAYS[1]).with_suffix(".summary.json").exists()
+    # The index, from nothing.
+    before = days.index()["days"]
+    (days.out / "index.json").unlink()
+    assert days.make().returncode == 0
+    assert days.index()["days"] == before
+
+
+def test_resume_no_makes_every_day_anew(days):
+    assert days.make("-j2").returncode == 0
+    before = days.made()
+    assert "4 built" in days.make("-j2", RESUME="no").stderr
+    assert not set(before.values()) & set(days.made().values())
+
+
+def test_summary_no_writes_none(days):
+    done = days.make("-j2", SUMMARY="no")
+    assert done.returncode == 0 and "4 built" in done.stderr, done.stderr
+    assert not list(days.out.glob("*/*.summary.json")) and len(days.made()) == 4
+    assert statuses(days) == dict.fromkeys(DAYS, "completed")
+    assert "0 built" in days.make("-j2", SUMMARY="no").stderr
+    assert "4 built" in days.make("-j2").stderr and len(list(days.out.glob("*/*.summary.json"))) == 4
+
+
+def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):
+    done = days.make("-j2", DRY_RUN="yes")
+    assert done.returncode == 0 and done.stdout == "".join(f"{day}\tnew\n" for day in DAYS)
+    assert not days.out.exists()
+    assert days.make("-n").stdout.endswith(done.stdout) and not days.out.exists()
+    days.make("-j2", END=DAYS[1])
+    assert days.make(DRY_RUN="yes").stdout == f"{DAYS[2]}\tnew\n{DAYS[3]}\tnew\n"
+
+
+def test_smoke_mode_takes_the_first_days_and_their_first_minutes(days):
+    done = days.make("-j2", LIMIT_DAYS=2, MINUTES=30)
+    assert done.returncode == 0 and "2 day(s): 2 built" in done.stderr, done.stderr
+    assert sorted(p.name for p in days.out.glob("V1*")) == [f"V1trend-{day}" for day in DAYS[:2]]
+    with h5py.File(days.h5(FIRST)) as file:
+        assert {len(dataset) for dataset in file["channels"].values()} == {1800}
+    assert "0 built" in days.make(LIMIT_DAYS=2, MINUTES=30).stderr
+    # The whole day next: not what the smoke run left.
+    assert "2 built" in days.make("-j2", LIMIT_DAYS=2).stderr
+    with h5py.File(days.h5(FIRST)) as file:
+        assert {len(dataset) for dataset in file["channels"].values()} == {86400}
+
+
+def test_stagger_keeps_the_starts_apart(days):
+    assert days.make("-j4", STAGGER="1.5", LIMIT_DAYS=3, MINUTES=20).returncode == 0
+    starts = sorted(days.state(day)["started_at_utc"] for day in DAYS[:3])
+    seconds = [int(text[-3:-1]) for text in starts]
+    assert all((b - a) % 60 >= 1 for a, b in itertools.pairwise(seconds))
+
+
+def test_a_memory_guard_waits_and_says_so(days):
+    command_line = ["make", "-f", str(ROOT / "Makefile"), "range", *days.variables(MEM_GUARD=99_999_999, LIMIT_DAYS=1)]
+    process = subprocess.Popen(command_line, cwd=days.folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    try:
+        line = process.stderr.readline()
+        assert "waits for memory" in line and "MEM_GUARD=99999999" in line
+        assert days.state(FIRST)["status"] == "queued"
+    finally:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    assert days.make(LIMIT_DAYS=1, MEM_GUARD=1).returncode == 0
+
+
+def test_a_settings_file_and_what_is_typed_goes_before_it(days, tmp_path):
+    config = tmp_path / "o4.toml"
+    config.write_text(
+        f'start_date = "{FIRST}"\nend_date = "{LAST}"\nchannels_file = "{days.channels}"\nffl_path = "{days.ffl}"\n'
+        f'ffl_spec = "V1trend"\nout_dir = "{days.out}"\nconcurrency = 2\nincrement_size = 300\nlimit_days = 3\n'
+        'resume = true\nlog_level = "INFO"\nmax_retries = 1\nminutes_per_day = 20\n'
+    )
+    done = make("range", f"CONFIG={config}", "LIMIT_DAYS=1", cwd=tmp_path)
+    assert done.returncode == 0 and "1 day(s): 1 built" in done.stderr, done.stderr
+    assert days.index()["params"] == {"concurrency": 2, "increment_size": 300}
+    config.write_text(config.read_text() + "colour = 1\n")
+    done = make("range", f"CONFIG={config}", cwd=tmp_path)
+    assert done.returncode != 0 and "colour" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        ({"START": ""}, "which days?"),
+        ({"END": "2024-13-01"}, "END: no such day: '2024-13-01'"),
+        ({"END": "2024-04-09"}, "the range is empty: '2024-04-10' to '2024-04-09'"),
+        ({"FFL": "none.ffl"}, "no such file or folder: FFL='none.ffl'"),
+        ({"ENGINE": "warp"}, "ENGINE must be one of"),
+        ({"ENGINE": "../../bin/sh"}, "ENGINE must be one of"),
+        ({"LIMIT_DAYS": "some"}, "LIMIT_DAYS must be a whole number from 1: 'some'"),
+        ({"STAGGER": "1; touch owned"}, "STAGGER must be seconds: '1; touch owned'"),
+        ({"DAY": FIRST}, "a range has START and END, not DAY"),
+        ({"DRY_RUN": "perhaps"}, "DRY_RUN must be one of yes no: 'perhaps'"),
+    ],
+)
+def test_a_bad_setting_is_refused_by_name(days, more, words):
+    done = days.make(**more)
+    assert done.returncode != 0 and words in done.stderr and not days.out.exists()
+    assert not (days.folder / "owned").exists()
+
+
+def test_an_output_folder_with_an_odd_name(days, tmp_path):
+    days.out = tmp_path / "a b $(touch owned) 'quoted' & more"
+    done = days.make("-j2", LIMIT_DAYS=2)
+    assert done.returncode == 0 and len(days.made()) == 2, done.stderr
+    assert not list(tmp_path.rglob("owned")) and not (days.folder / "owned").exists()
+
+
+def test_a_kill_leaves_days_that_the_next_run_ends(days):
+    """kill -9 of everything at some moment: each day file is whole or absent, the index tells no day that runs."""
+    random.seed(1)
+    assert days.make("-j2").returncode == 0
+    whole = {day: samples_without_times(days.h5(day)) for day in DAYS}
+    for moment in (0.3, 0.9, random.uniform(0.5, 2.5)):
+        subprocess.run(["rm", "-rf", days.out], check=True)
+        line = ["make", "-j2", "-f", str(ROOT / "Makefile"), "range", *days.variables()]
+        process = subprocess.Popen(line, cwd=days.folder, stderr=subprocess.DEVNULL, start_new_session=True)
+        time.sleep(moment)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        subprocess.run(["pkill", "-9", "-f", str(days.out)], check=False)
+        for day in days.made():
+            assert samples_without_times(days.h5(day)) == whole[day]
+        if days.out.exists():
+            well("summarize", "--index", days.out)
+            assert "running" not in statuses(days).values()
+        done = days.make("-j2")
+        assert done.returncode == 0, done.stderr
+        assert {day: samples_without_times(days.h5(day)) for day in DAYS} == whole
+        assert statuses(days) == dict.fromkeys(DAYS, "completed")
+        assert not list(days.out.glob(".range.??????"))
+
+
+def test_the_index_is_whole_whenever_it_is_looked_at(days):
+    line = ["make", "-j4", "-f", str(ROOT / "Makefile"), "range", *days.variables()]
+    process = subprocess.Popen(line, cwd=days.folder, stderr=subprocess.DEVNULL)
+    seen = set()
+    while process.poll() is None:
+        if (days.out / "index.json").exists():
+            index = days.index()
+            assert (
+                sum(index["stats"][s] for s in ("completed", "failed", "running", "queued")) == index["stats"]["total"]
+            )
+            for day, entry in index["days"].items():
+                seen.add(entry["status"])
+                assert entry["status"] != "completed" or days.h5(day).exists()
+        time.sleep(0.02)
+    assert process.returncode == 0 and seen == {"queued", "running", "completed"}
+
+
+# plan-range by itself
+
+
+def test_plan_range_tells_why(days):
+    arguments = [days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out]
+    assert well("plan-range", *arguments, "--dry-run") == "".join(f"{day}\tnew\n" for day in DAYS)
+    assert days.make("-j2").returncode == 0
+    assert well("plan-range", *arguments) == ""
+    state = days.folder_of(DAYS[0]) / "state_day.json"
+    state.write_text(state.read_text().replace("completed", "failed"))
+    (days.folder_of(DAYS[1]) / ".work/requested.txt").write_text("V1:OTHER\n")
+    (days.folder_of(DAYS[2]) / ".work/settings").write_text("V1trend 60 lzf\n")
+    os.utime(days.folder_of(DAYS[3]) / ".work/frames.tsv")
+    assert well("plan-range", *arguments, "--dry-run").splitlines() == [
+        f"{DAYS[0]}\tfailed before",
+        f"{DAYS[1]}\tchannel list changed",
+        f"{DAYS[2]}\tsettings changed",
+        f"{DAYS[3]}\twas stopped",
+    ]
+
+
+def test_plan_range_lists_a_day_as_list_frames_does(days):
+    """Overlaps, duplicates, absent files and lines across midnight: the same table by either way."""
+    days.ffl.write_text("".join(f"{line}\n" for line in [*days.lines, *list(days.lines)[3:6]]))
+    with days.ffl.open("a") as ffl:
+        ffl.write(f"{days.frames}/V-gone-{1396828818 - 50}-100.gwf {1396828818 - 50} 100 0 0\n")
+        first = next(iter(days.lines)).split()
+        ffl.write(f"{first[0]} {int(first[1]) + 500} 100 0 0\n")
+    status, _, _ = run(
+        "plan-range", days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out
+    )
+    assert status == 0
+    for day in DAYS:
+        table = (days.folder_of(day) / ".work/listed.tsv").read_text()
+        assert table == well("list-frames", days.ffl, "--day", day, "--table")
