@@ -208,14 +208,13 @@ def note_progress(plan, folder, command, began):
     cli.progress(len(plan.blocks) - len(left), len(plan.blocks), gps.day_of(plan.window.start), began)
     if command.args.record:
         done = min((math.floor(block.start / plan.increment) for block in left), default=plan.increments)
-        state.update(
+        state.running(
             command.args.record,
+            command.args.begun,
             date=gps.day_of(plan.window.start),
             increment_size=plan.increment,
             last_completed_chunk=done - 1,
-            status="running",
             error=None,
-            started_at_utc=command.args.begun,
             finished_at_utc=None,
         )
 

@@ -52,7 +52,9 @@ def now_of(folder):
     """The state of a day folder, in which a day that was killed while it ran is failed: interrupted."""
     state = read(folder)
     if state.get("status") == "running" and not is_held(folder):
-        state.update(status="failed", error=INTERRUPTED)
+        state = read(folder)  # it may have ended between the two looks
+        if state.get("status") == "running":
+            state.update(status="failed", error=INTERRUPTED)
     return state
 
 
@@ -70,10 +72,25 @@ def completed(folder, h5, told):
     )
 
 
+def running(folder, begun, **changes):
+    """Note how far the run that began at `begun` is, unless it has ended by what another process of it said."""
+    _change(folder, lambda state: begun and _ended(state, begun), status="running", started_at_utc=begun, **changes)
+
+
+def _ended(state, begun):
+    return state.get("started_at_utc") == begun and state.get("status") in ("completed", "failed")
+
+
 def update(folder, **changes):
     """Change some keys of a day's state; several processes may do so at once."""
+    _change(folder, lambda state: False, **changes)
+
+
+def _change(folder, unless, **changes):
     with files.locked(os.path.join(folder, ".state.lock")):
         state = read(folder)
+        if unless(state):
+            return
         for key in ("date", "h5_path", "increment_size", "last_completed_chunk", "status", "error"):
             state.setdefault(key, None)
         state.update(changes)
