@@ -115,7 +115,7 @@ def _compare(day, datasets, names, group):
             if at >= end - start or at + duration <= begin - start:
                 continue
             present = [name for name in names if name in file.kinds and len(expected[name])]
-            second = _second_reader(frame.path, present, seconds + nanoseconds * 1e-9, duration)
+            second = second_reader(frame.path, present, seconds + nanoseconds * 1e-9, duration)
             for name in present:
                 _mark(
                     file, index, name, second.get(name), at, frame, start, extents[name], expected[name], allowed[name]
@@ -128,7 +128,7 @@ def _compare(day, datasets, names, group):
             (has & ~equal, "differs from the frame"),
             (~has & (found == 2), "NaN, but the frame has a sample"),
         ):
-            for first, last in _stretches(wrong):
+            for first, last in stretches(wrong):
                 times = [start + (a + k + where.phase) / where.rate for k in (first, last)]
                 yield name, times[0], times[1], f"{what}: {last - first} samples"
 
@@ -161,7 +161,7 @@ def _mark(file, index, name, values, at, frame, start, extent, expected, allowed
     equal[span] |= there & (exact == expected[span])
 
 
-def _second_reader(path, names, start, duration):
+def second_reader(path, names, start, duration):
     """Channel name to array, read by gwpy; channels that it refuses alone are left out."""
     from gwpy.timeseries import TimeSeries, TimeSeriesDict
 
@@ -182,7 +182,7 @@ def _second_reader(path, names, start, duration):
             return found
 
 
-def _stretches(flags):
+def stretches(flags):
     """Runs of True as half-open pairs of positions."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

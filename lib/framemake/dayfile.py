@@ -10,13 +10,12 @@ import hashlib
 import json
 import math
 import os
-import time
 from typing import NamedTuple
 
 import h5py
 import numpy as np
 
-from . import blocks, channels, cli, coverage, files, frames, gps, grid, layout, stored
+from . import blocks, channels, cli, coverage, files, frames, grid, layout, stored
 from .errors import BadInput, Told
 
 
@@ -192,13 +191,7 @@ class _Day:
                     parts[number].close()
         self.refuse_if_unread()
         self._write_provenance(file.create_group(layout.PROVENANCE), origin)
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        file.attrs["start_dt"] = gps.utc(plan.window.start)
-        file.attrs["end_dt"] = gps.utc(plan.window.end)
-        file.attrs["created_utc"] = now
-        file.attrs["increment_size"] = plan.increment
-        file.attrs["dama_name"] = name
-        file.attrs["time_stamp"] = now
+        layout.stamp(file, plan.window, plan.increment, name)
 
     def _held(self, at, channel):
         """The dataset of a channel in the earlier result, if what it holds still counts."""
@@ -225,9 +218,9 @@ class _Day:
                 units_held = []
         cut = grid.cut(where.rate, plan.increment, window.duration)
         total = grid.length(window.duration, where.rate)
-        dataset = _create(group, channel.name, max(dtypes), total, cut.chunk, plan.compression)
+        dataset = layout.create(group, channel.name, max(dtypes), total, cut.chunk, plan.compression)
         t0, unit = grid.t0(window, where), self._unit_of(channel, at)
-        _set_attributes(dataset, channel.name, where.rate, unit, t0)
+        layout.describe(dataset, channel.name, where.rate, unit, t0)
         self.datasets[channel.name] = [where.rate, np.dtype(max(dtypes)).name, total, t0, unit]
         firsts = {source.first for source in mine}
         if len(dtypes) == 1 and len(firsts) == len(mine) and all(source.aligned for source in mine):
@@ -355,52 +348,9 @@ class _Day:
         group.create_dataset("pairs", data=np.array(self.pairs, dtype=np.int32).reshape(-1, 2))
         packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True} if gave.size else {}
         group.create_dataset("gave", data=gave, **packed)
-        tables = {}
-        for at, values in self.statistics.items():
-            tables.setdefault(len(values), []).append(at)
-        statistics = group.create_group("statistics")
-        for count, members in sorted(tables.items()):
-            table = statistics.create_group(f"units{count}")
-            table["members"] = np.array(members, dtype=np.int32)
-            values = np.array([self.statistics[at] for at in members])
-            table.create_dataset("values", data=values, compression="gzip", compression_opts=1, shuffle=True)
+        layout.write_statistics(group, self.statistics)
 
 
 def _grid_name(key):
     rate, phase = key
     return f"{rate:g} Hz" + (f" shifted by {phase:g} samples" if phase else "")
-
-
-_PROPERTIES = {}
-
-
-def _create(group, name, dtype, total, chunk, compression):
-    """A dataset of the day file, through h5py's low-level objects: a quarter of the time of create_dataset."""
-    key = dtype, total, chunk, compression
-    if key not in _PROPERTIES:
-        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
-        made.set_chunk((chunk,))
-        made.set_fill_value(np.array(np.nan, dtype=dtype))
-        made.set_obj_track_times(False)
-        if compression != "none":
-            made.set_shuffle()
-        if compression == "gzip":
-            made.set_deflate(layout.GZIP_LEVEL)
-        elif compression == "lzf":
-            made.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
-        _PROPERTIES[key] = made
-    space = h5py.h5s.create_simple((total,))
-    kind = h5py.h5t.py_create(np.dtype(dtype))
-    return h5py.h5d.create(group.id, name.encode(), kind, space, _PROPERTIES[key])
-
-
-_SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
-_TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
-_DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
-
-
-def _set_attributes(dataset, name, rate, unit, t0):
-    for key, value in ((b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0)):
-        text = isinstance(value, str)
-        attribute = h5py.h5a.create(dataset, key, _TEXT if text else _DOUBLE, _SCALAR)
-        attribute.write(np.array(value, dtype=object if text else np.float64))

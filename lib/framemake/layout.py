@@ -1,15 +1,18 @@
-"""What the HDF5 files have in common: names in the day file, filters, and chunks compressed by our own hand.
+"""What the HDF5 files have in common: names and attributes, datasets, filters, and chunks compressed by our own hand.
 
 HDF5's LZF filter gives bytes that depend on what it compressed before: its table is not cleared between
 chunks, and an old entry can point at a match.  imagecodecs' LZF gives the same bytes for the same samples, in
 half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 """
 
+import time
 import zlib
 
+import h5py
 import imagecodecs
 import numpy as np
 
+from . import gps
 from .errors import BadInput
 
 CHANNELS = "channels"
@@ -60,3 +63,63 @@ def _shuffle(values):
     for byte in range(size):
         shuffled[byte] = raw[byte::size]
     return shuffled.reshape(-1)
+
+
+_PROPERTIES = {}
+
+
+def create(group, name, dtype, total, chunk, compression):
+    """A dataset of the day file, through h5py's low-level objects: a quarter of the time of create_dataset."""
+    key = dtype, total, chunk, compression
+    if key not in _PROPERTIES:
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_chunk((chunk,))
+        made.set_fill_value(np.array(np.nan, dtype=dtype))
+        made.set_obj_track_times(False)
+        if compression != "none":
+            made.set_shuffle()
+        if compression == "gzip":
+            made.set_deflate(GZIP_LEVEL)
+        elif compression == "lzf":
+            made.set_filter(h5py.h5z.FILTER_LZF, h5py.h5z.FLAG_OPTIONAL)
+        _PROPERTIES[key] = made
+    space = h5py.h5s.create_simple((total,))
+    kind = h5py.h5t.py_create(np.dtype(dtype))
+    return h5py.h5d.create(group.id, name.encode(), kind, space, _PROPERTIES[key])
+
+
+_SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
+_TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
+_DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
+
+
+def describe(dataset, name, rate, unit, t0):
+    """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds."""
+    for key, value in ((b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0)):
+        text = isinstance(value, str)
+        attribute = h5py.h5a.create(dataset, key, _TEXT if text else _DOUBLE, _SCALAR)
+        attribute.write(np.array(value, dtype=object if text else np.float64))
+
+
+def stamp(file, window, increment, name):
+    """Write the attributes of a day file: its window, increment in s and name, and now, twice."""
+    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    file.attrs["start_dt"] = gps.utc(window.start)
+    file.attrs["end_dt"] = gps.utc(window.end)
+    file.attrs["created_utc"] = now
+    file.attrs["increment_size"] = increment
+    file.attrs["dama_name"] = name
+    file.attrs["time_stamp"] = now
+
+
+def write_statistics(group, statistics):
+    """Write {channel's number: float64 (units, 7)} below a provenance group, a table for each count of units."""
+    tables = {}
+    for at, values in statistics.items():
+        tables.setdefault(len(values), []).append(at)
+    group = group.create_group("statistics")
+    for count, members in sorted(tables.items()):
+        table = group.create_group(f"units{count}")
+        table["members"] = np.array(members, dtype=np.int32)
+        values = np.array([statistics[at] for at in members])
+        table.create_dataset("values", data=values, compression="gzip", compression_opts=1, shuffle=True)
