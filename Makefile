@@ -89,7 +89,7 @@ test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 
 bench:  ## measure against the floor and the peers (an hour, 20 GB)
 	@$(ROOT)/lib/setup test
-	@cd $(ROOT) && python3 tests/bench/day.py
+	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py
 
 lint:  ## check the code's form: ruff, shellcheck, shfmt
 	@$(ROOT)/lib/setup test
