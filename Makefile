@@ -13,7 +13,7 @@ ROOT := $(patsubst %/,%,$(dir $(realpath $(firstword $(MAKEFILE_LIST)))))
 
 # What a day is made from.  SETTINGS names every variable that a person may give.
 SETTINGS := DAY START END FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES CONFIG RESUME SUMMARY LOG_LEVEL LOCK_WAIT
-SETTINGS += ENGINE HOSTS CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
+SETTINGS += FRAMES STREAMS ENGINE HOSTS CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
 OUT ?= out
 SPEC ?= V1trend
 INCREMENT ?= 600
@@ -47,7 +47,7 @@ export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
 READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range demo setup test test-long test-deps bench lint clean
+.PHONY: help day range streams demo setup test test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 12
@@ -56,6 +56,7 @@ help:  ## list the targets and variables
 	@echo '     [INCREMENT=600] [COMPRESSION=lzf|gzip|none] [MAX_RETRIES=3] [VENV=]'
 	@echo 'make range -jN START=2024-04-10 END=2024-04-30 FFL=... CHANNELS=... [CONFIG=o4.toml] [DRY_RUN=yes]'
 	@echo '     [ENGINE=local|ssh|slurm|condor] [LIMIT_DAYS=] [MINUTES=] [STAGGER=] [MEM_GUARD=] [RESUME=no]'
+	@echo 'make streams FRAMES=... STREAMS=...'
 	@echo 'FFL is a frame file list, a LAL cache, a folder or gwdatafind://HOST/V/V1trend.'
 	@echo 'local.mk, if there, sets defaults.'
 
@@ -65,6 +66,10 @@ day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=... 
 
 range: $(READY)  ## build the days from START to END, END included, N at once: make range -jN START=... END=...
 	@+exec $(ROOT)/lib/range
+
+# The e-Lab's streams; a frame that cannot be used makes it exit 3, which make calls a failure.
+streams: $(READY)  ## append new trend frames to the e-Lab's streams: make streams FRAMES=... STREAMS=...
+	@exec $(ROOT)/bin/import-streams "$${FRAMES:?names no tree of frames}" "$${STREAMS:?names no folder of streams}"
 
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
 	@+exec $(ROOT)/lib/demo $(MAKE)
@@ -89,7 +94,7 @@ test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 
 bench:  ## measure against the floor and the peers (an hour, 20 GB)
 	@$(ROOT)/lib/setup test
-	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py
+	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py && python3 tests/bench/streams.py
 
 lint:  ## check the code's form: ruff, shellcheck, shfmt
 	@$(ROOT)/lib/setup test

@@ -1,0 +1,84 @@
+"""The files of one stream, as the e-Lab's importer laid them out: records, index and info.
+
+<name>.bin holds 25-byte records: valid, GPS time of the sample's start, and two running sums, S of mean*n and Q of
+rms**2*n, where n is the number of raw samples behind one sample of the trend.  <name>.index.bin holds an entry
+wherever the time between records changes: the time of the record before, and the interval from it to the next.
+<name>.info holds five lines of text.  All numbers are little-endian.
+"""
+
+import functools
+import os
+import re
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import BadInput
+
+VALID, INVALID = 0xFF, 0x00
+# datatype of an info file: the frame's dtype, and that of the running sums.
+SUMS = {"float": np.dtype("<f8"), "double": np.dtype("<f8"), "int": np.dtype("<i8")}
+DATATYPES = {np.dtype("f4"): "float", np.dtype("f8"): "double", np.dtype("i4"): "int"}
+INDEX = np.dtype([("time", "<f8"), ("interval", "<f8")])
+RATES = os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "channels", "elab_rates.tsv")
+BIN, INDEX_BIN, INFO = ".bin", ".index.bin", ".info"
+
+
+class Info(NamedTuple):
+    """What an .info file says: the frame's sample type and bits, and physical = stored * slope + bias, in units."""
+
+    datatype: str
+    nbits: int
+    bias: float
+    slope: float
+    units: str
+
+
+def record(datatype):
+    """The packed dtype, 25 bytes, of a record of a stream of this datatype."""
+    sums = SUMS[datatype]
+    return np.dtype([("valid", "u1"), ("time", "<f8"), ("sum", sums), ("square", sums)])
+
+
+def stream_name(channel):
+    """The stream's name of a channel without .mean or .rms: its first '-' stays, each later one is '_'."""
+    head, dash, tail = channel.partition("-")
+    return head + dash + tail.replace("-", "_")
+
+
+def subsystem(name):
+    """The last part of a name split at _ and -; for a name that ends in Hz the last three, joined by _."""
+    parts = re.split("[_-]", name)
+    return "_".join(parts[-3:]) if name.endswith("Hz") else parts[-1]
+
+
+@functools.cache
+def rates(path=RATES):
+    """The table of raw samples a second: {subsystem: R}."""
+    table = {}
+    with open(path, encoding="utf-8") as source:
+        for line in source:
+            part = line.split("#")[0].split()
+            if part:
+                table[part[0]] = int(part[1])
+    return table
+
+
+def info_text(info):
+    """The five lines of an .info file; bias and slope as C's %g writes them."""
+    return (
+        f"datatype = {info.datatype}\nnbits = {info.nbits}\nbias = {info.bias:g}\n"
+        f"slope = {info.slope:g}\nunits = {info.units}\n"
+    )
+
+
+def parse_info(text, path):
+    """The Info of the text of an .info file; BadInput, naming the file, if it is not whole."""
+    try:
+        held = dict(line.split(" = ", 1) for line in text.split("\n") if line)
+        info = Info(held["datatype"], int(held["nbits"]), float(held["bias"]), float(held["slope"]), held["units"])
+        if info.datatype not in SUMS or len(held) != len(Info._fields):
+            raise ValueError
+    except (KeyError, ValueError):
+        raise BadInput(f"not whole: {path!r}") from None
+    return info

@@ -1,0 +1,180 @@
+"""Where the records of a stream lie in time, how long their samples are and where the gaps are, from its index.
+
+No record is read for it but those at the gaps, and at the entries of the index near a span, whose times must be those
+that the index says.
+"""
+
+import numpy as np
+
+# Times closer than this, in s, are one: float64 holds a GPS time to a tenth of it.
+SAME = 1e-6
+# So many runs around a span are looked at, so that each record in it is seen with what is before and after it.
+_AROUND = 4
+
+
+class Runs:
+    """How the records of a stream lie in time around a span: runs of equal intervals, and what lies between them.
+
+    Run k goes from record first[k], at time[k], to record first[k + 1], which begins the next; its records are
+    interval[k] seconds apart.  seconds[k] is the length of the sample of record first[k].
+    """
+
+    def __init__(self, stream, start, end):
+        self.records, self.rate, self.size = stream.records, stream.rate, len(stream.records)
+        told = True
+        first, time, interval = _of_index(stream.index)
+        around = _around(time, start, end)
+        if not self._fits(first[around], time[around], interval[around], around.stop >= len(time)):
+            # The original's index can lack an entry: the times themselves are right, and slower to go through.
+            told = False
+            first, time, interval = _of_times(self.records)
+            around = _around(time, start, end)
+            self._held = self.records[first[around]]
+        self.first, self.time, self.interval = first[around], time[around], interval[around]
+        following = first[around.stop] if around.stop < len(first) else self.size - 1
+        self.steps = np.diff(self.first, append=following)
+        self._find_gaps()
+        self._measure(told)
+
+    def _fits(self, first, time, interval, to_end):
+        """Whether the records that the index speaks of are there, with those times."""
+        if not len(first) or first[-1] >= self.size or (np.diff(first) <= 0).any():
+            return False
+        self._held = self.records[first]
+        if (np.abs(self._held["time"] - time) > SAME).any():
+            return False
+        left = self.size - 1 - first[-1]
+        if not to_end or not left:
+            return True
+        return abs(time[-1] + left * interval[-1] - self.records["time"][-1]) < max(SAME, 1e-3 * interval[-1])
+
+    def _find_gaps(self):
+        """Gaps are single steps between two invalid records; a step of 1/R goes before, and one comes after."""
+        step = 1 / self.rate
+        one = self.steps == 1
+        short = one & (np.abs(self.interval - step) < SAME)
+        self.gap = one & ~short
+        # A single step leads to the record that begins the next run, but for the last run that is looked at.
+        behind = self.records[min(self.first[-1] + 1, self.size - 1)]
+        valid = np.append(self._held["valid"], behind["valid"])
+        self.gap &= (valid[:-1] == 0) & (valid[1:] == 0)
+        lead = short & np.append(self.gap[1:], False)
+        tail = short & np.insert(self.gap[:-1], 0, False)
+        self.plain = ~(self.gap | lead | tail)
+
+    def _measure(self, told):
+        """The length of the first sample of each run, and the sums of lengths and counts through it.
+
+        It is what comes after it that tells, as a file's first sample is followed by its second.  The last
+        sample before a gap is as long as those before it; so is one that the next begins in the midst of.
+        Where a shorter interval follows with nothing lost, the index has an entry for the step
+        between; if it was made from times alone (told is False), there is none and the length is not known.
+        """
+        after = np.where(self.plain, self.interval, np.nan)
+        before = np.insert(after[:-1], 0, np.nan)
+        stepped = np.insert(self.steps[:-1] == 1, 0, True)
+        shorter = before - after > SAME
+        ends = shorter & ~stepped
+        self.seconds = np.where(ends, before if told else np.nan, np.where(np.isnan(after), before, after))
+        self._closing = np.insert(self.gap[:-1], 0, False)
+        self.seconds[self.gap | self._closing | np.isnan(self.seconds)] = 0
+        self._inner = np.where(self.plain & (self.steps != 0), self.interval, 0)
+        self.total_seconds = self._totals(self.seconds, self._inner)
+        self.total_count = self._totals(self._counts(self.seconds), self._counts(self._inner))
+
+    def _counts(self, seconds):
+        return np.trunc(seconds * self.rate + SAME)
+
+    def _totals(self, firsts, inner):
+        through = firsts.copy()
+        through[1:] += (self.steps[:-1] - 1) * inner[:-1]
+        return np.cumsum(through)
+
+    def run_of(self, at):
+        """The run that each record belongs to; a record between two belongs to the second."""
+        return np.maximum(np.searchsorted(self.first, at, side="right") - 1, 0)
+
+    def before(self, times):
+        """The last record that begins before each time: its number, -1 for none."""
+        run = np.searchsorted(self.time, times - SAME, side="left") - 1
+        none, run = run < 0, np.maximum(run, 0)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            steps = np.ceil((times - SAME - self.time[run]) / self.interval[run]) - 1
+        most = np.where(run == len(self.first) - 1, self.size - 1 - self.first[-1], self.steps[run] - 1)
+        at = self.first[run] + np.clip(np.nan_to_num(steps), 0, np.maximum(most, 0)).astype(np.int64)
+        at = np.where(none, self.first[0] - 1, at)
+        return self._not_in_sample(at, times)
+
+    def _not_in_sample(self, at, times):
+        """A gap's first record lies in the last sample before it: until that has ended, it is the sample's time."""
+        starts = self.first[self.gap]
+        if not len(starts):
+            return at
+        near = np.minimum(np.searchsorted(starts, at), len(starts) - 1)
+        inside = (starts[near] == at) & (times <= self.end_of(at - 1) + SAME)
+        return np.where(inside, at - 1, at)
+
+    def times(self, at):
+        """GPS time of records."""
+        run = self.run_of(at)
+        return self.time[run] + (at - self.first[run]) * np.where(at == self.first[run], 0, self.interval[run])
+
+    def lengths(self, at):
+        """Seconds of the samples of records; 0 for one that is no sample."""
+        run = self.run_of(at)
+        return np.where(at == self.first[run], self.seconds[run], np.where(at < 0, 0, self._inner[run]))
+
+    def counts(self, at):
+        """Raw samples behind the samples of records."""
+        return self._counts(self.lengths(at))
+
+    def through(self, at):
+        """(seconds, raw samples) of all samples through each record, from somewhere before the span."""
+        run = self.run_of(at)
+        more = at - self.first[run]
+        inner = self._inner[run]
+        return self.total_seconds[run] + more * inner, self.total_count[run] + more * self._counts(inner)
+
+    def end_of(self, at):
+        """GPS time at which the sample of each record ends; after a gap's last record, where data begins again."""
+        run = self.run_of(at)
+        closing = self._closing[run] & (at == self.first[run])
+        return self.times(at) + np.where(closing, 1 / self.rate, self.lengths(at))
+
+    def left_out(self):
+        """Stretches of records (after a, through b) that are no data, as two arrays: gaps, and single unknown ones."""
+        gaps = self.first[self.gap]
+        lone = self.first[(self.seconds == 0) & ~self.gap & ~self._closing]
+        return np.concatenate((gaps - 1, lone - 1)), np.concatenate((gaps + 1, lone))
+
+
+def _of_index(index):
+    """(first, time, interval) of the runs of an index: its first entry is (0, time of record 0)."""
+    if not len(index):
+        empty = np.empty(0)
+        return empty.astype(np.int64), empty, empty
+    if len(index) == 1:
+        return np.zeros(1, dtype=np.int64), index["interval"].astype(float), np.full(1, np.nan)
+    time, interval = index["time"][1:].astype(float), index["interval"][1:].astype(float)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        # A gap of two samples at one sample a second has both its records at one time: a step of 0 s.
+        steps = np.where(interval[:-1] == 0, 1, np.rint(np.diff(time) / interval[:-1]))
+    steps = np.where(np.isfinite(steps) & (np.abs(steps) < 2**53), steps, -1)
+    return np.concatenate(([0], np.cumsum(steps))).astype(np.int64), time, interval
+
+
+def _of_times(records):
+    """(first, time, interval) of the runs of the records' own times."""
+    time = np.ascontiguousarray(records["time"])
+    if len(time) < 2:
+        return np.arange(len(time)), time, np.full(len(time), np.nan)
+    interval = np.diff(time)
+    first = np.flatnonzero(np.insert(np.abs(np.diff(interval)) >= 1e-8, 0, True))
+    return first, time[first], interval[first]
+
+
+def _around(time, start, end):
+    """The slice of runs that a span touches, and some around it."""
+    first = np.searchsorted(time, start) - _AROUND
+    last = np.searchsorted(time, end) + _AROUND
+    return slice(max(0, int(first)), min(len(time), int(last)))

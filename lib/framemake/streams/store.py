@@ -1,0 +1,172 @@
+"""A folder of streams as its readers see it: what is committed, and nothing else, at any moment of an import.
+
+The importer appends to the files of a stream first and commits afterwards, by putting a new state file in the
+place of the old one: what lies beyond the committed lengths is not there for a reader.  Streams that are new, or
+whose end was written again, stand whole in a hidden folder, are committed as `pending`, and only then take the
+place of the old files; a reader follows that list.  So the state names one set of files, whatever moment the
+importer has come to or was killed at.  A reader that finds another state after it opened the files than before
+opens them again.  A folder, or a stream, that the state does not know is the original importer's: there the files
+count as they are.
+"""
+
+import json
+import os
+import time
+from typing import NamedTuple
+
+import numpy as np
+
+from ..errors import BadInput
+from . import records
+
+HIDDEN, STATE, ASIDE = ".framemake", "state.json", "new"
+SUFFIXES = (records.BIN, records.INDEX_BIN, records.INFO)
+_VERSION = 1
+_ATTEMPTS, _PAUSE = 200, 0.02
+
+
+class Stream(NamedTuple):
+    """One stream: its committed records, shape (records,), of records.record; its index, shape (entries,), of
+    records.INDEX; both read-only.  rate: raw samples a second, R."""
+
+    name: str
+    info: records.Info
+    rate: float
+    records: np.ndarray
+    index: np.ndarray
+
+
+def hidden(folder, *names):
+    """A path in the hidden folder of a folder of streams."""
+    return os.path.join(folder, HIDDEN, *names)
+
+
+def load(folder):
+    """The state of a folder: what was committed last, as a dict; None if nothing was."""
+    state, handle = _hold(folder)
+    if handle:
+        handle.close()
+    return state
+
+
+def empty():
+    """The state of a folder before its first import."""
+    return {"version": _VERSION, "pending": [], "log": 0, "faults": 0, "streams": {}}
+
+
+def _hold(folder):
+    """(state, the open file that it came from), or (None, None)."""
+    path = hidden(folder, STATE)
+    try:
+        source = open(path, encoding="utf-8")  # noqa: SIM115 - the caller closes it
+    except FileNotFoundError:
+        return None, None
+    try:
+        state = json.load(source)
+    except ValueError:
+        source.close()
+        raise BadInput(f"damaged state of the streams: {path!r}") from None
+    if state.get("version") != _VERSION:
+        source.close()
+        raise BadInput(f"state of the streams of another version: {path!r}")
+    return state, source
+
+
+def names(folder):
+    """The names of all streams of a folder, sorted; BadInput if it is no folder."""
+    state = load(folder) or empty()
+    return sorted({*state["streams"], *visible(folder)})
+
+
+def visible(folder):
+    """The names of the streams that have a .bin file in the folder itself."""
+    try:
+        entries = os.listdir(folder)
+    except OSError as error:
+        raise BadInput(f"{error.strerror[0].lower()}{error.strerror[1:]}: {folder!r}") from None
+    found = [name for name in entries if name.endswith(records.BIN) and not name.startswith(".")]
+    return [name[: -len(records.BIN)] for name in found if not name.endswith(records.INDEX_BIN)]
+
+
+def open_stream(folder, name):
+    """The Stream of a name, consistent whatever an importer does meanwhile; BadInput if unknown or torn."""
+    for attempt in range(_ATTEMPTS):
+        if attempt:
+            time.sleep(_PAUSE)
+        state, held = _hold(folder)
+        try:
+            try:
+                stream, problem = _open(folder, name, state or empty()), None
+            except (BadInput, FileNotFoundError) as error:
+                stream, problem = None, error
+            # What was opened belongs together if no commit lay between.
+            if _is_last(folder, held):
+                break
+        finally:
+            if held:
+                held.close()
+    else:
+        raise BadInput(f"the streams change faster than they can be opened: {folder!r}")
+    if isinstance(problem, FileNotFoundError):
+        raise BadInput(f"no such stream: {os.path.join(folder, name)!r}")
+    if problem:
+        raise problem
+    return stream
+
+
+def path_of(folder, name, suffix, state):
+    """The path of a file of a stream: in the hidden folder while it waits to take its place."""
+    path = os.path.join(folder, name + suffix)
+    if name in state["pending"]:
+        waiting = hidden(folder, ASIDE, name + suffix)
+        if os.path.exists(waiting):
+            return waiting
+    return path
+
+
+def rate_of(name):
+    """Raw samples a second of a stream by the table; 1 for a subsystem that is not in it."""
+    return records.rates().get(records.subsystem(name), 1)
+
+
+def _open(folder, name, state):
+    if not name or "/" in name or "\0" in name:
+        raise BadInput(f"no such stream: {name!r}")
+    held = state["streams"].get(name)
+    with _following(folder, name, records.INFO, state) as source:
+        text = source.read().decode("utf-8", "surrogateescape")
+    info = records.parse_info(text, os.path.join(folder, name + records.INFO))
+    kept = _array(folder, name, records.BIN, records.record(info.datatype), state, held and held["records"])
+    index = _array(folder, name, records.INDEX_BIN, records.INDEX, state, held and held["entries"])
+    return Stream(name, info, held["rate"] if held else rate_of(name), kept, index)
+
+
+def _array(folder, name, suffix, dtype, state, count):
+    """The committed items of a file: a memory map of .bin, a copy of the short .index.bin."""
+    with _following(folder, name, suffix, state) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size % dtype.itemsize if count is None else size < count * dtype.itemsize:
+            raise BadInput(f"torn, {size} bytes: {os.path.join(folder, name + suffix)!r}")
+        count = size // dtype.itemsize if count is None else count
+        if suffix == records.BIN and count:
+            return np.memmap(file, dtype, mode="r", shape=(count,))
+        array = np.fromfile(file, dtype, count)
+        array.setflags(write=False)
+        return array
+
+
+def _following(folder, name, suffix, state):
+    """Open a file of a stream that may take its place at this moment."""
+    try:
+        return open(path_of(folder, name, suffix, state), "rb")
+    except FileNotFoundError:
+        return open(path_of(folder, name, suffix, state), "rb")
+
+
+def _is_last(folder, held):
+    """Whether the state that an open file holds is still the last; while it is open no other gets its inode."""
+    try:
+        now = os.stat(hidden(folder, STATE))
+        return held is not None and os.path.samestat(os.fstat(held.fileno()), now)
+    except FileNotFoundError:
+        return held is None
