@@ -13,7 +13,7 @@ ROOT := $(patsubst %/,%,$(dir $(realpath $(firstword $(MAKEFILE_LIST)))))
 
 # What a day is made from.  SETTINGS names every variable that a person may give.
 SETTINGS := DAY START END FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES CONFIG RESUME SUMMARY LOG_LEVEL LOCK_WAIT
-SETTINGS += FRAMES STREAMS ENGINE HOSTS CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
+SETTINGS += FRAMES STREAMS ENGINE HOSTS SCRATCH CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
 OUT ?= out
 SPEC ?= V1trend
 INCREMENT ?= 600
@@ -34,7 +34,7 @@ $(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
 MAKEOVERRIDES :=
 
 # What is bash; the rest is Python.
-SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/engine/* lib/demo .ci/run
+SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart lib/engine/* lib/demo .ci/run
 
 # The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
 ifeq ($(origin VENV),undefined)

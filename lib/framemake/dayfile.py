@@ -30,15 +30,18 @@ class Origin(NamedTuple):
     rejected: tuple = ()
 
 
-def origin_of(spec, source, channel_list, rejected):
-    """The Origin that pad-merge's options name; the last two are files, or None."""
+def origin_of(spec, source, requested, rejected, channel_list=None):
+    """The Origin that pad-merge's options name; requested and rejected are files, or None.
+
+    channel_list: the path to tell, if requested is a copy of what lies there.
+    """
     origin = Origin(spec, source or "")
-    if channel_list:
-        with open(channel_list, "rb") as file:
+    if requested:
+        with open(requested, "rb") as file:
             raw = file.read()
-        names, _ = channels.read(raw.decode("utf-8", "surrogateescape"), channel_list)
+        names, _ = channels.read(raw.decode("utf-8", "surrogateescape"), requested)
         origin = origin._replace(
-            channel_list=os.path.abspath(channel_list),
+            channel_list=os.path.abspath(channel_list or requested),
             channel_list_sha256=hashlib.sha256(raw).hexdigest(),
             requested=[channel.name for channel in names],
         )
