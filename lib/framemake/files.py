@@ -68,6 +68,11 @@ def _sync(path):
         os.close(handle)
 
 
+def sync_folder(path):
+    """Wait until the names in a folder are on the disk."""
+    _sync(path)
+
+
 def write(path, text, durable=True):
     """Write a text file whole and at once; what was no UTF-8 when it was read is written as it was."""
     with replacing(path, durable) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:

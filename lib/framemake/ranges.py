@@ -6,13 +6,16 @@ import itertools
 import os
 from typing import NamedTuple
 
-from . import files, frames, gps, state
+from . import files, frames, gps, retention, state
 from .errors import BadInput
 
 WORK = ".work"
 # What a day was made from, in its work folder; LISTED is what it is to be made from.
 LIST, REQUESTED, SHAPE, LISTED, TOLD = "frames.tsv", "requested.txt", "settings", "listed.tsv", "told"
 NEW, STOPPED, NO_FRAME = "new", "was stopped", "no frame"
+NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
+# A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
+CLOSED = "frames were pruned"
 # So many frames are looked up by several processes, which find what to do in _tasks.
 _MANY, _tasks = 50_000, []
 
@@ -85,6 +88,9 @@ def _plan_share(first, end):
 
 def _plan_day(source, day, named, site, write):
     listing = frames.judge(named)
+    pruned = retention.gone(site.folder(day))
+    if pruned:
+        return Day(day, _why_closed(day, listing, pruned, site))
     if not listing:
         if write:
             _refuse(day, site, source)
@@ -94,6 +100,15 @@ def _plan_day(source, day, named, site, write):
     if why and write:
         _queue(day, site, table)
     return Day(day, why)
+
+
+def _why_closed(day, listing, pruned, site):
+    """Why a day of which frames were pruned has work to do: what its day file tells, and nothing else."""
+    if not retention.as_made(site.folder(day), listing, pruned):
+        return CLOSED
+    made = _text(os.path.join(site.folder(day), WORK, LIST)).decode("utf-8", "surrogateescape")
+    why = _why(day, made, site)
+    return why if why in ("", NO_SUMMARY, OLD_SUMMARY) else CLOSED
 
 
 def _cut(source, wanted, windows, found, site, write):
@@ -128,9 +143,9 @@ def _why(day, table, site):
         return STOPPED if told.get("status") != "failed" else "failed before"
     last = site.product(day, ".summary.json") if site.summary else os.path.join(work, TOLD)
     try:
-        return "" if os.stat(last).st_mtime_ns >= made else "summary is older"
+        return "" if os.stat(last).st_mtime_ns >= made else OLD_SUMMARY
     except OSError:
-        return "no summary"
+        return NO_SUMMARY
 
 
 def _text(path):

@@ -49,7 +49,7 @@ class Writer:
         self._crashed = os.path.exists(store.hidden(folder, _RUNNING))
         with open(store.hidden(folder, _RUNNING), "ab"):
             pass
-        _sync_folder(store.hidden(folder))
+        files.sync_folder(store.hidden(folder))
         self._recover()
         self.done = self._logged(names, known is not None)
         self.faults = self._read_faults(set(names))
@@ -254,7 +254,7 @@ class Writer:
     def _put_state(self):
         path = store.hidden(self.folder, store.STATE)
         files.write(path, json.dumps(self.state, allow_nan=False, separators=(",", ":")))
-        _sync_folder(store.hidden(self.folder))
+        files.sync_folder(store.hidden(self.folder))
 
     def _settle(self):
         """Let the streams that wait in the hidden folder take their place."""
@@ -264,7 +264,7 @@ class Writer:
             for suffix in store.SUFFIXES:
                 with contextlib.suppress(FileNotFoundError):
                     os.replace(store.hidden(self.folder, store.ASIDE, name + suffix), self._path(name, suffix))
-        _sync_folder(self.folder)
+        files.sync_folder(self.folder)
         self.state["pending"] = []
         self._put_state()
 
@@ -368,11 +368,3 @@ def _cut(path, size):
     """Shorten a file to a size; never lengthen it, which would make records of zeros."""
     if _size(path) > size:
         os.truncate(path, size)
-
-
-def _sync_folder(path):
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
