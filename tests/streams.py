@@ -11,6 +11,8 @@ from framemake.gwf.write import Signal, write
 NIGHT = 1148000400  # a full hour of GPS time
 HOUR, TEN, MINUTE = 3600, 600, 60
 IMPORTER = "import-streams"
+# The channels of a random tree.
+RANDOM = {"H0:PEM-EX_RAIN": "i4", "H0:PEM-EX_SEISX": "f4", "H0:PEM-LVEA_TILTX": "f8", "H0:X-Y_DQ": "f4"}
 
 
 def trend(channel, start, interval, count, dtype="f4", rate=16, n=False, **how):
@@ -59,6 +61,48 @@ def multi_frame(path, frames):
     path.parent.mkdir(parents=True, exist_ok=True)
     write(path, frames)
     return path
+
+
+def random_signals(chance, start, interval, count):
+    """Signals of some of the channels with zeros, NaN and masked samples in them."""
+    signals = []
+    for name, dtype in RANDOM.items():
+        if chance.random() < 0.1:
+            continue
+        mean, rms = (signal.data for signal in trend(name, start, interval, count, dtype))
+        how = {}
+        for _ in range(chance.choice((0, 0, 1, 3))):
+            at = chance.choice((0, 1, count - 1, chance.randrange(count)))
+            chance.choice((mean, rms))[at : at + chance.choice((1, 2, count))] = 0
+        if dtype != "i4" and chance.random() < 0.2:
+            chance.choice((mean, rms))[chance.randrange(count)] = chance.choice((np.nan, np.inf, -np.inf))
+        if chance.random() < 0.1:
+            how["mask"] = (np.arange(count) % 7 == 3).astype("u2")
+        if chance.random() < 0.05:
+            how["valid"] = 1
+        signals += trend(name, start, interval, count, dtype, mean=mean, rms=rms, **how)
+    return signals
+
+
+def random_tree(root, chance):
+    """Some hours with gaps, partly covered by second trend, with files of one trend that overlap."""
+    paths = []
+    for hour in range(5):
+        start = NIGHT + hour * HOUR
+        if chance.random() < 0.75:
+            paths.append(frame(root, start, random_signals(chance, start, 60, 60)))
+        for ten in range(6):
+            at = start + ten * TEN
+            if chance.random() < 0.3:
+                paths.append(frame(root, at, random_signals(chance, at, 1, TEN), fine=True))
+            if chance.random() < 0.1:
+                at += 60 * chance.randrange(10)
+                signals = random_signals(chance, at, 1, MINUTE)
+                paths.append(frame(root, at, signals, fine=True, duration=MINUTE))
+    if chance.random() < 0.4:
+        start = NIGHT + chance.choice((1800, 3660, 4020))
+        paths.append(frame(root, start, random_signals(chance, start, 60, 60)))
+    return paths
 
 
 def imported(root, streams):

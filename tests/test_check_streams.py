@@ -40,16 +40,27 @@ def spoil(folder, name, change, suffix=".bin", info=FLOAT):
     path.write_bytes(np.asarray(change(held.copy())).tobytes())
 
 
-def faults(folder, *options):
-    status, out, told = run("check-streams", folder, *options)
-    assert (status, told) == (1, "")
+def faults(folder):
+    """What the command prints, without starting it."""
+    return [rows_of(fault) for fault in check.structure(str(folder))]
+
+
+def rows_of(fault):
+    name, *span, what = fault
+    return [name, *("" if at == "" or not np.isfinite(at) else number(float(at)) for at in span), what]
+
+
+def told(folder, *options):
+    """What the command prints of faults, which is all that it says."""
+    status, out, said = run("check-streams", folder, *options)
+    assert (status, said) == (1, "")
     rows = [line.split("\t") for line in out.splitlines()]
     assert all(len(row) == 4 for row in rows)
     return rows
 
 
-def only(folder, *options):
-    (row,) = faults(folder, *options)
+def only(folder):
+    (row,) = faults(folder)
     return row
 
 
@@ -108,6 +119,13 @@ def test_a_record_that_cannot_be(folder, field, value, what):
     assert rows and rows[0][0] == NAME
     if field != "time":
         assert rows[0][1:3] == [str(T0 + 1800)] * 2
+
+
+def test_each_fault_is_a_line_and_the_status_is_1(folder):
+    spoil(folder, NAME, lambda held: np.delete(held, [0, 30]))
+    spoil(folder, RAIN, lambda held: held[:0], info=INT)
+    rows = told(folder)
+    assert rows == faults(folder) and {row[0] for row in rows} == {NAME, RAIN}
 
 
 def test_sums_that_are_poisoned_from_a_record_on_are_one_line(folder):
@@ -232,11 +250,11 @@ def site(imported, tmp_path):
 def compared(site):
     """What the command prints, without its second of start-up."""
     found = [*check.structure(str(site / "streams")), *against.faults(str(site / "streams"), str(site / "frames"))]
-    return [[name, number(start), number(end), what] for name, start, end, what in found]
+    return [rows_of(fault) for fault in found]
 
 
 def test_silent_when_every_sample_of_the_frames_is_there(site):
-    assert well("check-streams", site / "streams", "--frames", site / "frames") == ""
+    assert compared(site) == []
 
 
 def test_frames_that_are_gone_are_no_fault_of_the_streams(site):
@@ -247,7 +265,8 @@ def test_frames_that_are_gone_are_no_fault_of_the_streams(site):
 def test_a_frame_that_was_not_imported_is_told_with_its_span(site):
     start = streams.NIGHT + 8 * 3600
     streams.frame(site / "frames", start, {NAME: "f4", "H0:PEM-NEW_SEISX": "f4"})
-    rows = faults(site / "streams", "--frames", site / "frames")
+    rows = told(site / "streams", "--frames", site / "frames")
+    assert rows == compared(site)
     assert [NAME, str(start), str(start + 3600), "not in the stream: 60 samples"] in rows
     assert [row[:3] for row in rows if row[0] != NAME] == [["H0:PEM-NEW_SEISX", str(start), str(start + 3600)]]
 
@@ -296,9 +315,9 @@ def test_an_invalid_sample_must_carry_on_the_last_good_one(site):
 
 def test_a_frame_that_nobody_can_read_is_left_out_and_counted(site):
     streams.path_of(site / "frames", streams.NIGHT).write_bytes(b"IGWD\0 no frame at all")
-    status, out, told = run("check-streams", site / "streams", "--frames", site / "frames")
-    assert (status, out) == (0, "")
-    assert told == "check-streams: 1 frame files cannot be read, they are not compared\n"
+    said = []
+    assert list(against.faults(str(site / "streams"), str(site / "frames"), said.append)) == []
+    assert said == ["1 frame files cannot be read, they are not compared"]
 
 
 def test_a_long_stream_is_checked_in_pieces(tmp_path, monkeypatch):

@@ -655,8 +655,8 @@ def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continue
     assert call > 20
 
 
-def kills(tmp_path, tree, out, count):
-    """Kill real imports at random moments of their run; how many died of it."""
+def kill_some(tmp_path, tree, out, count):
+    """Kill real imports at random moments of their run, until so many have died of it."""
     first, then = nightly(tmp_path / "source")
     arrive(first, tmp_path / "source", tree)
     importer.run(str(tree), str(out))
@@ -668,25 +668,27 @@ def kills(tmp_path, tree, out, count):
     made.commanded(tree, tmp_path / "trial")
     usual = time.monotonic() - begun
     chance, died = random.Random(count), 0
-    for _ in range(count):
+    while died < count:
         shutil.rmtree(out)
         shutil.copytree(tmp_path / "begun", out)
         process = subprocess.Popen([BIN / "import-streams", tree, out], stderr=subprocess.DEVNULL)
         time.sleep(chance.uniform(0.3, 1.0) * usual)
         process.kill()
-        died += process.wait() == -signal.SIGKILL
+        if process.wait() == -signal.SIGKILL:
+            died += 1
+        else:
+            usual *= 0.9  # the first one was slower, as the machine was busy
         made.imported(tree, out)
         assert made.contents(out) == expected
-    return died
 
 
 def test_killed_imports_are_continued(tmp_path, tree, out):
-    assert kills(tmp_path, tree, out, 20) >= 5
+    kill_some(tmp_path, tree, out, 8)
 
 
 @pytest.mark.long
 def test_many_killed_imports_are_continued(tmp_path, tree, out):
-    assert kills(tmp_path, tree, out, 200) >= 50
+    kill_some(tmp_path, tree, out, 100)
 
 
 def test_a_second_import_leaves_at_once_with_a_message(tree, out):

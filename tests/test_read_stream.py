@@ -61,6 +61,33 @@ def test_a_span_is_half_open(tmp_path):
     assert read(stream, T0 + 60.5, T0 + 120.5)[0] == [T0 + 120]
 
 
+@pytest.mark.parametrize("kind", ["mean", "rms"])
+@pytest.mark.parametrize("rate", RATES)
+@pytest.mark.parametrize("info", [FLOAT, DOUBLE, INT], ids=lambda info: info.datatype)
+def test_one_minute_between_seconds_and_a_gap_is_a_minute(tmp_path, rate, info, kind):
+    written = Written(info, rate).file(T0, 60, ramp(60)).file(T0 + 3600, 1, ramp(600, 60)).file(T0 + 4200, 60, [90])
+    begun = opened(written, tmp_path / "begun")
+    # What follows a last sample is not there to tell how long it is.
+    assert np.isnan(read(begun, T0 + 4200, T0 + 4260, kind=kind)[1]).all()
+    np.testing.assert_allclose(read(begun, T0 + 3600, T0 + 4200, kind=kind)[1], ramp(600, 60))
+    stream = opened(written.file(T0 + 7200, 1, ramp(600, 20)), tmp_path)
+    times, values = read(stream, T0 + 4140, T0 + 7260, kind=kind)
+    there = ~np.isnan(values)
+    assert np.array(times)[there].tolist() == [T0 + k for k in (*range(4140, 4201), *range(7200, 7260))]
+    np.testing.assert_allclose(values[there], [*ramp(60, 600), 90, *ramp(60, 20)], rtol=1e-9)
+    np.testing.assert_allclose(read(stream, T0 + 4200, T0 + 4260, 1, kind=kind)[1], [90], rtol=1e-9)
+
+
+def test_one_minute_between_seconds_and_a_gap_whose_sums_do_not_tell_it_is_nan(tmp_path):
+    written = Written(FLOAT, 256).file(T0, 60, ramp(60)).file(T0 + 3600, 1, ramp(600, 60)).file(T0 + 4200, 60, [90])
+    written.file(T0 + 7200, 1, ramp(600, 20))
+    kept = written.records()
+    kept["square"][661:] += 90 * 90
+    write(tmp_path, NAME, kept, written.entries(), FLOAT)
+    values = read(store.open_stream(str(tmp_path), NAME), T0 + 4190, T0 + 4210)[1]
+    assert np.isnan(values).tolist() == [False] * 10 + [True] * 2
+
+
 def test_an_invalid_sample_is_nan_and_its_neighbours_are_not(tmp_path):
     means = ramp(60)
     means[30] = 0

@@ -4,54 +4,9 @@ import os
 import random
 import shutil
 
-import numpy as np
 import pytest
 import streams as made
 from framemake.streams import importer
-
-CHANNELS = {"H0:PEM-EX_RAIN": "i4", "H0:PEM-EX_SEISX": "f4", "H0:PEM-LVEA_TILTX": "f8", "H0:X-Y_DQ": "f4"}
-
-
-def random_signals(chance, start, interval, count):
-    """Signals of some of the channels with zeros, NaN and masked samples in them."""
-    signals = []
-    for name, dtype in CHANNELS.items():
-        if chance.random() < 0.1:
-            continue
-        mean, rms = (signal.data for signal in made.trend(name, start, interval, count, dtype))
-        how = {}
-        for _ in range(chance.choice((0, 0, 1, 3))):
-            at = chance.choice((0, 1, count - 1, chance.randrange(count)))
-            chance.choice((mean, rms))[at : at + chance.choice((1, 2, count))] = 0
-        if dtype != "i4" and chance.random() < 0.2:
-            chance.choice((mean, rms))[chance.randrange(count)] = chance.choice((np.nan, np.inf, -np.inf))
-        if chance.random() < 0.1:
-            how["mask"] = (np.arange(count) % 7 == 3).astype("u2")
-        if chance.random() < 0.05:
-            how["valid"] = 1
-        signals += made.trend(name, start, interval, count, dtype, mean=mean, rms=rms, **how)
-    return signals
-
-
-def random_tree(root, chance):
-    """Some hours with gaps, partly covered by second trend, with files of one trend that overlap."""
-    paths = []
-    for hour in range(5):
-        start = made.NIGHT + hour * made.HOUR
-        if chance.random() < 0.75:
-            paths.append(made.frame(root, start, random_signals(chance, start, 60, 60)))
-        for ten in range(6):
-            at = start + ten * made.TEN
-            if chance.random() < 0.3:
-                paths.append(made.frame(root, at, random_signals(chance, at, 1, made.TEN), fine=True))
-            if chance.random() < 0.1:
-                at += 60 * chance.randrange(10)
-                signals = random_signals(chance, at, 1, made.MINUTE)
-                paths.append(made.frame(root, at, signals, fine=True, duration=made.MINUTE))
-    if chance.random() < 0.4:
-        start = made.NIGHT + chance.choice((1800, 3660, 4020))
-        paths.append(made.frame(root, start, random_signals(chance, start, 60, 60)))
-    return paths
 
 
 def arrive(paths, source, tree):
@@ -64,7 +19,7 @@ def arrive(paths, source, tree):
 def nights_agree(folder, seed):
     """Import a random tree at once and in random nights; both must give the same bytes."""
     chance = random.Random(seed)
-    paths = random_tree(folder / "source", chance)
+    paths = made.random_tree(folder / "source", chance)
     importer.run(str(folder / "source"), str(folder / "once"))
     expected = made.contents(folder / "once")
     for _ in range(3):

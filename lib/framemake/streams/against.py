@@ -1,225 +1,272 @@
-"""Streams against the frames that they were made from, read again through gwpy.
+"""Streams against the frames that they were made from, read again through gwpy (see reread).
 
 Nothing of the importer is used here.  A fault is (stream name, GPS start, GPS end, what).
 """
 
-import os
-import re
+import bisect
 from typing import NamedTuple
 
 import numpy as np
 
-from .. import check, frames, gwf
+from .. import check, gwf
 from ..errors import BadInput
-from . import records, store
-from .runs import SAME, Runs
+from . import reread, store
+from .runs import SAME
 
-_ENDS = (".mean", ".rms")
-_TRENDS = {
-    "second-trend": re.compile(r"[HL]-T-\d+-(60|600)\.gwf"),
-    "minute-trend": re.compile(r"[HL]-M-\d+-3600\.gwf"),
-}
-_FOLDER = re.compile(r"[HL]-[^/]+")
-_SITES = ("LHO", "LLO")
-# So many records back the last good one before an invalid one is looked for.
-_FAR = 1 << 20
+_CHUNK = 1 << 16
+# Records before the first sample of a span that are looked at: the two of a gap, and the sample before it.
+_BEFORE = 3
+_MOST_WEIGHT = 2**31 - 1
+# Numbers of records that are none, and of those that are not known.
+_NONE, _UNKNOWN = -1, -2
+_COLUMNS = ("sum", "square")
 
 
 def faults(folder, root, say=lambda message: None, progress=lambda done, total: None):
     """The faults of streams against the frames of a tree: each sample that should be in a stream must be there.
 
-    A valid sample's sums must be, to the last bit, those of the record before with mean * n and rms**2 * n added.  An
-    invalid one adds the last good sample, which is known only from sums, so to within their rounding.  Samples
-    of minute trend that second trend covers, even in part, need not be there.  Raises BadInput if there is no frame.
+    Sums must be, to the last bit, those of the record before with mean * n and rms**2 * n added; an invalid sample and
+    the records of a gap add the last good sample.  Where that is not among the frames, what they add is not
+    compared.  Samples of minute trend for which a stream has second trend need not be there, and what is in a stream
+    and in no frame is no fault: frames may be gone.  (Where one of two files of a trend that overlap is gone that went
+    first, the other differs.)  Raises BadInput if there is no frame.
     """
-    listing = [file for site in _SITES for file in _files(root, site)]
-    if not listing:
+    sites = [(site, reread.clusters(root, site)) for site in reread.SITES]
+    total, done = sum(len(cluster) for _, listing in sites for cluster in listing), 0
+    if not total:
         raise BadInput(f"no frame file of a trend below folder: {root!r}")
-    known, unread = _Known(folder), 0
-    for number, (frame, fine) in enumerate(listing):
-        progress(number, len(listing))
-        try:
-            yield from _compare(known, gwf.open_file(frame.path), frame, fine)
-        except (gwf.BadFrame, OSError):
-            unread += 1
-    progress(len(listing), len(listing))
+    known, unread, left_out, alone = _Known(folder), 0, 0, 0
+    for site, listing in sites:
+        for cluster in listing:
+            pieces = {}
+            for file in cluster:
+                progress(done, total)
+                done += 1
+                try:
+                    found = reread.read(file)
+                except (gwf.BadFrame, OSError):
+                    unread += 1
+                    continue
+                for name, channel in found:
+                    stream = known.stream(name, site)
+                    if stream is None:
+                        if known.is_new(name):
+                            yield name, file.start, file.end, f"no such stream, but in frame: {file.path!r}"
+                    elif not stream.takes(channel):
+                        left_out += 1
+                    else:
+                        pieces.setdefault(name, []).extend(channel.pieces)
+                        alone += not all(piece.known for piece in channel.pieces)
+            for name, held in pieces.items():
+                yield from known.stream(name, site).compare(reread.samples(held))
+    progress(total, total)
     if unread:
         say(f"{unread} frame files cannot be read, they are not compared")
-
-
-def _files(root, site):
-    """[(frames.Frame, whether second trend)] of a site, in the order of time; strays, in other places, left out."""
-    found = {}
-    for trend, pattern in _TRENDS.items():
-        folder = os.path.join(root, trend, site)
-        for frame in frames.list_frames(folder).frames if os.path.isdir(folder) else ():
-            place, name = os.path.split(os.path.relpath(frame.path, folder))
-            if pattern.fullmatch(name) and _FOLDER.fullmatch(place):
-                found.setdefault(name, (frame, trend == "second-trend"))
-    return sorted(found.values(), key=lambda each: (each[0].start, each[0].end))
+    if left_out:
+        say(f"{left_out} times a channel has another type, interval, slope or bias than its stream: not compared")
+    if alone:
+        say(f"{alone} times gwpy cannot read a channel: only that its samples are there is compared")
 
 
 class _Known:
-    """The streams of a folder, opened once each, and how far each trend of each has been compared."""
+    """The streams of a folder, opened once each; one belongs to the site in whose frames it comes first."""
 
     def __init__(self, folder):
-        self.folder, self.opened, self.reach = folder, {}, {}
+        self._folder, self._opened, self._told = folder, {}, set()
 
-    def stream(self, name):
-        """The Stream of a name, or None."""
-        if name not in self.opened:
+    def stream(self, name, site):
+        """The _Compared of a name, or None."""
+        if name not in self._opened:
             try:
-                self.opened[name] = store.open_stream(self.folder, name)
+                self._opened[name] = site, _Compared(store.open_stream(self._folder, name))
             except BadInput:
-                self.opened[name] = None
-        return self.opened[name]
+                self._opened[name] = site, None
+        first, stream = self._opened[name]
+        return stream if first == site else None
+
+    def is_new(self, name):
+        """Whether a name that has no stream was not asked for before."""
+        new = self._opened[name][1] is None and name not in self._told
+        self._told.add(name)
+        return new
 
 
-class _Piece(NamedTuple):
-    """A channel in a frame: GPS start, seconds a sample, what gwpy reads of .mean and .rms, and their gwf.Series."""
+class _Last(NamedTuple):
+    """A sample: the number of its record, below 0 for none, its GPS time and that of its end."""
 
-    start: float
-    length: float
-    pair: list
-    told: list
-
-
-def _compare(known, file, frame, fine):
-    """Compare the channels of one file: those of which each frame in it has a mean and an rms that go together."""
-    spans = [(seconds + nanoseconds * 1e-9, duration) for seconds, nanoseconds, duration in file.frames]
-    if any(start < frame.start - SAME or start + duration > frame.end + SAME for start, duration in spans):
-        raise gwf.BadFrame("its name tells another time")
-    stems = [name[:-5] for name in file.kinds if name.endswith(_ENDS[0]) and name[:-5] + _ENDS[1] in file.kinds]
-    names = [stem + end for stem in stems for end in _ENDS]
-    pieces = {stem: [] for stem in stems}
-    for index, (start, duration) in enumerate(spans):
-        values = check.second_reader(frame.path, names, start, duration)
-        for stem in stems:
-            pieces[stem].append(_piece(file, index, stem, values, start, duration))
-    for stem, found in pieces.items():
-        kinds = {piece and piece.pair[0].dtype for piece in found}
-        datatype = records.DATATYPES.get(kinds.pop()) if len(kinds) == 1 else None
-        if datatype is None:
-            continue
-        name = records.stream_name(stem)
-        stream = known.stream(name)
-        if stream is None:
-            if name not in known.reach:
-                yield name, frame.start, frame.end, f"no such stream, but in frame: {frame.path!r}"
-            known.reach[name] = None
-        elif stream.info.datatype == datatype and len(stream.records):
-            for piece in found:
-                begin = known.reach.get((name, fine), -np.inf)
-                mean, rms = _without_zeros(piece.pair, piece.told, records.SUMS[datatype])
-                time = piece.start + np.arange(len(mean)) * piece.length
-                # Where files of one trend overlap, the first in time has given the samples.
-                new = time >= begin - SAME
-                yield from _wrong_samples(stream, time[new], piece.length, mean[new], rms[new], fine)
-                known.reach[name, fine] = max(begin, time[-1] + piece.length)
+    at: int
+    time: float
+    end: float
 
 
-def _piece(file, index, stem, values, start, duration):
-    """The _Piece of a channel in a frame, or None if no stream can hold it."""
-    pair, told = [values.get(stem + end) for end in _ENDS], []
-    for end in _ENDS:
-        # gwpy knows nothing of the frame's own word on what is good.
-        series = file.read(index, stem + end, file.kinds[stem + end])
-        if series is None or series.problem or abs(series.dt * len(series.data) - duration) > SAME * duration:
-            return None
-        if abs(series.offset) > SAME:
-            return None
-        told.append(series)
-    if any(part is None for part in pair) or len(pair[0]) != len(pair[1]) or pair[0].dtype != pair[1].dtype:
-        return None
-    return _Piece(start, duration / len(pair[0]), pair, told)
+class _Span(NamedTuple):
+    """Records from number `low` on, and the number of the last valid one before each and after all; -1 for none."""
+
+    low: int
+    part: np.ndarray
+    good: np.ndarray
+
+    def of(self, at, column):
+        """A column of the records of these numbers; of the last one for what is beyond."""
+        return self.part[column][np.minimum(at - self.low, len(self.part) - 1)]
 
 
-def _without_zeros(pair, told, dtype):
-    """mean and rms of a frame as the sums take them: 0 where there is no data, and beside a 0."""
-    bad = np.zeros(len(pair[0]), bool)
-    for values, series in zip(pair, told, strict=True):
-        with np.errstate(over="ignore", invalid="ignore"):
-            bad |= ~np.isfinite(values.astype(float) ** 2)
-        if series.good is not None:
-            bad |= ~series.good
-    found = []
-    for values in pair:
-        held = np.where(bad, 0, values).astype(dtype)
-        zero = held == 0
-        spread = zero.copy()
-        spread[:-1] |= zero[1:]
-        spread[2:] |= zero[1:-1]
-        found.append(np.where(spread, dtype.type(0), held))
-    return found
+class _Adds(NamedTuple):
+    """What the last valid sample up to one is: mean and rms, and whether its record is the stream's last valid one."""
+
+    mean: np.ndarray
+    rms: np.ndarray
+    sure: np.ndarray
 
 
-def _wrong_samples(stream, time, length, mean, rms, fine):
-    """Faults of samples of one length against a stream."""
-    if not len(time):
-        return
-    runs = Runs(stream, time[0], time[-1] + length)
-    at = runs.before(time) + 1
-    inside = np.minimum(at, runs.size - 1)
-    # The first record of a gap may lie in the sample before, so one further on is looked at too.
-    late = (stream.records["time"][inside] < time - SAME) & (inside < runs.size - 1)
-    inside = inside + late
-    there = np.abs(stream.records["time"][inside] - time) < SAME
-    same = there & ((np.abs(runs.lengths(inside) - length) < SAME) | (runs.lengths(inside) == 0))
-    missing = ~same & ~_given_by_other(runs, time, length, fine)
-    for first, stop in check.stretches(missing):
-        yield stream.name, time[first], time[stop - 1] + length, f"not in the stream: {stop - first} samples"
-    count = int(length * stream.rate)
-    wrong = _wrong_sums(stream, runs, inside, count, mean, rms) & same
-    for first, stop in check.stretches(wrong):
-        what = f"differs from the frame: {stop - first} samples"
-        yield stream.name, time[first], time[stop - 1] + length, what
+class _Compared:
+    """A stream that is compared with samples in time order, some at a time."""
+
+    def __init__(self, stream):
+        self.stream = stream
+        self._last = _Last(_UNKNOWN, 0.0, 0.0)
+        # Number, mean and rms of the record of the last valid sample of the frames.
+        self._good = _NONE, 0, 0
+        # The last valid record before record number `seen`.
+        self._seen, self._valid = 0, _NONE
+
+    def takes(self, channel):
+        """Whether the samples of a channel belong into the stream, by type, interval, slope and bias."""
+        info, told = self.stream.info, channel.calibration
+        if info.datatype != channel.datatype:
+            return False
+        if any(int(piece.length * self.stream.rate) < 1 for piece in channel.pieces):
+            return False
+        # An .info file holds six digits.
+        return told is None or f"{told.slope:g} {told.bias:g}" == f"{info.slope:g} {info.bias:g}"
+
+    def compare(self, held):
+        """Faults of reread.Samples, which come after those of an earlier call, against the stream."""
+        if not len(self.stream.records):
+            return
+        span = self._span(held)
+        at = span.low + np.searchsorted(span.part["time"], held.time - SAME)
+        there = np.abs(span.of(at, "time") - held.time) < SAME
+        finer = _finer(span, held)
+        adds, before = self._adds(span, held, np.where(there, at, _UNKNOWN), finer)
+        flag = held.known & ((span.of(at, "valid") != 0) != (held.mean != 0))
+        misfit = flag | (held.known & adds.sure & ~self._adds_up(span, held, at, adds))
+        # A record of minute trend may be at the time of a sample of seconds, but none is at that of the next.
+        alone = np.append(~(there | finer)[1:] & (held.piece[1:] == held.piece[:-1]), False)
+        there &= ~(misfit & alone)
+        missing = ~there & ~finer
+        yield from self._told(held, missing, "not in the stream: {} samples")
+        # What a record adds is not known where the one before it is not there.
+        loose = np.insert(missing[:-1], 0, self._last.at == _NONE)
+        wrong = there & ~finer & (flag | (misfit & ~loose))
+        yield from self._told(held, wrong, "differs from the frame: {} samples")
+        number = np.where(finer, _UNKNOWN, np.where(there, at, _NONE))
+        yield from self._wrong_between(span, held, number, before)
+        self._last = _Last(int(number[-1]), float(held.time[-1]), float(held.end[-1]))
+
+    def _told(self, held, flags, what):
+        for first, stop in check.stretches(flags):
+            yield self.stream.name, held.time[first], held.end[stop - 1], what.format(stop - first)
+
+    def _span(self, held):
+        times, valid = self.stream.records["time"], self.stream.records["valid"]
+        first = bisect.bisect_left(times, held.time[0] - SAME)
+        low = max(0, first - _BEFORE)
+        stop = max(bisect.bisect_left(times, held.end[-1] - SAME, lo=first), low + 1)
+        part = np.array(self.stream.records[low:stop])
+        self._valid, self._seen = _last_valid(valid, self._seen, low, self._valid), low
+        good = np.where(part["valid"] != 0, np.arange(low, stop), _NONE)
+        return _Span(low, part, np.maximum.accumulate(np.insert(good, 0, self._valid)))
+
+    def _adds(self, span, held, at, finer):
+        """(_Adds of each sample, _Adds of what goes before it)."""
+        valid = held.known & (held.mean != 0) & ~finer
+        good = np.maximum.accumulate(np.append(0, np.where(valid, np.arange(1, len(at) + 1), 0)))
+        number, mean, rms = (
+            np.insert(part, 0, first)[good] for part, first in zip((at, held.mean, held.rms), self._good, strict=True)
+        )
+        self._good = tuple(part[-1].item() for part in (number, mean, rms))
+        # The last valid record before that of the sample, and up to that of the sample before.
+        here = span.good[np.clip(at - span.low, 0, len(span.part))]
+        prior = np.insert(at[:-1], 0, self._last.at)
+        there = span.good[np.clip(prior + 1 - span.low, 0, len(span.part))]
+        each = _Adds(mean[1:], rms[1:], valid | (here == number[:-1]))
+        return each, _Adds(mean[:-1], rms[:-1], there == number[:-1])
+
+    def _adds_up(self, span, held, at, adds):
+        """Which records hold the sums of the one before and what their sample adds."""
+        weight = np.trunc(held.length * self.stream.rate).astype(np.int64)
+        same = np.ones(len(at), bool)
+        for column, each in zip(_COLUMNS, (adds.mean, adds.rms * adds.rms), strict=True):
+            begin = np.where(at == 0, 0, span.of(np.maximum(at - 1, 0), column))
+            with np.errstate(over="ignore", invalid="ignore"):
+                same &= span.of(at, column) == begin + each * weight
+        return same
+
+    def _wrong_between(self, span, held, number, before):
+        """Faults of the records between samples that are there one after another."""
+        prior = np.insert(number[:-1], 0, self._last.at)
+        end = np.insert(held.end[:-1], 0, self._last.end)
+        both = (number >= 0) & (prior >= 0)
+        gap, step = held.time - end > SAME, number - prior
+        # More than the two of a gap are of frames that are gone.
+        for at in np.flatnonzero(both & np.where(gap, step <= 3, step > 1)).tolist():
+            between = span.part[max(prior[at] + 1 - span.low, 0) : number[at] - span.low]
+            if not gap[at]:
+                what = f"between samples that follow one another: {step[at] - 1} records of no frame"
+            else:
+                last = held.time[at - 1] if at else self._last.time
+                times = float(last), float(end[at]), float(held.time[at])
+                adds = (before.mean[at], before.rms[at]) if before.sure[at] else None
+                sums = [span.of(prior[at], column) for column in _COLUMNS]
+                what = self._wrong_gap(between, times, adds, sums)
+            if what:
+                yield self.stream.name, end[at], held.time[at], what
+
+    def _wrong_gap(self, between, times, adds, sums):
+        """What is wrong with the records of a gap; '' for nothing.
+
+        times: when the sample before it begins and ends, and the next begins; adds: mean and rms that go on in the gap,
+        or None; sums: those of the record before the gap.
+        """
+        (last, end, start), rate = times, self.stream.rate
+        early, late = last + 1 / rate, start - 1 / rate
+        inside = min(max(int((start - last) * rate - 2), 0), _MOST_WEIGHT)
+        wanted = [(early, 1), (late, inside)]
+        if len(between) == 1 and late <= early:
+            wanted.pop()
+        if any(min(abs(time - at) for time, _ in wanted) >= SAME for at in between["time"].tolist()):
+            return ""  # samples of frames that are gone
+        if len(between) < len(wanted):
+            # Where the next sample could be, at one raw sample a sample, it may be one of a frame that is gone.
+            if len(between) == 1 and between["time"][0] > end - SAME and early > end - SAME:
+                return ""
+            return f"of the {len(wanted)} records of a gap {len(between)} are there"
+        if (between["valid"] != 0).any():
+            return "a record of a gap is valid"
+        if adds is not None:
+            for column, each, begin in zip(_COLUMNS, (adds[0], adds[1] * adds[1]), sums, strict=True):
+                for (_, weight), found in zip(wanted, between[column], strict=True):
+                    begin = begin + each * weight
+                    if begin != found:
+                        return "the records of a gap do not go on with the last valid sample"
+        return ""
 
 
-def _given_by_other(runs, time, length, fine):
-    """Which samples need not be there: those that another sample overlaps, of second trend for minute trend."""
-    least, most = (length, length) if fine else (0, length)
-    given = np.zeros(len(time), bool)
-    before = runs.before(time + length)
-    lengths = runs.lengths(before)
-    given |= (before >= 0) & (lengths > 0) & (runs.end_of(before) > time + SAME)
-    return given & (lengths >= least - SAME) & (lengths <= most + SAME)
+def _finer(span, held):
+    """For which samples the stream has finer ones: several records inside of them, not only the two of a gap."""
+    time = span.part["time"]
+    first, stop = np.searchsorted(time, held.time + SAME), np.searchsorted(time, held.end - SAME)
+    valid = np.insert(np.cumsum(span.part["valid"] != 0), 0, 0)
+    return (stop - first > 2) | ((stop - first > 1) & (valid[stop] > valid[first]))
 
 
-def _wrong_sums(stream, runs, at, count, mean, rms):
-    """Which samples' records, numbered `at`, have another validity or other sums than the frame makes."""
-    here, before = stream.records[at], stream.records[np.maximum(at - 1, 0)]
-    valid = mean != 0
-    wrong = (here["valid"] != 0) != valid
-    # Before the first record all sums are 0.
-    zero = at == 0
-    good = _last_good(stream.records["valid"], at, max(int(runs.first[0]), int(at[0]) - _FAR))
-    for column, values in (("sum", mean), ("square", rms * rms)):
-        begin = np.where(zero, here[column].dtype.type(0), before[column])
-        with np.errstate(over="ignore", invalid="ignore"):
-            wrong |= valid & (here[column] != begin + values * count)
-        wrong |= ~valid & ~_carries_on(stream.records, runs, column, at, begin, good, count)
-    return wrong
-
-
-def _last_good(valid, at, least):
-    """The last valid record before each of some, none before `least` looked at; -1 for none, -2 for not known."""
-    first, step = int(at[0]), 1024
-    while first > least and not np.any(valid[first : int(at[0]) + 1]):
-        first, step = max(least, first - step), 2 * step
-    here = np.arange(first, int(at[-1]) + 1)
-    found = np.maximum.accumulate(np.where(np.asarray(valid[first : int(at[-1]) + 1]) != 0, here, -1))
-    return np.where(found < 0, -1 if first == 0 else -2, found)[at - first]
-
-
-def _carries_on(kept, runs, column, at, begin, good, count):
-    """Whether invalid records add what the last good one is, as far as sums tell."""
-    counts = np.where(good < 0, 1, runs.counts(np.maximum(good, 0)))
-    last = kept[column][np.maximum(good, 0)]
-    first = np.where(good > 0, kept[column][np.maximum(good - 1, 0)], last.dtype.type(0))
-    share = np.where(good < 0, 0, (last - first).astype(float) / np.maximum(counts, 1))
-    added = (kept[column][at] - begin).astype(float)
-    eps = 0 if kept[column].dtype.kind == "i" else 2.0**-51
-    slack = eps * (np.abs(kept[column][at].astype(float)) * (1 + count / np.maximum(counts, 1)))
-    # Where the good record is far back, or its length is told by nothing, there is nothing to compare with.
-    unknown = (good == -2) | ((good >= 0) & (counts == 0))
-    return unknown | (np.abs(added - share * count) <= slack)
+def _last_valid(valid, begin, end, otherwise):
+    """The number of the last valid record of [begin, end), or what is to be said if there is none."""
+    while end > begin:
+        first = max(begin, end - _CHUNK)
+        places = np.flatnonzero(valid[first:end])
+        if len(places):
+            return first + int(places[-1])
+        end = first
+    return otherwise

@@ -10,6 +10,8 @@ import numpy as np
 SAME = 1e-6
 # So many runs around a span are looked at, so that each record in it is seen with what is before and after it.
 _AROUND = 4
+# Intervals closer than this, in s, are one in an index.
+_CHANGE = 1e-8
 
 
 class Runs:
@@ -22,19 +24,20 @@ class Runs:
     def __init__(self, stream, start, end):
         self.records, self.rate, self.size = stream.records, stream.rate, len(stream.records)
         told = True
-        first, time, interval = _of_index(stream.index)
+        first, time, interval, opened = _of_index(stream.index, self.size)
         around = _around(time, start, end)
         if not self._fits(first[around], time[around], interval[around], around.stop >= len(time)):
             # The original's index can lack an entry: the times themselves are right, and slower to go through.
             told = False
             first, time, interval = _of_times(self.records)
+            opened = np.zeros(len(first), bool)
             around = _around(time, start, end)
             self._held = self.records[first[around]]
         self.first, self.time, self.interval = first[around], time[around], interval[around]
         following = first[around.stop] if around.stop < len(first) else self.size - 1
         self.steps = np.diff(self.first, append=following)
         self._find_gaps()
-        self._measure(told)
+        self._measure(told, opened[around])
 
     def _fits(self, first, time, interval, to_end):
         """Whether the records that the index speaks of are there, with those times."""
@@ -58,29 +61,52 @@ class Runs:
         behind = self.records[min(self.first[-1] + 1, self.size - 1)]
         valid = np.append(self._held["valid"], behind["valid"])
         self.gap &= (valid[:-1] == 0) & (valid[1:] == 0)
+        # What goes before and after a gap's step is 1/R: else both are samples that happen to be invalid.
+        near = np.abs(self.interval - step) < SAME
+        self.gap &= np.insert(near[:-1], 0, True) & np.append(near[1:], True)
         lead = short & np.append(self.gap[1:], False)
         tail = short & np.insert(self.gap[:-1], 0, False)
         self.plain = ~(self.gap | lead | tail)
 
-    def _measure(self, told):
+    def _measure(self, told, opened):
         """The length of the first sample of each run, and the sums of lengths and counts through it.
 
         It is what comes after it that tells, as a file's first sample is followed by its second.  The last
         sample before a gap is as long as those before it; so is one that the next begins in the midst of.
         Where a shorter interval follows with nothing lost, the index has an entry for the step
         between; if it was made from times alone (told is False), there is none and the length is not known.
+        Where that entry says (opened) that another trend begins with a sample that nothing follows but a gap, its
+        length is known from sums alone.
         """
         after = np.where(self.plain, self.interval, np.nan)
         before = np.insert(after[:-1], 0, np.nan)
         stepped = np.insert(self.steps[:-1] == 1, 0, True)
         shorter = before - after > SAME
         ends = shorter & ~stepped
+        before[opened] = np.nan
         self.seconds = np.where(ends, before if told else np.nan, np.where(np.isnan(after), before, after))
+        for at in np.flatnonzero(opened & np.isnan(self.seconds) & np.append(self.gap[1:], False)).tolist():
+            self.seconds[at] = self._lone(int(self.first[at]))
         self._closing = np.insert(self.gap[:-1], 0, False)
         self.seconds[self.gap | self._closing | np.isnan(self.seconds)] = 0
         self._inner = np.where(self.plain & (self.steps != 0), self.interval, 0)
         self.total_seconds = self._totals(self.seconds, self._inner)
         self.total_count = self._totals(self._counts(self.seconds), self._counts(self._inner))
+
+    def _lone(self, at):
+        """Seconds of a lone sample before a gap, NaN if not known: the gap's first record adds it once, itself n times.
+
+        The rounding of sums leaves only the choice between the lengths that other samples have.
+        """
+        held = self.records[max(0, at - 1) : at + 2]
+        lengths = np.sort(self.interval[self.plain & (self.interval > 0)])
+        lengths = lengths[np.diff(lengths, prepend=0) > SAME]
+        if len(held) < 3 or not held["valid"][1] or not len(lengths):
+            return np.nan
+        adds, once = np.diff(held["square"]).astype(float)
+        with np.errstate(divide="ignore", invalid="ignore"):
+            likely = lengths[np.abs(adds / once / self._counts(lengths) - 1) < 0.05]
+        return likely[0] if len(likely) == 1 else np.nan
 
     def _counts(self, seconds):
         return np.trunc(seconds * self.rate + SAME)
@@ -148,19 +174,40 @@ class Runs:
         return np.concatenate((gaps - 1, lone - 1)), np.concatenate((gaps + 1, lone))
 
 
-def _of_index(index):
-    """(first, time, interval) of the runs of an index: its first entry is (0, time of record 0)."""
+def _of_index(index, size):
+    """(first, time, interval, opened) of the runs of an index: its first entry is (0, time of record 0).
+
+    opened: which begin with the first sample of another trend, whose length the step before it does not tell.
+    """
     if not len(index):
         empty = np.empty(0)
-        return empty.astype(np.int64), empty, empty
+        return empty.astype(np.int64), empty, empty, empty.astype(bool)
     if len(index) == 1:
-        return np.zeros(1, dtype=np.int64), index["interval"].astype(float), np.full(1, np.nan)
+        return np.zeros(1, dtype=np.int64), index["interval"].astype(float), np.full(1, np.nan), np.zeros(1, bool)
     time, interval = index["time"][1:].astype(float), index["interval"][1:].astype(float)
     with np.errstate(divide="ignore", invalid="ignore"):
         # A gap of two samples at one sample a second has both its records at one time: a step of 0 s.
         steps = np.where(interval[:-1] == 0, 1, np.rint(np.diff(time) / interval[:-1]))
     steps = np.where(np.isfinite(steps) & (np.abs(steps) < 2**53), steps, -1)
-    return np.concatenate(([0], np.cumsum(steps))).astype(np.int64), time, interval
+    first = np.concatenate(([0], np.cumsum(steps))).astype(np.int64)
+    return _opened(first, time, interval, size)
+
+
+def _opened(first, time, interval, size):
+    """Let a run begin with the first sample of another trend: an entry for a step like those before is one to it."""
+    again = np.flatnonzero(np.abs(np.diff(interval)) < _CHANGE) + 1
+    following = np.append(first[1:], size)[again]
+    opened = np.zeros(len(first), bool)
+    opened[again[(following == first[again] + 1) & (again + 1 < len(first))] + 1] = True
+    more = again[(following > first[again] + 1) | (again + 1 == len(first))]
+    more = more[first[more] + 1 < size]
+    steps = np.where(first[more] + 2 < size, interval[more], np.nan)
+    return (
+        np.insert(first, more + 1, first[more] + 1),
+        np.insert(time, more + 1, time[more] + interval[more]),
+        np.insert(interval, more + 1, steps),
+        np.insert(opened, more + 1, True),
+    )
 
 
 def _of_times(records):
