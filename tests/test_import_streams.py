@@ -683,12 +683,12 @@ def kill_some(tmp_path, tree, out, count):
 
 
 def test_killed_imports_are_continued(tmp_path, tree, out):
-    kill_some(tmp_path, tree, out, 8)
+    kill_some(tmp_path, tree, out, 20)
 
 
 @pytest.mark.long
 def test_many_killed_imports_are_continued(tmp_path, tree, out):
-    kill_some(tmp_path, tree, out, 100)
+    kill_some(tmp_path, tree, out, 200)
 
 
 def test_a_second_import_leaves_at_once_with_a_message(tree, out):
