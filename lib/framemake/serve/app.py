@@ -1,0 +1,77 @@
+"""The WSGI application: which address is answered by what, and what goes wrong in one line, never with a trace."""
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.wrappers import Request, Response
+
+from . import answers, interface, protocol, static
+from .query import Refused
+
+# Bytes of a request: of its body (100,000 record numbers), and of what follows the ? in an address.
+BODY, QUERY = 2 << 20, 16 << 10
+_API = "/api"
+
+
+class _Request(Request):
+    max_content_length = BODY
+    max_form_memory_size = BODY
+    max_form_parts = 100
+
+
+class Application:
+    """Answers requests about a folder.Streams and a days.Days (or None); say: told of what should not happen."""
+
+    def __init__(self, streams, days, say=lambda message: None):
+        self.streams, self.say = streams, say
+        self.interface = interface.Interface(streams, days)
+
+    def __call__(self, environ, start_response):
+        request = _Request(environ)
+        response = self._guarded(request)
+        for name, value in answers.HEADERS.items():
+            response.headers.setdefault(name, value)
+        return response(environ, start_response)
+
+    def _guarded(self, request):
+        plain = not request.path.startswith((_API, "/health"))
+        try:
+            return self._answer(request)
+        except Refused as error:
+            response = answers.refusal(error.status, str(error), plain)
+            if error.status == 503:
+                response.headers["Retry-After"] = "1"
+            return response
+        except HTTPException as error:
+            return answers.refusal(error.code or 400, (error.name or "refused").lower(), plain)
+        except Exception as error:
+            self.say(f"cannot answer, {type(error).__name__}: {_where(error)}: {request.path[:200]!r}")
+            return answers.refusal(500, "the server failed at this request, its log says where", plain)
+
+    def _answer(self, request):
+        if len(request.query_string) > QUERY:
+            raise Refused(414, f"the address is longer than {QUERY} bytes")
+        if request.path == "/" and request.method == "POST":
+            held = protocol.answer(self.streams, request)
+            response = Response(held, content_type="application/octet-stream")
+            response.headers["Cache-Control"] = "no-store"
+            return response
+        if request.path in static.PAGES:
+            self._only_get(request)
+            return static.answer(request)
+        if request.path not in self.interface.addresses:
+            raise Refused(404, f"no such address, /api lists what there is: {request.path[:200]!r}")
+        self._only_get(request)
+        return self.interface.addresses[request.path](request)
+
+    @staticmethod
+    def _only_get(request):
+        if request.method not in ("GET", "HEAD"):
+            raise Refused(405, f"only GET is answered here: {request.method[:20]!r}")
+
+
+def _where(error):
+    """File and line of the project's own code, deepest, that an error came from."""
+    at = error.__traceback__
+    while at.tb_next is not None and "framemake" in at.tb_next.tb_frame.f_code.co_filename:
+        at = at.tb_next
+    name = at.tb_frame.f_code.co_filename.rpartition("framemake/")[2]
+    return f"{name} line {at.tb_lineno}: {' '.join(str(error).split())[:200]}"

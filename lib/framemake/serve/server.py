@@ -1,0 +1,207 @@
+"""The processes of the server: one socket, several processes that answer, one that watches over them.
+
+waitress is the server library: its one loop reads requests and sends answers, its threads only work, so a
+client that is slow with either holds up nobody; it has no other dependency and is all Python.  What it lacks is
+a limit to the whole time of one request or answer, and to the connections of one address: these are added here.
+"""
+
+import contextlib
+import errno
+import logging
+import os
+import signal
+import socket
+import threading
+import time
+
+from waitress.channel import HTTPChannel
+from waitress.server import create_server
+from waitress.task import ErrorTask
+
+from ..errors import BadInput
+from .answers import HEADERS, PLAIN
+
+THREADS = 4
+# Connections of one process, and how many of them one address may have.
+CONNECTIONS, PER_ADDRESS = 400, 200
+# Seconds: for a connection to say nothing, to send one request whole, and to take in one answer whole.
+IDLE, RECEIVE, SEND = 60, 20, 120
+HEADER, BODY = 32 << 10, 4 << 20
+_STOP, _AGAIN = 10.0, 1.0
+_BACKLOG = 1024
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
+
+
+def listen(host, port):
+    """A socket that listens; BadInput if there is no such host, or the port is in use."""
+    try:
+        found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    except (OSError, UnicodeError):
+        raise BadInput(f"no such host: {host!r}") from None
+    family, kind, protocol, _, address = found[0]
+    made = socket.socket(family, kind, protocol)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(address)
+        made.listen(_BACKLOG)
+    except OSError as error:
+        made.close()
+        why = "port in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
+        raise BadInput(f"cannot listen, {why}: '{host}:{port}'") from None
+    made.setblocking(False)
+    return made
+
+
+def address_of(listening):
+    """The http address of a listening socket."""
+    host, port = listening.getsockname()[:2]
+    return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
+
+
+def run(application, listening, processes, say=lambda message: None):
+    """Answer with so many processes until SIGTERM or SIGINT; one that dies is replaced, and say told of it.
+
+    Prints the http address when all are started.
+    """
+    # A signal waits until it is asked for here, or until a process that was split off has its own handlers.
+    signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
+    # Its end closes the pipe, however this process ends: the others see that and end as well.
+    alive = os.pipe()
+    children = {_start(application, listening, alive) for _ in range(processes)}
+    try:
+        print(address_of(listening), flush=True)
+        while signal.sigtimedwait(_SIGNALS, _AGAIN) is None:
+            for child in _ended(children):
+                say(f"a process ended and is replaced: {child}")
+                children.discard(child)
+                children.add(_start(application, listening, alive))
+    finally:
+        _end(children)
+
+
+def _start(application, listening, alive):
+    """The id of a new process that answers."""
+    child = os.fork()
+    if child:
+        return child
+    status = 1
+    try:
+        for number in _SIGNALS:
+            # SystemExit is what waitress's loop ends at.
+            signal.signal(number, _leave)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
+        os.close(alive[1])
+        _answer(application, listening, alive[0])
+        status = 0
+    finally:
+        # Not the exit of the program that this was split off from.
+        os._exit(status)
+
+
+def _answer(application, listening, alive):
+    threading.Thread(target=_follow, args=(alive,), daemon=True).start()
+    create(application, listening).run()
+
+
+def create(application, listening):
+    """The server of one process, which answers while its run() goes."""
+    # Its word on queues and lost clients is for nobody.
+    logging.getLogger("waitress").setLevel(logging.CRITICAL)
+    server = create_server(
+        application,
+        sockets=[listening],
+        threads=THREADS,
+        connection_limit=CONNECTIONS,
+        channel_timeout=IDLE,
+        cleanup_interval=5,
+        max_request_header_size=HEADER,
+        max_request_body_size=BODY,
+        asyncore_use_poll=True,
+        ident=None,
+        server_name="framemake",
+    )
+    server.channel_class = Channel
+    return server
+
+
+def _leave(*_):
+    raise SystemExit(0)
+
+
+def _follow(alive):
+    """End this process when the one that started it is gone."""
+    os.read(alive, 1)
+    os.kill(os.getpid(), signal.SIGTERM)
+
+
+class _Refusal(ErrorTask):
+    """The answer to what is no HTTP, or too large to be read: one line, as all errors are."""
+
+    def execute(self):
+        error = self.request.error
+        body = (" ".join(f"{error.reason}: {error.body}".split()) + "\n").encode()
+        self.status = f"{error.code} {error.reason}"
+        self.response_headers += [("Content-Type", f"{PLAIN}; charset=utf-8"), *HEADERS.items()]
+        self.set_close_on_finish()
+        self.content_length = len(body)
+        self.write(body)
+
+
+class Channel(HTTPChannel):
+    """A connection that is closed when a request, or an answer, takes too long as a whole.
+
+    waitress asks readable() and writable() of each at least once a second, in its one loop.
+    """
+
+    error_task_class = _Refusal
+    phase, since = None, 0.0
+
+    def __init__(self, server, sock, addr, adj, map=None):
+        super().__init__(server, sock, addr, adj, map)
+        same = sum(channel.addr[0] == addr[0] for channel in list(server.active_channels.values()))
+        self.refused = same > PER_ADDRESS
+
+    def readable(self):
+        if self.refused or self._is_late():
+            self.will_close = True
+            self.handle_close()
+            return False
+        return super().readable()
+
+    def writable(self):
+        return self.connected and super().writable()
+
+    def _is_late(self):
+        """Whether the request that is coming, or the answer that is going, is under way for too long."""
+        if self.requests:
+            phase, most = None, 0.0
+        elif self.total_outbufs_len:
+            phase, most = "send", SEND
+        else:
+            phase, most = self.request, RECEIVE
+        now = time.monotonic()
+        if phase is not self.phase:
+            self.phase, self.since = phase, now
+        return phase is not None and now - self.since > most
+
+
+def _ended(children):
+    """Those of the processes that have ended."""
+    found = []
+    for child in children:
+        with contextlib.suppress(ChildProcessError):
+            if os.waitpid(child, os.WNOHANG)[0]:
+                found.append(child)
+    return found
+
+
+def _end(children):
+    """End the processes: asked first, then made to."""
+    for number, wait in ((signal.SIGTERM, _STOP), (signal.SIGKILL, 1.0)):
+        for child in children:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(child, number)
+        until = time.monotonic() + wait
+        while children and time.monotonic() < until:
+            children -= set(_ended(children))
+            time.sleep(0.02)

@@ -1,0 +1,144 @@
+"""Min, max and mean of a channel over a span of days, in points: from the samples, or where they are many from what
+the day files tell of each of their units."""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import coverage
+from . import dayfiles
+
+# Samples that are read for one request: more than the longest unit has, and some tenths of a second's work.
+MOST_SAMPLES = 16_000_000
+_AT_ONCE = 1 << 20
+
+
+class Series(NamedTuple):
+    """Points of a channel: GPS s at which each begins (it ends where the next does), and float64 arrays as long.
+
+    unit: None if no day has the channel.  problem: what was left out, or ''.
+    """
+
+    unit: str | None
+    times: np.ndarray
+    min: np.ndarray
+    max: np.ndarray
+    mean: np.ndarray
+    problem: str = ""
+
+
+def values(days, start, end, points, most=MOST_SAMPLES):
+    """The Series of a span in GPS s from dayfiles.Channel of its days in order (None: the day has not the channel).
+
+    most: samples that may be read; of more, points begin and end on units.
+    """
+    held = [day for day in days if day is not None]
+    unit = held[-1].unit if held else None
+    other = sorted({day.unit for day in held} - {unit})
+    problem = (
+        f"unit changes, days in another than the last are left out: {', '.join(map(repr, other))}" if other else ""
+    )
+    held = [day for day in held if day.unit == unit]
+    edges = start + np.arange(points + 1) * ((end - start) / points)
+    edges[-1] = end
+    exact = sum(np.ptp(_samples_at(day, edges[[0, -1]])) for day in held) <= most
+    if not exact:
+        edges = _on_units(held, edges)
+    made = _Points(len(edges) - 1)
+    for day in held:
+        _add(made, day, edges, exact)
+    return Series(unit, edges[:-1], *made.result(), problem)
+
+
+def _samples_at(day, times):
+    """The first sample of a day at or after each time, as numbers within the day's samples."""
+    # float64 holds a GPS time to some 1e-7 s: what is that near is on time.
+    near = max(1e-3, day.rate * 5e-7)
+    return np.clip(np.ceil((times - day.t0) * day.rate - near), 0, day.total).astype(np.int64)
+
+
+def _on_units(days, edges):
+    """Edges of points moved to the nearest edge of a unit, those that fall together one; the first and last stay."""
+    moved = edges.copy()
+    for day in days:
+        length = day.size / day.rate
+        inside = (edges >= day.t0) & (edges < day.t0 + day.total / day.rate)
+        number = np.minimum(np.rint((edges[inside] - day.t0) / length), len(day.units))
+        moved[inside] = day.t0 + np.minimum(number * length, day.total / day.rate)
+    inner = moved[1:-1]
+    inner = inner[(inner > edges[0]) & (inner < edges[-1])]
+    found = np.concatenate((edges[:1], inner, edges[-1:]))
+    # Edges of days that follow each other may differ by their rounding.
+    return found[np.append(np.diff(found) > 1e-6, True)] if len(found) > 2 else found
+
+
+class _Points:
+    """Points as they fill: count, sum, min and max of each."""
+
+    def __init__(self, count):
+        self.count, self.sum = np.zeros(count), np.zeros(count)
+        self.min, self.max = np.full(count, np.nan), np.full(count, np.nan)
+
+    def add(self, at, count, total, least, most):
+        """Take in pieces: arrays of one length; at: the point of each, rising."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            np.add.at(self.count, at, count)
+            np.add.at(self.sum, at, total)
+            np.fmin.at(self.min, at, least)
+            np.fmax.at(self.max, at, most)
+
+    def result(self):
+        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
+            mean = np.where(self.count > 0, self.sum / self.count, np.nan)
+        return self.min, self.max, mean
+
+
+def _add(made, day, edges, exact):
+    """Take in what a day gives to the points between the edges."""
+    bounds = _samples_at(day, edges)
+    first, stop = int(bounds[0]), int(bounds[-1])
+    if first >= stop:
+        return
+    if exact:
+        runs = [(first, stop)]
+    else:
+        begin = -(-first // day.size)
+        end = len(day.units) if stop == day.total else stop // day.size
+        if begin < end:
+            _add_units(made, day, bounds, begin, end)
+            runs = [(first, begin * day.size), (min(end * day.size, day.total), stop)]
+        else:
+            runs = [(first, stop)]
+    runs = [(at, min(at + _AT_ONCE, b)) for a, b in runs for at in range(a, b, _AT_ONCE)]
+    # Where nothing is in the units that a run touches, nothing need be read.
+    runs = [(a, b) for a, b in runs if day.units[a // day.size : -(-b // day.size), coverage.COUNT].any()]
+    for at in range(0, len(runs), 4):
+        some = runs[at : at + 4]
+        for (a, _), held in zip(some, dayfiles.samples(day, some), strict=True):
+            _add_samples(made, bounds, a, held)
+
+
+def _add_units(made, day, bounds, begin, end):
+    units = day.units[begin:end]
+    at = np.searchsorted(bounds, np.arange(begin, end) * day.size, side="right") - 1
+    some = units[:, coverage.COUNT] > 0
+    units, at = units[some], at[some]
+    count = units[:, coverage.COUNT]
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = units[:, coverage.MEAN] * count
+    made.add(at, count, total, units[:, coverage.MIN], units[:, coverage.MAX])
+
+
+def _add_samples(made, bounds, first, held):
+    """Take in samples, the first of which is number `first` of its day."""
+    low = int(np.searchsorted(bounds, first, side="right")) - 1
+    high = int(np.searchsorted(bounds, first + len(held) - 1, side="right"))
+    begin = np.maximum(bounds[low:high] - first, 0)
+    # Points without a sample begin where the next does; reduceat would give them that one's.
+    some = np.diff(begin, append=len(held)) > 0
+    begin, at = begin[some], np.arange(low, high)[some]
+    good = ~np.isnan(held)
+    with np.errstate(invalid="ignore", over="ignore"):
+        total = np.add.reduceat(np.where(good, held, 0), begin, dtype=np.float64)
+        least, most = np.fmin.reduceat(held, begin), np.fmax.reduceat(held, begin)
+    made.add(at, np.add.reduceat(good, begin, dtype=np.int64), total, least, most)

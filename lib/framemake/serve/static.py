@@ -1,0 +1,75 @@
+"""The files of the page: ours, and the chart library that comes with the Python package plotly."""
+
+import functools
+import gzip
+import hashlib
+import importlib.util
+import os
+from typing import NamedTuple
+
+from werkzeug.wrappers import Response
+
+from .query import Refused
+
+_HERE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "static")
+_TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
+# What a browser may keep without asking: the chart library changes only with an installation.
+_ASK, _KEEP = "no-cache", "public, max-age=604800"
+PAGES = {
+    "/": ("index.html", _ASK),
+    "/index.html": ("index.html", _ASK),
+    "/app.js": ("app.js", _ASK),
+    "/app.css": ("app.css", _ASK),
+    "/chart.js": (None, _KEEP),
+}
+
+
+class _File(NamedTuple):
+    """A file's bytes, the same compressed, and what names its content."""
+
+    plain: bytes
+    packed: bytes
+    tag: str
+
+
+def answer(request):
+    """The response of one of PAGES, compressed where the client takes it."""
+    name, keep = PAGES[request.path]
+    path = os.path.join(_HERE, name) if name else _chart()
+    try:
+        found = os.stat(path)
+        file = _load(path, found.st_mtime_ns, found.st_size)
+    except OSError:
+        raise Refused(404, f"not installed: {os.path.basename(path)!r}") from None
+    packed = "gzip" in request.accept_encodings
+    response = Response(file.packed if packed else file.plain)
+    response.content_type = f"{_TYPES[os.path.splitext(path)[1]]}; charset=utf-8"
+    if packed:
+        response.headers["Content-Encoding"] = "gzip"
+    response.headers["Vary"] = "Accept-Encoding"
+    response.headers["Cache-Control"] = keep
+    response.set_etag(file.tag + ("-gzip" if packed else ""))
+    return response.make_conditional(request)
+
+
+@functools.lru_cache(maxsize=8)
+def _load(path, _mtime, _size):
+    with open(path, "rb") as source:
+        plain = source.read()
+    return _File(plain, gzip.compress(plain, 6, mtime=0), hashlib.blake2b(plain, digest_size=16).hexdigest())
+
+
+def prepare():
+    """Read and compress the chart library, half a second, before processes are split off that all use it."""
+    path = _chart()
+    if os.path.exists(path):
+        found = os.stat(path)
+        _load(path, found.st_mtime_ns, found.st_size)
+
+
+@functools.cache
+def _chart():
+    # Not imported: that takes a second, and only a file of it is wanted.
+    found = importlib.util.find_spec("plotly")
+    folder = found.submodule_search_locations[0] if found else ""
+    return os.path.join(folder, "package_data", "plotly.min.js")
