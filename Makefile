@@ -13,7 +13,8 @@ ROOT := $(patsubst %/,%,$(dir $(realpath $(firstword $(MAKEFILE_LIST)))))
 
 # What a day is made from.  SETTINGS names every variable that a person may give.
 SETTINGS := DAY START END FFL CHANNELS OUT SPEC INCREMENT COMPRESSION MAX_RETRIES CONFIG RESUME SUMMARY LOG_LEVEL LOCK_WAIT
-SETTINGS += FRAMES STREAMS ENGINE HOSTS SCRATCH CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
+SETTINGS += FRAMES STREAMS PORT ADDRESS ENGINE HOSTS SCRATCH CONCURRENCY STAGGER MEM_GUARD DRY_RUN LIMIT_DAYS MINUTES VENV TESTS
+SETTINGS += DRY CRONTAB NIGHTLY MAILTO
 OUT ?= out
 SPEC ?= V1trend
 INCREMENT ?= 600
@@ -21,6 +22,9 @@ COMPRESSION ?= lzf
 MAX_RETRIES ?= 3
 # Seconds that a second make on one day waits for the first.
 LOCK_WAIT ?= 3600
+# Where make serve answers: only this machine, unless another address is named.
+PORT ?= 8100
+ADDRESS ?= 127.0.0.1
 export $(filter-out VENV TESTS,$(SETTINGS))
 
 # What was typed goes before a settings file; a misspelt variable is refused, not ignored.
@@ -34,7 +38,7 @@ $(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
 MAKEOVERRIDES :=
 
 # What is bash; the rest is Python.
-SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart lib/engine/* lib/demo .ci/run
+SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart lib/cron cron/nightly lib/engine/* lib/demo .ci/run
 
 # The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
 ifeq ($(origin VENV),undefined)
@@ -47,16 +51,17 @@ export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
 READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range streams demo setup test test-long test-deps bench lint clean
+.PHONY: help day range streams serve install-cron remove-cron demo setup test test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
-	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 12
+	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 14
 	@echo
 	@echo 'make DAY=2024-04-10 FFL=trend.ffl CHANNELS=channels.txt [OUT=out] [SPEC=V1trend]'
 	@echo '     [INCREMENT=600] [COMPRESSION=lzf|gzip|none] [MAX_RETRIES=3] [VENV=]'
 	@echo 'make range -jN START=2024-04-10 END=2024-04-30 FFL=... CHANNELS=... [CONFIG=o4.toml] [DRY_RUN=yes]'
 	@echo '     [ENGINE=local|ssh|slurm|condor] [LIMIT_DAYS=] [MINUTES=] [STAGGER=] [MEM_GUARD=] [RESUME=no]'
 	@echo 'make streams FRAMES=... STREAMS=...'
+	@echo 'make serve STREAMS=... [OUT=out] [PORT=8100] [ADDRESS=127.0.0.1]'
 	@echo 'FFL is a frame file list, a LAL cache, a folder or gwdatafind://HOST/V/V1trend.'
 	@echo 'local.mk, if there, sets defaults.'
 
@@ -70,6 +75,19 @@ range: $(READY)  ## build the days from START to END, END included, N at once: m
 # The e-Lab's streams; a frame that cannot be used makes it exit 3, which make calls a failure.
 streams: $(READY)  ## append new trend frames to the e-Lab's streams: make streams FRAMES=... STREAMS=...
 	@exec $(ROOT)/bin/import-streams "$${FRAMES:?names no tree of frames}" "$${STREAMS:?names no folder of streams}"
+
+# The days of OUT are shown as well, if there is such a folder.
+serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve STREAMS=... [OUT=out] [PORT=8100]
+	@days=; if [ -d "$$OUT" ]; then days=$$OUT; fi; \
+	exec $(ROOT)/bin/serve-streams "$${STREAMS:?names no folder of streams}" $${days:+--days "$$days"} \
+	  --host "$$ADDRESS" --port "$$PORT"
+
+# Only what is between the project's own markers changes; make -n or DRY=1 shows it and changes nothing.
+install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY=1]
+	@+exec $(ROOT)/lib/cron install
+
+remove-cron:  ## take them out again
+	@+exec $(ROOT)/lib/cron remove
 
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
 	@+exec $(ROOT)/lib/demo $(MAKE)
@@ -94,7 +112,7 @@ test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 
 bench:  ## measure against the floor and the peers (an hour, 20 GB)
 	@$(ROOT)/lib/setup test
-	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py && python3 tests/bench/streams.py
+	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py && python3 tests/bench/streams.py && python3 tests/bench/serve.py
 
 lint:  ## check the code's form: ruff, shellcheck, shfmt
 	@$(ROOT)/lib/setup test

@@ -1,0 +1,263 @@
+"""The crontab: what make install-cron and remove-cron change and leave, a real cron that fires it, systemd's units."""
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+import time
+
+import pytest
+from days import ROOT
+from helpers import needs
+from parts import daemon, wait_until
+
+FIRST, LAST = "# >>> framemake >>>", "# <<< framemake <<<"
+TEMPLATE = (ROOT / "cron/crontab").read_bytes()
+# cron reads a spool where a line that does not end is not there; crontab(1) takes no such file.
+CRONTAB = """#!/bin/sh
+case "$1" in
+  -l) [ -e "$SPOOL" ] && exec cat "$SPOOL"; echo "no crontab for me" >&2; exit 1 ;;
+  -r) exec rm "$SPOOL" ;;
+esac
+[ -z "$(tail -c 1 "$1")" ] || { echo "new crontab file is missing newline before EOF, can't install." >&2; exit 1; }
+exec cp "$1" "$SPOOL"
+"""
+
+
+class User:
+    """Somebody with a crontab, kept by a stand-in for crontab(1), as the machine's own is not for tests."""
+
+    def __init__(self, folder):
+        self.spool = folder / "spool"
+        (folder / "crontab").write_text(CRONTAB)
+        (folder / "crontab").chmod(0o755)
+        self.env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SPOOL": str(self.spool)}
+        for name in ("MAKEFLAGS", "MAILTO", "NIGHTLY", "CRONTAB", "DRY"):
+            self.env.pop(name, None)
+
+    def does(self, what, status=0, **variables):
+        """Run lib/cron; what it shows and says."""
+        env = {**self.env, **{name: str(value) for name, value in variables.items()}}
+        done = subprocess.run(
+            [ROOT / "lib/cron", what], env=env, capture_output=True, errors="surrogateescape", check=False
+        )
+        assert done.returncode == status, done.stderr
+        assert done.stderr.startswith("make: ") and done.stderr.count("\n") == 1
+        return done.stdout, done.stderr
+
+    @property
+    def crontab(self):
+        return self.spool.read_bytes() if self.spool.exists() else None
+
+    def block(self):
+        text = self.crontab.decode()
+        return text[text.index(FIRST) :]
+
+
+@pytest.fixture
+def user(tmp_path):
+    return User(tmp_path)
+
+
+def test_it_is_put_into_a_crontab_that_is_not_there_and_taken_out_again(user):
+    shown, said = user.does("install")
+    assert said == "make: the crontab is changed\n"
+    lines = user.block().splitlines()
+    assert lines[0].startswith(FIRST) and lines[-1] == LAST and f"FRAMEMAKE={ROOT}" in lines
+    assert all(f"+{line}" in shown.splitlines() for line in lines)
+    assert user.does("install") == ("", "make: the crontab has nothing to change\n")
+    shown, _ = user.does("remove")
+    assert user.crontab is None and f"-FRAMEMAKE={ROOT}" in shown.splitlines()
+    assert user.does("remove") == ("", "make: the crontab has nothing to change\n")
+
+
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        b"\n\n",
+        b"# mine\nMAILTO=me\n*/5 * * * * date +\\%F >> /tmp/x # % \\ $HOME 'quoted' \"too\"\n",
+        b"A = ' spaces ' \n\t@reboot\tx\n\n\n",
+        b"1 2 3 4 5 caf\xe9 \xff\x01 \r\n6 7 8 9 10 y\r\n",
+        b"# about # >>> framemake >>> in a comment\n",
+    ],
+)
+def test_everything_else_stays_byte_for_byte(user, before):
+    user.spool.write_bytes(before)
+    user.does("install")
+    assert user.crontab.startswith(before) and user.crontab[len(before) :].startswith(FIRST.encode())
+    # Lines that were added below stay below, and a new install changes nothing around.
+    below = b"\n5 5 * * * below\n"
+    user.spool.write_bytes(user.crontab + below)
+    user.does("install", MAILTO="other")
+    assert user.crontab.startswith(before + FIRST.encode()) and user.crontab.endswith(LAST.encode() + b"\n" + below)
+    user.does("remove")
+    assert user.crontab == before + below
+    user.spool.write_bytes(before)
+    user.does("install")
+    user.does("remove")
+    assert (user.crontab or b"") == before
+
+
+def test_a_last_line_that_does_not_end_is_ended(user):
+    user.spool.write_bytes(b"1 1 * * * a")
+    user.does("install")
+    assert user.crontab.startswith(b"1 1 * * * a\n" + FIRST.encode())
+    user.does("remove")
+    assert user.crontab == b"1 1 * * * a\n"
+    user.spool.write_bytes(b"1 1 * * * a\n" + TEMPLATE + b"2 2 * * * b")
+    user.does("remove")
+    assert user.crontab == b"1 1 * * * a\n2 2 * * * b\n"
+
+
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        f"{FIRST}\n1 1 * * * a\n",
+        f"1 1 * * * a\n{LAST}\n",
+        f"{LAST}\n1 1 * * * a\n{FIRST}\n",
+        f"{FIRST}\n{LAST}\n{FIRST}\n{LAST}\n",
+        f"{FIRST}\n{FIRST}\n{LAST}\n",
+    ],
+)
+@pytest.mark.parametrize("what", ["install", "remove"])
+def test_damaged_markers_are_refused(user, damaged, what):
+    user.spool.write_text(damaged)
+    shown, said = user.does(what, status=1)
+    assert shown == "" and "are not one pair, mend them: 'crontab'" in said
+    assert user.crontab == damaged.encode()
+
+
+@pytest.mark.parametrize("dry", [{"DRY": "1"}, {"MAKEFLAGS": "n"}, {"MAKEFLAGS": "kn -- DAY=x"}])
+def test_dry_it_shows_and_changes_nothing(user, dry):
+    user.spool.write_bytes(b"1 1 * * * a\n")
+    shown, said = user.does("install", **dry)
+    assert f"+FRAMEMAKE={ROOT}" in shown.splitlines() and "nothing is changed" in said
+    assert user.crontab == b"1 1 * * * a\n"
+    user.does("install")
+    there = user.crontab
+    shown, _ = user.does("remove", **dry)
+    assert f"-FRAMEMAKE={ROOT}" in shown.splitlines() and user.crontab == there
+
+
+def test_the_sites_settings_are_given_or_stay_as_they_are(user):
+    user.does("install", MAILTO="ops@example.org", NIGHTLY="/etc/a site/n.conf")
+    assert "\nMAILTO=ops@example.org\n" in user.block() and "\nNIGHTLY=/etc/a site/n.conf\n" in user.block()
+    user.spool.write_text(user.crontab.decode().replace("ops@", "people@"))
+    user.does("install", NIGHTLY="/etc/other.conf")
+    assert "\nMAILTO=people@example.org\n" in user.block() and "\nNIGHTLY=/etc/other.conf\n" in user.block()
+    # MAILTO= that was typed is no mail.
+    user.does("install", MAILTO="", GIVEN="MAILTO")
+    assert "\nMAILTO=\n" in user.block()
+    before = user.crontab
+    assert "must be one line" in user.does("install", status=1, MAILTO="a\n* * * * * evil")[1]
+    assert "must be an absolute path" in user.does("install", status=1, NIGHTLY="n.conf")[1]
+    assert user.crontab == before
+
+
+def test_a_site_has_a_template_of_its_own(user, tmp_path):
+    mine = tmp_path / "my crontab"
+    mine.write_bytes(TEMPLATE.replace(b"50 0 * * *", b"30 3 * * *"))
+    user.does("install", CRONTAB=mine)
+    assert "\n30 3 * * *\t" in user.block()
+    mine.write_text("* * * * * no markers\n")
+    assert "must be the markers" in user.does("install", status=1, CRONTAB=mine)[1]
+    assert "no such file" in user.does("install", status=1, CRONTAB=tmp_path / "none")[1]
+
+
+def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(user, tmp_path):
+    (tmp_path / "crontab").write_text("#!/bin/sh\necho 'you are not allowed to use this program' >&2\nexit 1\n")
+    assert "cannot be read: you are not allowed" in user.does("install", status=1)[1]
+
+
+@pytest.mark.parametrize("arguments", [["install-cron", "-n"], ["install-cron", "DRY=1"], ["install-cron"]])
+def test_make_has_targets_for_it(user, arguments):
+    user.spool.write_bytes(b"1 1 * * * a\n")
+    call = ["make", "-f", ROOT / "Makefile", *arguments, "MAILTO=me", "NIGHTLY=/etc/n.conf"]
+    done = subprocess.run(call, env=user.env, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "+MAILTO=me" in done.stdout.splitlines()
+    assert (user.crontab == b"1 1 * * * a\n") == (len(arguments) == 2)
+    if len(arguments) == 1:
+        again = subprocess.run(["make", "-f", ROOT / "Makefile", "install-cron"], env=user.env, check=False)
+        assert again.returncode == 0 and "\nMAILTO=me\n" in user.block()
+        subprocess.run(["make", "-f", ROOT / "Makefile", "remove-cron"], env=user.env, check=True)
+        assert user.crontab == b"1 1 * * * a\n"
+
+
+# --- the real cron -----------------------------------------------------------------------
+
+
+@pytest.fixture
+def crontab():
+    """The machine's own crontab(1), put back as it was."""
+    needs("crontab", "cron")
+    if os.geteuid() != 0:
+        pytest.skip("cron is started by root")
+    listed = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
+    before = listed.stdout if listed.returncode == 0 else None
+    yield lambda: subprocess.run(["crontab", "-l"], capture_output=True, check=False).stdout
+    if before is None:
+        subprocess.run(["crontab", "-r"], stderr=subprocess.DEVNULL, check=False)
+    else:
+        subprocess.run(["crontab", "-"], input=before, check=True)
+
+
+def test_a_real_cron_fires_it(crontab, tmp_path):
+    """The template with its two times set to the next minute: up to a minute is waited."""
+    frames, logs = tmp_path / "source" / "trend", tmp_path / "logs"
+    frames.mkdir(parents=True)
+    (frames / "V-trend-1396742400-100.gwf").write_bytes(b"a frame")
+    (tmp_path / "nightly.conf").write_text(f"SOURCES='{frames}'\nFRAMES='{tmp_path}/a tree'\nLOGS={logs}\n")
+    before = crontab()
+    soon = time.localtime(time.time() + 60 + (5 if time.localtime().tm_sec > 55 else 0))
+    mine = tmp_path / "crontab"
+    text, count = re.subn(rb"(?m)^50? 0 ", f"{soon.tm_min} {soon.tm_hour} ".encode(), TEMPLATE)
+    text, more = re.subn(rb"(?m)^0 0 ", f"{soon.tm_min} {soon.tm_hour} ".encode(), text)
+    assert count == more == 1
+    mine.write_bytes(text)
+    call = [ROOT / "lib/cron", "install"]
+    env = {**os.environ, "CRONTAB": str(mine), "NIGHTLY": str(tmp_path / "nightly.conf")}
+    subprocess.run(call, env=env, check=True, stdout=subprocess.DEVNULL)
+    assert crontab().startswith(before) and FIRST.encode() in crontab()
+    with contextlib.ExitStack() as running:
+        # Where the machine has a cron already, this one ends at once, and that one fires.
+        running.enter_context(daemon("cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+        wait_until(lambda: len(list(logs.glob("nightly-*.log"))) == 2, "two runs", 75)
+        done = lambda: [path for path in logs.glob("nightly-*.log") if "nightly: ok: mirror ok" in path.read_text()]  # noqa: E731
+        wait_until(lambda: len(done()) == 2, "two runs that are done")
+    assert (tmp_path / "a tree" / "trend" / "V-trend-1396742400-100.gwf").read_bytes() == b"a frame"
+    wait_until((logs / "nightly.json").exists, "the account")
+    subprocess.run([ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
+    assert crontab() == before
+
+
+# --- systemd -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["framemake-mirror", "framemake-nightly"])
+def test_systemd_takes_the_units(name, tmp_path):
+    needs("systemd-analyze")
+    units = [ROOT / "cron/systemd" / f"{name}.{kind}" for kind in ("service", "timer")]
+    done = subprocess.run(["systemd-analyze", "verify", *units], capture_output=True, text=True, check=False)
+    told = [line for line in done.stderr.splitlines() if name in line]
+    assert done.returncode == 0 and told == [], done.stderr
+    calendar = re.search(r"^OnCalendar=(.*)$", units[1].read_text(), re.MULTILINE)[1]
+    shown = subprocess.run(["systemd-analyze", "calendar", calendar], capture_output=True, text=True, check=False)
+    assert shown.returncode == 0 and calendar.endswith(" UTC")
+    # And a slip in a unit would be seen.
+    slip = tmp_path / units[1].name
+    slip.write_text(units[1].read_text().replace(calendar, "each night"))
+    shutil.copy(units[0], tmp_path)
+    done = subprocess.run(["systemd-analyze", "verify", slip], capture_output=True, text=True, check=False)
+    assert "each night" in done.stderr
+
+
+def test_systemd_starts_what_cron_starts():
+    crontab = TEMPLATE.decode()
+    for name in ("mirror", "nightly"):
+        service = (ROOT / "cron/systemd" / f"framemake-{name}.service").read_text()
+        call = re.search(r"^ExecStart=/usr/bin/env bash (.*)$", service, re.MULTILINE)[1]
+        words = [word.replace("{", "").replace("}", "") for word in call.split()]
+        assert "\t" + " ".join(f'"{word}"' if "$" in word else word for word in words) + "\n" in crontab
