@@ -4,6 +4,7 @@ import datetime
 import json
 import os
 import random
+import re
 import shutil
 import signal
 import subprocess
@@ -162,6 +163,7 @@ def test_three_nights_end_as_one_that_has_everything(site):
     assert night.told["status"] == "warning"
     assert site.steps() == {
         "mirror": "warning", "import": "warning", "check": "ok", "build": "ok", "index": "ok", "status": "warning",
+        "pictures": "ok",
     }  # fmt: skip
     assert "nightly: mirror: data is missing\n  mirror-frames: the source is away, " in night.said
     assert "nightly: import: data is missing\n  import-streams: " in night.said
@@ -257,7 +259,9 @@ def test_a_step_that_fails_is_told_and_the_others_still_run(site):
     night = site.night(until=DAYS[0])
     assert night.status == 1 and night.told["status"] == "failed"
     assert [name for name, status in site.steps().items() if status == "failed"] == ["import", "check"]
-    assert [name for name, status in site.steps().items() if status == "ok"] == ["mirror", "build", "index", "status"]
+    assert [name for name, status in site.steps().items() if status == "ok"] == [
+        "mirror", "build", "index", "status", "pictures",
+    ]  # fmt: skip
     assert "nightly: import: failed, exit status 1\n  import-streams: " in night.said
     last = night.said.splitlines()[-1]
     assert (
@@ -273,8 +277,37 @@ def test_a_day_without_a_frame_is_missing_data_and_not_a_failure(site):
     for path in site.pool.glob("virgo/trend/V-trend-13967*"):
         shutil.copy2(path, trend)
     night = site.night(until=DAYS[2])
-    assert night.status == 3 and site.steps() == {"build": "warning", "index": "ok", "status": "warning"}
+    assert night.status == 3 and site.steps() == {
+        "build": "warning", "index": "ok", "status": "warning", "pictures": "ok",
+    }  # fmt: skip
     assert night.told["built_to"] == DAYS[2]
+
+
+def test_the_picture_has_the_days_that_there_are_up_to_the_last_that_was_built(site):
+    site.set(STREAMS="", SOURCES=f"'{site.pool / 'virgo/trend'}'", DAYS=1, FIRST_DAY="", PICTURE_DAYS=2)
+    spans = []
+    for until in (DAYS[0], DAYS[1], DAYS[2], DAYS[0]):
+        night = site.night(until=until)
+        assert (night.status, night.said) == (0, ""), night.said
+        with open(site.out / "coverage.png", "rb") as picture:
+            head = picture.read(500)
+        assert head.startswith(b"\x89PNG")
+        title = re.search(rb"V1trend: (?:2 days, )?([0-9-]+)(?: to ([0-9-]+))?", head)
+        spans.append([day.decode() for day in title.groups() if day])
+    assert spans == [[DAYS[0]], DAYS[:2], DAYS[1:], DAYS[1:]]
+
+
+def test_a_picture_that_fails_is_told_and_none_is_made_where_none_is_wanted(site):
+    wanted = {"STREAMS": "", "SOURCES": f"'{site.pool / 'virgo/trend'}'", "DAYS": 1}
+    (site.out / "coverage.png").mkdir(parents=True)
+    site.set(**wanted)
+    night = site.night(until=DAYS[0])
+    assert night.status == 1 and [name for name, status in site.steps().items() if status == "failed"] == ["pictures"]
+    assert "nightly: pictures: failed, exit status 1\n  plot-coverage: is a folder, want a file" in night.said
+    site.set(**wanted, PICTURE_DAYS="")
+    night = site.night(until=DAYS[0])
+    assert (night.status, night.said) == (0, ""), night.said
+    assert set(site.steps()) == {"mirror", "build", "index", "status"}
 
 
 def test_only_one_nightly_at_a_time(quick):
@@ -393,6 +426,7 @@ def test_frames_that_are_pruned_are_not_mirrored_again_and_their_days_stay(site)
     [
         ({"STREAM": "x"}, "no such setting: 'STREAM'"),
         ({"DAYS": "many"}, "DAYS must be a whole number from 1: 'many'"),
+        ({"PICTURE_DAYS": "0"}, "PICTURE_DAYS must be a whole number from 1: '0'"),
         ({"DAYS": "0"}, "DAYS must be a whole number from 1: '0'"),
         ({"FRAMES": "here"}, "FRAMES must be an absolute path: 'here'"),
         ({"LOGS": ""}, "LOGS must be an absolute path: ''"),

@@ -330,7 +330,7 @@ def _head(days, spec):
     of_each = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
     told = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
     if counts["coverage"] is not None:
-        told.append(f"{_percent(counts['coverage'])} covered")
+        told.append(f"{percent(counts['coverage'])} covered")
     if counts["late_days"]:
         told.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
     return (f"{spec}, " if spec else "") + "; ".join(told)
@@ -347,7 +347,7 @@ def _row(run):
     return (
         span,
         status,
-        "" if coverage is None else _percent(coverage),
+        "" if coverage is None else percent(coverage),
         _size(counts["size_bytes"]) if counts["size_bytes"] else "",
         str(counts["retries"]) if first.status != MISSING else "",
         finished.replace("T", " ")[:16],
@@ -387,7 +387,7 @@ def _clock(seconds):
     return f"{minutes // 60:02d}:{minutes % 60:02d}" + (f":{seconds:02d}" if seconds else "")
 
 
-def _percent(part):
+def percent(part):
     """Rounded down, so that nothing is 100 % but what is whole."""
     return f"{math.floor(part * 1000) / 10:.1f} %"
 
