@@ -42,6 +42,7 @@ endif
 # Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell in
 # one pipe.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
 # The channels do not come by parallel --tee: its fifos outlive a kill -9, and what waits at one holds the day's lock.
+# Nor does parallel get the lock: a kill -9 as it starts leaves a sleep of hours behind.  What it runs ends with the pipe.
 # GNU parallel knows no jobserver: of AT_ONCE days at once, each takes its share of the cores, unless a scheduler has
 # given it CORES of its own.
 $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
@@ -51,7 +52,7 @@ $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
 	  extract-increment .work/frames.tsv .work/channels.tsv $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
 	  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts .work/parts --begun "$$BEGUN" --index "$$OUT" --record . \
-	  --share {}/$$workers |
+	  --share {}/$$workers 9>&- |
 	pad-merge .work/parts --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" \
 	  --requested .work/requested.txt --channel-list "$$CHANNELS" \
 	  --rejected .work/rejected.tsv --record . |

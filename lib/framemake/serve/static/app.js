@@ -365,7 +365,8 @@ function layoutOf(good, units) {
     hovermode: "closest", dragmode: "zoom", showlegend: false, paper_bgcolor: "#fff", plot_bgcolor: "#fff",
     hoverlabel: {align: "left", bgcolor: "#fff", font: {color: "#1b1f23"}},
     xaxis: {
-      ...lines, type: "date", range: span.map(utcOf), title: {text: "Time (UTC)"}, nticks: narrow ? 4 : 10,
+      ...lines, type: "date", range: span.map(utcOf), title: {text: "Time (UTC)", standoff: 8}, automargin: true,
+      nticks: narrow ? 4 : 10,
       ticks: "outside", anchor: units.length > 1 ? `y${units.length}` : "y",
     },
   };
