@@ -367,6 +367,17 @@ def test_the_index_is_whole_whenever_it_is_looked_at(days):
     assert process.returncode == 0 and seen == {"queued", "running", "completed"}
 
 
+@pytest.mark.parametrize("start", ["2024-04-10T06:00:00", "2024-04-10T06:00:00Z", "1396764018"])
+def test_a_span_goes_to_the_folder_of_its_day(days, start):
+    given = (f"START={start}", "END=2024-04-10T06:10:00", f"FFL={days.ffl}", f"CHANNELS={days.channels}")
+    done = make("day", *given, f"OUT={days.out}", cwd=days.folder)
+    assert done.returncode == 0, done.stderr
+    with h5py.File(days.h5(FIRST)) as file:
+        assert {len(dataset) for dataset in file["channels"].values()} == {600}
+    done = make("day", "START=yesterday", *given[1:], f"OUT={days.out}", cwd=days.folder)
+    assert done.returncode != 0 and "START: no such time: 'yesterday'" in done.stderr
+
+
 # plan-range by itself
 
 
