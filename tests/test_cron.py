@@ -1,6 +1,5 @@
 """The crontab: what make install-cron and remove-cron change and leave, a real cron that fires it, systemd's units."""
 
-import contextlib
 import os
 import re
 import shutil
@@ -190,47 +189,50 @@ def test_make_has_targets_for_it(user, arguments):
 
 
 @pytest.fixture
-def crontab():
-    """The machine's own crontab(1), put back as it was."""
-    needs("crontab", "cron")
-    if os.geteuid() != 0:
-        pytest.skip("cron is started by root")
-    listed = subprocess.run(["crontab", "-l"], capture_output=True, check=False)
-    before = listed.stdout if listed.returncode == 0 else None
-    yield lambda: subprocess.run(["crontab", "-l"], capture_output=True, check=False).stdout
-    if before is None:
-        subprocess.run(["crontab", "-r"], stderr=subprocess.DEVNULL, check=False)
-    else:
-        subprocess.run(["crontab", "-"], input=before, check=True)
+def cron_host(tmp_path):
+    """Words before a command that run it where crontabs are this test's own: a mount namespace, which ends with it."""
+    needs("cron", "crontab", "unshare", "nsenter")
+    apart = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    spool = "/var/spool/cron/crontabs"
+    own = f"mount -t tmpfs -o mode=1730 none {spool} && chgrp crontab {spool} && mount -t tmpfs none /run"
+    if os.geteuid() != 0 or subprocess.run([*apart, own], check=False, capture_output=True).returncode:
+        pytest.skip("cron is started by root, in a mount namespace")
+    ready = tmp_path / "spool is there"
+    with daemon(*apart, f'{own} && : >"$0" && exec sleep 600', ready) as holder:
+        wait_until(ready.exists, "crontabs of its own")
+        yield ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"]
 
 
-def test_a_real_cron_fires_it(crontab, tmp_path):
+def test_a_real_cron_fires_it(cron_host, tmp_path):
     """The template with its two times set to the next minute: up to a minute is waited."""
     frames, logs = tmp_path / "source" / "trend", tmp_path / "logs"
     frames.mkdir(parents=True)
     (frames / "V-trend-1396742400-100.gwf").write_bytes(b"a frame")
     (tmp_path / "nightly.conf").write_text(f"SOURCES='{frames}'\nFRAMES='{tmp_path}/a tree'\nLOGS={logs}\n")
-    before = crontab()
+
+    def crontab(*arguments, **options):
+        return subprocess.run([*cron_host, "crontab", *arguments], check=True, capture_output=True, **options).stdout
+
+    before = b"# a line of somebody's\n"
+    crontab("-", input=before)
     soon = time.localtime(time.time() + 60 + (5 if time.localtime().tm_sec > 55 else 0))
     mine = tmp_path / "crontab"
     text, count = re.subn(rb"(?m)^50? 0 ", f"{soon.tm_min} {soon.tm_hour} ".encode(), TEMPLATE)
     text, more = re.subn(rb"(?m)^0 0 ", f"{soon.tm_min} {soon.tm_hour} ".encode(), text)
     assert count == more == 1
     mine.write_bytes(text)
-    call = [ROOT / "lib/cron", "install"]
+    call = [*cron_host, ROOT / "lib/cron", "install"]
     env = {**os.environ, "CRONTAB": str(mine), "NIGHTLY": str(tmp_path / "nightly.conf")}
     subprocess.run(call, env=env, check=True, stdout=subprocess.DEVNULL)
-    assert crontab().startswith(before) and FIRST.encode() in crontab()
-    with contextlib.ExitStack() as running:
-        # Where the machine has a cron already, this one ends at once, and that one fires.
-        running.enter_context(daemon("cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL))
+    assert crontab("-l").startswith(before) and FIRST.encode() in crontab("-l")
+    with daemon(*cron_host, "timeout", "600", "cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         wait_until(lambda: len(list(logs.glob("nightly-*.log"))) == 2, "two runs", 75)
         done = lambda: [path for path in logs.glob("nightly-*.log") if "nightly: ok: mirror ok" in path.read_text()]  # noqa: E731
         wait_until(lambda: len(done()) == 2, "two runs that are done")
     assert (tmp_path / "a tree" / "trend" / "V-trend-1396742400-100.gwf").read_bytes() == b"a frame"
     wait_until((logs / "nightly.json").exists, "the account")
-    subprocess.run([ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
-    assert crontab() == before
+    subprocess.run([*cron_host, ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
+    assert crontab("-l") == before
 
 
 # --- systemd -----------------------------------------------------------------------------

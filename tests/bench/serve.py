@@ -47,16 +47,19 @@ ANSWERS, SLOWEST, STALLED, PLOT = 200, 0.4, 0.1, 1.5
 
 
 class Truth:
-    """The samples of a stream: their times, means, and running sums of these; the gaps as pairs of GPS s."""
+    """The samples of a stream: their times, means, and running sums of these; the gaps as pairs of GPS s.
 
-    def __init__(self, seed):
+    span: of the stream; block: from gap to gap, both in s; lost: how many minutes a gap has, from and below.
+    """
+
+    def __init__(self, seed, span=YEARS, block=BLOCK, lost=(60, 600)):
         chance = np.random.default_rng(seed)
-        starts = np.arange(START, START + YEARS, BLOCK)
-        lengths = BLOCK - MINUTE * chance.integers(60, 600, len(starts))
+        starts = np.arange(START, START + span, block)
+        lengths = block - MINUTE * chance.integers(*lost, len(starts))
         self.time = np.concatenate([np.arange(a, a + n, MINUTE) for a, n in zip(starts, lengths, strict=True)])
         self.mean = chance.integers(-1000, 1000, len(self.time)).astype(float) + 0.5
         self.sums = np.concatenate(([0.0], np.cumsum(self.mean)))
-        self.gaps = np.stack((starts + lengths, starts + BLOCK), 1).astype(float)
+        self.gaps = np.stack((starts + lengths, starts + block), 1).astype(float)
         self.first = np.flatnonzero(np.diff(self.time, prepend=0) != MINUTE)
 
     def write(self, path):

@@ -1,13 +1,15 @@
 #!/usr/bin/env python3
-"""How fast bin/import-streams is: frame files a second, on empty streams and on streams that hold ten years.
+"""How fast bin/import-streams and bin/read-stream are, on empty streams and on streams that hold ten years.
 
   python3 tests/bench/streams.py [--runs 3] [--channels N] [--files N] [--work DIR]
 
 Prints the machine, then for 200 channels x 48 hourly minute-trend files, 50 channels x 288 and 200 x 72 ten-minute
 second-trend files (or as many as are given): wall and CPU seconds, files a second, seconds a file, how many times
 faster than the original importer (its figures are from another machine of two cores, see issue 4), the memory, and the
-ratio of ten-year streams to empty ones; and whether the targets are reached.  A target that is missed is told, and is
-no failure.
+ratio of ten-year streams to empty ones; then what read-stream takes for 800 points over ten years of minute trend,
+without gaps and with one every ten days, beyond what it takes for one point of a stream of two records, and whether
+the points are right; and whether the targets are reached.  A target that is missed is told, and is no failure; a wrong
+point is one.
 
 Each channel has .mean, .rms, .min, .max and .n, as the trend frames have.  The frames lie in the page cache when a run
 is timed, a run is timed from the shell, the runs take turns, and the middle one counts.  The ten-year streams are
@@ -30,6 +32,7 @@ BENCH = os.path.dirname(os.path.realpath(__file__))
 ROOT = os.path.dirname(os.path.dirname(BENCH))
 sys.path.insert(0, os.path.join(ROOT, "lib"))
 IMPORTER = os.path.join(ROOT, "bin", "import-streams")
+READER = os.path.join(ROOT, "bin", "read-stream")
 START = 1148000400
 YEARS = 10 * 31557600
 
@@ -80,6 +83,7 @@ def make_frames(root, case):
     import numpy as np
     from framemake.gwf.write import Signal, write
 
+    case = Case(*case)
     interval = 1 if case.fine else 60
     count = case.duration // interval
     chance = np.random.default_rng(1)
@@ -101,6 +105,7 @@ def make_streams(folder, case):
     import numpy as np
     from framemake.streams import records
 
+    case = Case(*case)
     interval = 1 if case.fine else 60
     total, end = YEARS // interval, 200
     dtype = records.record("float")
@@ -159,11 +164,39 @@ def night(work, case, tree, old):
     return measure(tree, streams)
 
 
-def run_apart(function, folder, case):
+def reads(folder, runs):
+    """Tell how long read-stream takes for 800 points over ten years; raises ValueError if one is wrong."""
+    from serve import POINTS, START, YEARS, Truth
+
+    tiny, whole, gaps = (os.path.join(folder, name) for name in ("H0:PEM-A_SEISX", "H0:PEM-B_SEISX", "H0:PEM-C_SEISX"))
+    Truth(0, span=2 * 60, block=2 * 60, lost=(0, 1)).write(tiny)
+    truths = {whole: Truth(1, block=YEARS, lost=(0, 1)), gaps: Truth(2)}
+    for path, truth in truths.items():
+        truth.write(path)
+    took = {path: [] for path in (tiny, whole, gaps)}
+    for _ in range(5 * runs):
+        for path, seconds in took.items():
+            end, points = (START + 120, 1) if path == tiny else (START + YEARS, POINTS)
+            command = [READER, path, "--mean", str(START), str(end), "--points", str(points), "--json"]
+            began = time.perf_counter()
+            told = subprocess.run(command, capture_output=True, check=True).stdout
+            seconds.append(time.perf_counter() - began)
+            series = {"series": [json.loads(told)]}
+            if path in truths and not truths[path].is_right(series, os.path.basename(path), START, end):
+                raise ValueError(f"read-stream gave a wrong point: {' '.join(command)}")
+    print(f"\nread-stream, {POINTS} points over ten years of minute trend")
+    start_up = statistics.median(took[tiny])
+    print(f"  start-up, one point of two records: {1e3 * start_up:.0f} ms")
+    for path, title in ((whole, "no gap"), (gaps, f"{len(truths[gaps].gaps) - 1} gaps")):
+        more = statistics.median(took[path]) - start_up
+        print(f"  beyond start-up, {title}: {1e3 * more:.0f} ms, target 50: {'reached' if more < 0.05 else 'MISSED'}")
+
+
+def run_apart(function, folder, *arguments):
     """Call a function of this file in a process of its own: a child's peak counts what its parent has."""
     code = "import json, sys; sys.path.insert(0, sys.argv[1]); import streams\n"
-    code += "getattr(streams, sys.argv[2])(sys.argv[3], streams.Case(*json.loads(sys.argv[4])))"
-    subprocess.run([python(), "-c", code, BENCH, function, folder, json.dumps(case)], check=True)
+    code += "getattr(streams, sys.argv[2])(sys.argv[3], *json.loads(sys.argv[4]))"
+    subprocess.run([python(), "-c", code, BENCH, function, folder, json.dumps(arguments)], check=True)
 
 
 def python():
@@ -233,6 +266,8 @@ def main():
                     note(f"{case.title}, run {turn + 1} of {args.runs}, {'ten years' if old else 'empty'}")
                     runs[old].append(night(work, case, tree, old))
             tell(case, middle(runs[False]), middle(runs[True]))
+        sys.stdout.flush()
+        run_apart("reads", scratch, args.runs)
 
 
 if __name__ == "__main__":
