@@ -421,7 +421,7 @@ def work(plan, folder, keep, share, retries, command):
             continue
         lock = os.path.join(folder, f".{block.id}.lock")
         with files.locked(lock, wait=False) as mine:
-            if mine and not os.path.exists(path):
+            if mine is not None and not os.path.exists(path):
                 since = time.monotonic()
                 extract(plan, block, folder, reader, keep)
                 os.unlink(lock)

@@ -93,17 +93,18 @@ def write_if_changed(path, text, durable=True):
 
 @contextlib.contextmanager
 def locked(path, wait=True):
-    """Hold an exclusive lock on a file (made if need be); yield False if it is another's and wait is False.
+    """Hold an exclusive lock on a file (made if need be); yields its handle, None if it is another's and wait is False.
 
-    The kernel lets go of the lock when its holder dies, so a kill leaves nothing to clean up.
+    The kernel lets go of the lock when its holder dies, so a kill leaves nothing to clean up.  A child that is given
+    the handle holds it as well.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
-            yield False
+            yield None
             return
-        yield True
+        yield handle
     finally:
         os.close(handle)

@@ -5,7 +5,6 @@ into a hidden folder beside it and is where the next one begins.  Exit statuses:
 """
 
 import contextlib
-import fcntl
 import os
 import re
 import shlex
@@ -16,7 +15,7 @@ import tempfile
 import time
 from typing import NamedTuple
 
-from . import cli
+from . import cli, files
 from .errors import BadInput
 
 # The mirror's own folder in DEST: the lock, what tells a killed run, and the logs.
@@ -126,27 +125,6 @@ def before(gps):
     return [f"*-{number}-*.gwf" for number in numbers]
 
 
-@contextlib.contextmanager
-def alone(dest, wait=False):
-    """Hold the lock of a mirror's folder, made if need be; yields its handle, or None if it is another's.
-
-    rsync is given the handle: a mirror that is killed leaves the lock with the rsync that goes on, so that no two
-    write to one tree.  (files.locked keeps its handle from children.)
-    """
-    own = os.path.join(dest, OWN)
-    os.makedirs(own, exist_ok=True)
-    handle = os.open(os.path.join(own, "lock"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
-    try:
-        try:
-            fcntl.flock(handle, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        except BlockingIOError:
-            yield None
-            return
-        yield handle
-    finally:
-        os.close(handle)
-
-
 def run(sources, dest, came, say, logs=None, wait=False, more=None):
     """Bring all sources to DEST, one after another; the exit status of the worst.
 
@@ -155,16 +133,18 @@ def run(sources, dest, came, say, logs=None, wait=False, more=None):
     {name: value}, True for one without a value, a list for one that is repeated; a source's own go before them.
     Raises BadInput if another mirror works on DEST.
     """
-    with alone(dest, wait) as lock:
+    own = os.path.join(dest, OWN)
+    os.makedirs(own, exist_ok=True)
+    with files.locked(os.path.join(own, "lock"), wait) as lock:
         if lock is None:
             raise BadInput(f"another mirror is at work there: {dest!r}")
-        mark = os.path.join(dest, OWN, "running")
+        mark = os.path.join(own, "running")
         if os.path.exists(mark):
             adopt(dest)
         open(mark, "w").close()
         outcomes = []
         for source in sources:
-            outcomes.append(_mirror(source, dest, logs or os.path.join(dest, OWN), lock, more or {}, came))
+            outcomes.append(_mirror(source, dest, logs or own, lock, more or {}, came))
             if outcomes[-1].told:
                 say(outcomes[-1].told)
         if all(outcome.tidy for outcome in outcomes):
@@ -208,6 +188,7 @@ def _mirror(source, dest, logs, lock, more, came):
             stdout=subprocess.PIPE,
             stderr=said,
             env={**os.environ, "TZ": "UTC", "LC_ALL": "C"},
+            # A mirror that is killed leaves its lock with the rsync that goes on: no two write to one tree.
             pass_fds=(lock,),
             # Out of the group that a time limit or Ctrl-C ends as one: a receiver that is told so by others than its
             # rsync reads on until the source has sent all.  And with no terminal it asks nobody for a password.

@@ -172,8 +172,11 @@ class Days:
             lock = os.path.join(self.folder(day), state.LOCK)
             if not os.path.exists(lock):
                 continue
-            free = held.enter_context(files.locked(lock, wait=False)) if remove else not state.is_held(self.folder(day))
-            if not free:
+            if remove:
+                taken = held.enter_context(files.locked(lock, wait=False)) is None
+            else:
+                taken = state.is_held(self.folder(day))
+            if taken:
                 return Kept(UNFINISHED, f"{day} is being built")
         return None
 
@@ -316,7 +319,7 @@ class Streams:
         lock = store.hidden(self.folder, "lock")
         if not remove or not os.path.exists(lock):
             return None
-        if not held.enter_context(files.locked(lock, wait=False)):
+        if held.enter_context(files.locked(lock, wait=False)) is None:
             return Kept(UNFINISHED, "an import of the streams is at work")
         if store.load(self.folder) != self._state:
             self._state, self._streams = store.load(self.folder), {}

@@ -28,8 +28,8 @@ def run(root, folder, wait=False, progress=None):
     is False, or the tree cannot be read; OSError if the disk is full: what was committed stays.
     """
     tree.check(root)
-    with writing.locked(folder, wait) as free:
-        if not free:
+    with writing.locked(folder, wait) as lock:
+        if lock is None:
             raise BadInput(f"another import is at work: {folder!r}")
         return Import(root, folder, progress or (lambda *_: None)).run()
 

@@ -24,7 +24,7 @@ _COPY = 1 << 26
 
 
 def locked(folder, wait):
-    """Hold the lock of a folder's importer; gives False if another holds it and wait is False."""
+    """Hold the lock of a folder's importer; gives None if another holds it and wait is False."""
     os.makedirs(store.hidden(folder, store.ASIDE), exist_ok=True)
     return files.locked(store.hidden(folder, _LOCK), wait)
 
