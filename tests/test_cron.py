@@ -190,28 +190,44 @@ def test_make_has_targets_for_it(user, arguments):
 
 @pytest.fixture
 def cron_host(tmp_path):
-    """Words before a command that run it where crontabs are this test's own: a mount namespace, which ends with it."""
+    """(words before a command that run it on a host of its own for crontabs and mail, folder of the mails).
+
+    The host is a mount namespace, which ends with the test: nobody's crontab is touched.  Its sendmail is a stand-in.
+    """
     needs("cron", "crontab", "unshare", "nsenter")
-    apart = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    mails, programs, ready = (tmp_path / name for name in ("mails", "programs", "ready"))
+    mails.mkdir()
+    programs.mkdir()
+    (programs / "sendmail").write_text(
+        f'#!/bin/sh\n{{ echo "$*"; cat; }} >"{mails}/part" && mv "{mails}/part" "{mails}/$$"\n'
+    )
+    (programs / "sendmail").chmod(0o755)
     spool = "/var/spool/cron/crontabs"
     own = f"mount -t tmpfs -o mode=1730 none {spool} && chgrp crontab {spool} && mount -t tmpfs none /run"
-    if os.geteuid() != 0 or subprocess.run([*apart, own], check=False, capture_output=True).returncode:
+    own += ' && mount -t overlay -o ro,lowerdir="$1":/usr/sbin none /usr/sbin'
+    apart = ["unshare", "--mount", "--propagation", "private", "sh", "-c"]
+    if os.geteuid() != 0 or subprocess.run([*apart, own, "sh", programs], check=False, capture_output=True).returncode:
         pytest.skip("cron is started by root, in a mount namespace")
-    ready = tmp_path / "spool is there"
-    with daemon(*apart, f'{own} && : >"$0" && exec sleep 600', ready) as holder:
-        wait_until(ready.exists, "crontabs of its own")
-        yield ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"]
+    with daemon(*apart, f'{own} && : >"$0" && exec sleep 600', ready, programs) as holder:
+        wait_until(ready.exists, "a host of its own")
+        yield ["nsenter", f"--mount=/proc/{holder.pid}/ns/mnt"], mails
 
 
-def test_a_real_cron_fires_it(cron_host, tmp_path):
+def test_a_real_cron_fires_it_and_mails_what_is_wrong(cron_host, tmp_path):
     """The template with its two times set to the next minute: up to a minute is waited."""
-    frames, logs = tmp_path / "source" / "trend", tmp_path / "logs"
+    there, mails = cron_host
+    frames, logs, tree = tmp_path / "source" / "trend", tmp_path / "logs", tmp_path / "a tree"
     frames.mkdir(parents=True)
     (frames / "V-trend-1396742400-100.gwf").write_bytes(b"a frame")
-    (tmp_path / "nightly.conf").write_text(f"SOURCES='{frames}'\nFRAMES='{tmp_path}/a tree'\nLOGS={logs}\n")
+    # The mirror is well, so its line is silent; the import finds a frame that is none.
+    damaged = tree / "second-trend/LHO/H-T-1148000400-600.gwf"
+    damaged.parent.mkdir(parents=True)
+    damaged.write_bytes(b"no frame")
+    settings = f"SOURCES='{frames}'\nFRAMES='{tree}'\nSTREAMS='{tmp_path}/streams'\nCHECK_STREAMS=no\nLOGS={logs}\n"
+    (tmp_path / "nightly.conf").write_text(settings)
 
     def crontab(*arguments, **options):
-        return subprocess.run([*cron_host, "crontab", *arguments], check=True, capture_output=True, **options).stdout
+        return subprocess.run([*there, "crontab", *arguments], check=True, capture_output=True, **options).stdout
 
     before = b"# a line of somebody's\n"
     crontab("-", input=before)
@@ -221,17 +237,23 @@ def test_a_real_cron_fires_it(cron_host, tmp_path):
     text, more = re.subn(rb"(?m)^0 0 ", f"{soon.tm_min} {soon.tm_hour} ".encode(), text)
     assert count == more == 1
     mine.write_bytes(text)
-    call = [*cron_host, ROOT / "lib/cron", "install"]
-    env = {**os.environ, "CRONTAB": str(mine), "NIGHTLY": str(tmp_path / "nightly.conf")}
-    subprocess.run(call, env=env, check=True, stdout=subprocess.DEVNULL)
+    given = {"CRONTAB": mine, "NIGHTLY": tmp_path / "nightly.conf", "MAILTO": "ops@example.org"}
+    env = {**os.environ, **{name: str(value) for name, value in given.items()}, "GIVEN": " ".join(given)}
+    subprocess.run([*there, ROOT / "lib/cron", "install"], env=env, check=True, stdout=subprocess.DEVNULL)
     assert crontab("-l").startswith(before) and FIRST.encode() in crontab("-l")
-    with daemon(*cron_host, "timeout", "600", "cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
+    # timeout: a cron that the end of the tests leaves behind would fire for ever.
+    with daemon(*there, "timeout", "600", "cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         wait_until(lambda: len(list(logs.glob("nightly-*.log"))) == 2, "two runs", 75)
-        done = lambda: [path for path in logs.glob("nightly-*.log") if "nightly: ok: mirror ok" in path.read_text()]  # noqa: E731
-        wait_until(lambda: len(done()) == 2, "two runs that are done")
-    assert (tmp_path / "a tree" / "trend" / "V-trend-1396742400-100.gwf").read_bytes() == b"a frame"
+        wait_until(lambda: list(mails.glob("[0-9]*")), "a mail", 30)
+        told = [path.read_text().splitlines()[-1][21:] for path in sorted(logs.glob("nightly-*.log"))]
+    assert sorted(line.split(":")[1] for line in told) == [" ok", " warning"]
+    (mail,) = (path.read_text() for path in mails.iterdir())
+    head, _, body = mail.partition("\n\n")
+    assert head.splitlines()[0].endswith(" ops@example.org") and "\nTo: ops@example.org\n" in head
+    assert body.startswith("nightly: import: data is missing\n") and damaged.name in body
+    assert (tree / "trend" / "V-trend-1396742400-100.gwf").read_bytes() == b"a frame"
     wait_until((logs / "nightly.json").exists, "the account")
-    subprocess.run([*cron_host, ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*there, ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
     assert crontab("-l") == before
 
 

@@ -275,7 +275,7 @@ def test_samples_of_another_type_or_slope_are_left_out_and_counted(two_hours, ki
     start = NIGHT + 4 * HOUR
     odd = [Signal(f"{TILT}.{end}", np.full(60, 5, kind), 1 / 60, slope=slope) for end in ("mean", "rms")]
     made.frame(two_hours / "frames", start, odd)
-    assert importer.run(str(two_hours / "frames"), str(two_hours / "streams")).faulty == 1
+    assert len(importer.run(str(two_hours / "frames"), str(two_hours / "streams")).faulty) == 1
     said = []
     assert list(against.faults(str(two_hours / "streams"), str(two_hours / "frames"), said.append)) == []
     assert said == ["1 times a channel has another type, interval, slope or bias than its stream: not compared"]
@@ -286,7 +286,7 @@ def test_minutes_under_seconds_of_another_slope_are_those_that_must_be_there(two
     seconds = np.full(TEN, 5, "f4")
     odd = [Signal(f"{TILT}.{end}", seconds, 1.0, slope=2.0) for end in ("mean", "rms")]
     made.frame(two_hours / "frames", start, odd, fine=True)
-    assert importer.run(str(two_hours / "frames"), str(two_hours / "streams")).faulty == 1
+    assert len(importer.run(str(two_hours / "frames"), str(two_hours / "streams")).faulty) == 1
     assert told(two_hours) == []
     plant(two_hours, TILT, lambda held: np.delete(held, 15))
     assert the_fault(two_hours, TILT) == [[start + 300, start + 360, "not in the stream: 1 samples"]]

@@ -13,12 +13,12 @@ from . import site, tree, writing
 
 
 class Summary(NamedTuple):
-    """What an import did: files that are done, records appended, streams that got some, files with faults."""
+    """What an import did: files that are done, records appended, streams that got some, names of files with faults."""
 
     files: int
     records: int
     streams: int
-    faulty: int
+    faulty: list
 
 
 def run(root, folder, wait=False, progress=None):
@@ -58,7 +58,7 @@ class Import:
             self.writer.rollback()
             raise
         self.writer.close()
-        return Summary(self.files, self.records, len(self.grown), len(self.faulty))
+        return Summary(self.files, self.records, len(self.grown), sorted(self.faulty))
 
     def tell(self, about, message, file=None):
         """Put a message about a stream or channel in the error log; the same of several files is one line."""
