@@ -450,14 +450,18 @@ def figures(run, channels=None):
     return [f"{run.wall:.2f}", f"{run.cpu:.2f}", f"{run.peak:.0f}", each]
 
 
-def main():
-    args = arguments()
+def in_folder(bench, args):
+    """Call bench(folder, args) with the folder of args.work, which is kept, or one that is removed afterwards."""
     if args.work:
         os.makedirs(args.work, exist_ok=True)
         bench(os.path.realpath(args.work), args)
     else:
         with tempfile.TemporaryDirectory(prefix="framemake-bench-") as work:
             bench(work, args)
+
+
+def main():
+    in_folder(bench, arguments())
 
 
 if __name__ == "__main__":

@@ -13,9 +13,7 @@ failure.  --work DIR is kept, and frames in it are used again.
 import argparse
 import datetime
 import os
-import shutil
 import subprocess
-import tempfile
 
 from day import (
     DAY,
@@ -24,6 +22,7 @@ from day import (
     VARIABLES,
     Run,
     fresh,
+    in_folder,
     judged,
     measure,
     middle,
@@ -178,13 +177,7 @@ def main():
     parser.add_argument("--work", metavar="DIR", help="where frames and products go, kept (a temporary folder)")
     args = parser.parse_args()
     args.quick = False
-    if args.work:
-        os.makedirs(args.work, exist_ok=True)
-        bench(os.path.realpath(args.work), args)
-    else:
-        with tempfile.TemporaryDirectory(prefix="framemake-bench-") as work:
-            bench(work, args)
-            shutil.rmtree(os.path.join(work, "out"), ignore_errors=True)
+    in_folder(bench, args)
 
 
 if __name__ == "__main__":

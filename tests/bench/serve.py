@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """How many answers serve-streams gives to 32 clients at once, each asking 800 points over ten years of minute trend.
 
-  python3 tests/bench/serve.py [--clients 32] [--rounds 5] [--seconds 3] [--processes 2] [--work DIR]
+  python3 tests/bench/serve.py [--clients 32] [--rounds 12] [--seconds 2] [--processes 2] [--work DIR]
 
 Prints the machine, then in each round, in turn, without and with a client that stalls (one stops in the midst of its
 request, one takes in nothing of a large answer): answers a second, median and 99th percentile of their time, the
@@ -56,7 +56,8 @@ class Truth:
         chance = np.random.default_rng(seed)
         starts = np.arange(START, START + span, block)
         lengths = block - MINUTE * chance.integers(*lost, len(starts))
-        self.time = np.concatenate([np.arange(a, a + n, MINUTE) for a, n in zip(starts, lengths, strict=True)])
+        # As floats: searchsorted would make so many of them each time.
+        self.time = np.concatenate([np.arange(a, a + n, MINUTE) for a, n in zip(starts, lengths, strict=True)]) * 1.0
         self.mean = chance.integers(-1000, 1000, len(self.time)).astype(float) + 0.5
         self.sums = np.concatenate(([0.0], np.cumsum(self.mean)))
         self.gaps = np.stack((starts + lengths, starts + block), 1).astype(float)
@@ -186,8 +187,8 @@ def told(what, reached):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--clients", type=int, default=32)
-    parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--seconds", type=float, default=3)
+    parser.add_argument("--rounds", type=int, default=12)
+    parser.add_argument("--seconds", type=float, default=2)
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--work", help="folder for the streams, kept")
     args = parser.parse_args()
