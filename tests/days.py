@@ -14,12 +14,12 @@ DAY, START = "2024-04-10", 1396742418
 SIX_MINUTES = 360
 
 
-def make(*variables, cwd, timeout=300, env=None):
-    """Run make with these variables; returns the finished process, output as text."""
+def make(*variables, cwd, timeout=300, env=None, before=()):
+    """Run make with these variables, after the words `before`; returns the finished process, output as text."""
     environment = {**os.environ, **(env or {})}
     for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
         environment.pop(name, None)
-    command = ["make", "-f", str(ROOT / "Makefile"), *variables]
+    command = [*before, "make", "-f", str(ROOT / "Makefile"), *variables]
     return subprocess.run(
         command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment, check=False
     )

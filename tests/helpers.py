@@ -54,6 +54,15 @@ def needs(*programs):
     _missing("program", [name for name in programs if shutil.which(name) is None])
 
 
+def bound():
+    """Words before a command that file permissions bind though root runs it."""
+    if os.geteuid() != 0:
+        return []
+    needs("setpriv")
+    without = "-dac_override,-dac_read_search"
+    return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}"]
+
+
 def needs_package(*names):
     """Skip the test, or under FRAMEMAKE_CI=1 fail it, when a Python package is not installed."""
     _missing("Python package", [name for name in names if importlib.util.find_spec(name) is None])

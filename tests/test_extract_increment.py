@@ -546,12 +546,34 @@ def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
     assert extract.Reader(retries=3).open("a.gwf") == "open" and len(calls) == 4
     monkeypatch.setattr(gwf, "open_file", failing(3))
     reader = extract.Reader(retries=2)
-    with pytest.raises(gwf.BadFrame, match="Input/output error"):
+    with pytest.raises(gwf.BadFrame, match=r"^input/output error$"):
         reader.open("a.gwf")
     assert len(calls) == 3
     with pytest.raises(gwf.BadFrame):
         reader.open("a.gwf")
     assert len(calls) == 3  # a file that was bad is not tried again for each block
+
+
+def test_a_disk_that_fails_under_a_reader_is_told_from_a_frame_that_is_damaged(site, monkeypatch):
+    from framemake import extract, gwf
+
+    monkeypatch.setattr(extract, "_ATTEMPT_PAUSE", 0)
+    path = site.frame(0, 10, [signal(count=10)])
+    whole = path.read_bytes()
+    # The table of contents is whole, the channel's structure is not: it is read when the channel is.
+    at = whole.index(b"V1:A\0") - 20
+    path.write_bytes(whole[:at] + b"\xff" * 40 + whole[at + 40 :])
+    for system in (False, True):
+        reader = extract.Reader(retries=1)
+        file = reader.open(str(path))
+        if system:
+            # What Linux answers for this file is the error of a disk that fails.
+            path.unlink()
+            path.symlink_to("/proc/self/mem")
+        with pytest.raises(gwf.BadFrame) as error:
+            reader.read(str(path), file, 0, "V1:A", "adc")
+        assert isinstance(error.value, gwf.Unreadable) == system
+        assert (str(error.value) == "input/output error") == system
 
 
 def test_twenty_thousand_channels(site):

@@ -16,7 +16,7 @@ import pytest
 import streams as made
 from framemake.gwf.write import Signal
 from framemake.streams import importer, records, store
-from helpers import BIN, refused, run
+from helpers import BIN, bound, refused, run
 from streams import HOUR, MINUTE, NIGHT, TEN
 
 RAIN, SEIS, TILT, MAG = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:PEM-LVEA_MAGX"
@@ -297,6 +297,22 @@ def test_a_damaged_file_is_told_and_tried_again_when_it_has_changed(tmp_path, tr
     made.imported(tree, out)
     assert made.contents(out) == once(tmp_path, tree)
     assert bad.name in made.logged(out)
+
+
+def test_a_file_that_cannot_be_had_is_tried_again_though_it_is_what_it_was(tmp_path, tree, out):
+    made.frame(tree, NIGHT, ALL)
+    denied = made.frame(tree, NIGHT + HOUR, ALL)
+    made.frame(tree, NIGHT + 2 * HOUR, ALL)
+    denied.chmod(0)
+    command = [*bound(), BIN / "import-streams", tree, out]
+    for night in (1, 2):
+        assert subprocess.run(command, check=False, capture_output=True).returncode == 3
+        assert len(made.errors(out)) == night and made.errors(out)[-1].endswith(f"{denied.name}: permission denied")
+    denied.chmod(0o644)
+    made.imported(tree, out)
+    assert made.contents(out) == once(tmp_path, tree)
+    made.imported(tree, out)
+    assert made.logged(out).count(denied.name) == 1
 
 
 def without(signals, ending):

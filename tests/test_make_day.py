@@ -4,13 +4,15 @@ import contextlib
 import json
 import os
 import random
+import re
 import signal as signals
 import subprocess
 import time
 
+import numpy as np
 import pytest
 from days import DAY, ROOT, START, Site, command, make, samples_without_times
-from helpers import needs
+from helpers import bound, needs
 
 TREE = {
     "V1trend_20240410.h5",
@@ -257,6 +259,35 @@ def test_paths_with_spaces_and_shell_words_are_only_paths(site):
     fill(odd, 2)
     assert odd.make().returncode == 0
     assert odd.h5.exists() and not list(site.folder.rglob("owned"))
+
+
+def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was(site):
+    fill(site)
+    whole = samples_without_times(site.h5) if site.make().returncode == 0 else None
+    (site.day / ".work" / "frames.tsv").unlink()
+    site.h5.unlink()
+    denied = site.frames / "V-trend-1396760400-3600.gwf"
+    denied.chmod(0)
+    for _ in range(2):
+        done = site.make(before=bound())
+        assert done.returncode == 0, done.stderr
+        assert f"cannot be read, permission denied: {str(denied)!r}\n" in done.stderr
+        bad = site.json("summary")["bad_frames"]
+        assert [(each["path"], each["reason"]) for each in bad] == [(str(denied), "permission denied")]
+        samples = site.read("V1:Sa_NE_CH00000_mean")[0]
+        assert np.flatnonzero(np.isnan(samples)).tolist() == list(range(17982, 17982 + 3600))
+    denied.chmod(0o644)
+    log = site.day / "worker.log"
+    before = len(log.read_text())
+    done = site.make(before=bound())
+    assert (done.returncode, done.stderr) == (0, ""), done.stderr
+    assert samples_without_times(site.h5) == whole
+    # Its own increments were read again, and nothing else.
+    read = re.findall(r"part \d+ of \d+: .*, GPS (\d+) to (\d+),", log.read_text()[before:])
+    assert read and min(int(start) for start, _ in read) > 1396760400 - 7200
+    assert max(int(end) for _, end in read) < 1396764000 + 7200
+    made = site.h5.stat().st_mtime_ns
+    assert site.make().returncode == 0 and site.h5.stat().st_mtime_ns == made
 
 
 def test_a_read_only_out_is_refused(site):

@@ -13,7 +13,7 @@ import h5py
 import pytest
 from days import ROOT, command, make, samples_without_times
 from framemake import state
-from helpers import needs, run, well
+from helpers import bound, needs, run, well
 
 FIRST, LAST = "2024-04-10", "2024-04-13"
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
@@ -41,8 +41,8 @@ class Range:
         given = {"START": FIRST, "END": LAST, "FFL": self.ffl, "CHANNELS": self.channels, "OUT": self.out, **more}
         return [f"{name}={value}" for name, value in given.items()]
 
-    def make(self, *options, **more):
-        return make("range", *options, *self.variables(**more), cwd=self.folder)
+    def make(self, *options, before=(), **more):
+        return make("range", *options, *self.variables(**more), cwd=self.folder, before=before)
 
     def folder_of(self, day):
         return self.out / f"V1trend-{day}"
@@ -236,6 +236,22 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):
     assert done.returncode == 0 and done.stdout == "".join(f"{day}\tnew\n" for day in DAYS)
     assert not days.out.exists()
     assert days.make("-n").stdout.endswith(done.stdout) and not days.out.exists()
+
+
+def test_a_day_of_which_a_frame_could_not_be_had_has_work_to_do_until_it_can(days):
+    denied = days.frames / "V-trend-1396936800-21600.gwf"
+    denied.chmod(0)
+    assert days.make("-j2", before=bound()).returncode == 0
+    why = "a frame could not be had"
+    for _ in range(2):
+        assert days.make(DRY_RUN="yes", before=bound()).stdout == f"{DAYS[2]}\t{why}\n"
+        done = days.make("-j2", before=bound())
+        assert done.returncode == 0 and "1 built, 3 had nothing new" in done.stderr, done.stderr
+    denied.chmod(0o644)
+    assert "1 built, 3 had nothing new" in days.make("-j2").stderr
+    assert days.make(DRY_RUN="yes").stdout == ""
+    told = json.loads(days.h5(DAYS[2]).with_suffix(".summary.json").read_text())
+    assert told["bad_frames"] == [] and told["nan_samples"] == 0
 
 
 def test_a_dry_run_leaves_out_what_is_done(built):

@@ -15,7 +15,7 @@ import streams
 from days import command, make
 from framemake import files, retention
 from framemake.gwf.write import write
-from helpers import BIN, needs, needs_package, refused, run, stub, well
+from helpers import BIN, bound, needs, needs_package, refused, run, stub, well
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
 MIDNIGHT = 1396742418  # of the first
@@ -47,9 +47,9 @@ class Archive:
         given = {"START": DAYS[0], "END": DAYS[-1], "FFL": self.ffl, "CHANNELS": self.channels, "OUT": self.out, **more}
         return make("range", *options, *(f"{name}={value}" for name, value in given.items()), cwd=self.folder)
 
-    def make_day(self, day, **more):
+    def make_day(self, day, before=(), **more):
         given = {"DAY": day, "FFL": self.ffl, "CHANNELS": self.channels, "OUT": self.out, **more}
-        return make(*(f"{name}={value}" for name, value in given.items()), cwd=self.folder)
+        return make(*(f"{name}={value}" for name, value in given.items()), cwd=self.folder, before=before)
 
     def frame(self, number):
         (path,) = self.frames.glob(f"*-{STARTS[number]}-{SIX_HOURS}.gwf")
@@ -274,6 +274,12 @@ def part(archive):
     assert archive.make_day(DAYS[1], MINUTES=20).returncode == 0
 
 
+def deny(archive):
+    archive.frame(6).chmod(0)
+    assert archive.make_day(DAYS[1], before=bound(), RESUME="no").returncode == 0
+    archive.frame(6).chmod(0o644)
+
+
 def other_spec(archive):
     assert archive.make_day(DAYS[1], SPEC="V1other").returncode == 0
 
@@ -297,6 +303,7 @@ def remove_day_file(archive):
         pytest.param(
             *(part, retention.UNFINISHED, "only a part of 2024-04-11 was built", {4, 5, 6, 7}), marks=pytest.mark.long
         ),
+        (deny, retention.UNFINISHED, "2024-04-11 waits for a frame that could not be had", {4, 5, 6, 7}),
         (alter, retention.WRONG, "differs from its frames", {4, 5, 6, 7}),
         pytest.param(
             *(other_spec, retention.ODD, "another folder of 2024-04-11 was made from it as well", {4, 5, 6, 7}),

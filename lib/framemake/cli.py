@@ -9,7 +9,7 @@ import signal
 import sys
 import time
 
-from .errors import BadInput, Incomplete, Told
+from .errors import BadInput, Incomplete, Told, wording
 
 # OpenBLAS starts a thread a core on import, which costs time and is never used here.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -146,7 +146,7 @@ def _one_line(error):
         where = getattr(error, "filename", None) or os.getcwd()
         return f"disk full: {where!r}"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
-        return f"{error.strerror[0].lower()}{error.strerror[1:]}: {error.filename!r}"
+        return f"{wording(error)}: {error.filename!r}"
     return f"unexpected {type(error).__name__}, -v shows where: {text[:300]}"
 
 

@@ -6,6 +6,7 @@ version, what was odd), `pairs` and `gave` (which file gave which channel sample
 the unit), and `statistics`.  Two builds from the same input differ in nothing but their time stamps.
 """
 
+import contextlib
 import hashlib
 import json
 import math
@@ -62,13 +63,14 @@ def told(inputs):
         yield f"unit changes, kept {change['kept']!r} of {', '.join(map(repr, change['seen']))}: {name!r}"
 
 
-def merge(folder, out, origin, wait=None):
+def merge(folder, out, origin, wait=None, transient=None):
     """Join the parts of a plan into the day file `out`.
 
     folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
     next is not there; returns False when none will come any more.  Raises BadInput if a part is missing (Told
     if it was waited for: whoever was to make it says why) or no frame of the day could be read.  Returns the
-    inputs that it wrote (a dict; see the head).
+    inputs that it wrote (a dict; see the head).  transient: a file that is there afterwards, and lists them, if the
+    system did not give some frame files: they are to be read again though they are what they were.
     """
     plan = blocks.load(folder)
     keep = stored.holds(plan.keep) if plan.keep else None
@@ -81,7 +83,17 @@ def merge(folder, out, origin, wait=None):
         files.flushing(aside),
     ):
         day.write(file, os.path.splitext(os.path.basename(out))[0], origin)
+        if transient:
+            _note_transient(transient, day.inputs["transient"])
     return day.inputs
+
+
+def _note_transient(path, paths):
+    if paths:
+        files.write(path, "".join(f"{each}\n" for each in paths))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
 
 
 class _Day:
@@ -97,7 +109,7 @@ class _Day:
         self.pairs = coverage.pairs(plan, near, [(0, plan.window.duration)])
         self.row_of = {pair: row for row, pair in enumerate(self.pairs)}
         self.gave = np.zeros((len(self.pairs), len(plan.channels)), dtype=np.uint16)
-        self.units, self.bad, self.problems, self.seen = {}, {}, {}, set()
+        self.units, self.bad, self.transient, self.problems, self.seen = {}, {}, set(), {}, set()
         if keep:
             self._carry_coverage()
             self._carry_notes()
@@ -121,6 +133,7 @@ class _Day:
             self.sources.setdefault(member, []).append(source)
         self._join_coverage(part)
         self.bad.update({(path, name): reason for path, name, reason in part.notes["bad"]})
+        self.transient.update(part.notes.get("transient", ()))
         self.problems.update(part.notes["problems"])
         self.seen.update(self.plan.channels[at].name for at in part.notes["seen"])
         return part
@@ -342,6 +355,7 @@ class _Day:
             "frames": [list(frame) for frame in plan.frames],
             "units": units,
             "bad": [[path, name, reason] for (path, name), reason in sorted(self.bad.items())],
+            "transient": sorted(self.transient),
             "problems": {c.name: self.problems[c.name] for c in plan.channels if c.name in self.problems},
             "grids_dropped": self.grids_dropped,
             "units_dropped": self.units_dropped,

@@ -15,6 +15,7 @@ import h5py
 import numpy as np
 
 from . import blocks, coverage, files, frames, grid, gwf, index, parts
+from .errors import wording
 
 _ATTEMPT_PAUSE = 0.05
 # Bytes of samples at once where channels turn out larger than the plan could know.
@@ -28,18 +29,18 @@ class Reader:
         self._retries = retries
         self._most = blocks.streams_kept(names)
         self._open = OrderedDict()
-        self._bad = {}
+        self._bad, self._refusals = {}, {}
 
     def open(self, path):
         """The open file of a path; raises gwf.BadFrame, and again at once if the path was bad before."""
         if path in self._bad:
-            raise gwf.BadFrame(self._bad[path])
+            raise self._bad[path]
         file = self._open.get(path)
         if file is None:
             try:
-                file = self._try(gwf.open_file, path)
+                file = self._try(path, gwf.open_file, path)
             except gwf.BadFrame as error:
-                self._bad[path] = str(error)
+                self._bad[path] = error
                 raise
             self._open[path] = file
             while len(self._open) > self._most:
@@ -47,22 +48,31 @@ class Reader:
         self._open.move_to_end(path)
         return file
 
-    def read(self, file, index, name, kind):
+    def read(self, path, file, index, name, kind):
+        """The gwf.Series of a channel in a frame of the open file of a path; raises gwf.BadFrame."""
         try:
             return file.read(index, name, kind)
         except (gwf.BadFrame, OSError):
-            return self._try(file.read, index, name, kind)
+            return self._try(path, file.read, index, name, kind)
 
-    def _try(self, call, *args):
+    def _try(self, path, call, *args):
         for attempt in range(self._retries + 1):
             try:
                 return call(*args)
             except (gwf.BadFrame, OSError) as error:
-                reason = error.strerror if isinstance(error, OSError) else str(error)
                 if attempt == self._retries:
-                    raise gwf.BadFrame(reason or "cannot be read") from None
+                    raise self._blamed(path, error) from None
                 time.sleep(_ATTEMPT_PAUSE * 2**attempt)
         raise AssertionError
+
+    def _blamed(self, path, error):
+        """What is raised for an error that stays: gwf.Unreadable if the file, as it is, cannot be had."""
+        if isinstance(error, OSError):
+            return gwf.Unreadable(wording(error))
+        if path not in self._refusals:
+            # frameCPP and lalframe do not tell a disk that fails from a file that is damaged.
+            self._refusals[path] = gwf.refusal(path)
+        return gwf.Unreadable(self._refusals[path]) if self._refusals[path] else error
 
 
 class _Rows:
@@ -99,7 +109,7 @@ class _Job:
         self.gave = np.zeros((len(self.pairs), len(block.channels)), dtype=np.uint16)
         self.column = {member: at for at, member in enumerate(block.channels)}
         self.units, self.unit_of, self.odd_units = {}, {}, {}
-        self.bad, self.problems, self.seen = {}, {}, set()
+        self.bad, self.transient, self.problems, self.seen = {}, set(), {}, set()
         self.groups = []
         # Most vectors go where the last one went.
         self.last = (None, None)
@@ -212,6 +222,11 @@ class _Job:
                 if spare.start < broken.end and spare.end > broken.start:
                     self._read_file(spare_at, spare, lost, math.inf, True, (broken.start, broken.end))
 
+    def _note_bad(self, path, name, error):
+        self.bad[path, name] = str(error)
+        if isinstance(error, gwf.Unreadable):
+            self.transient.add(path)
+
     def _read_file(self, at, frame, members, reach, careful, within=None):
         """Read channels of one file; returns those that its faults kept from being read.
 
@@ -222,7 +237,7 @@ class _Job:
         try:
             file = self.reader.open(frame.path)
         except gwf.BadFrame as error:
-            self.bad[frame.path, ""] = str(error)
+            self._note_bad(frame.path, "", error)
             return list(members)
         if not any(frame.start < s + ns * 1e-9 + d and frame.end > s + ns * 1e-9 for s, ns, d in file.frames):
             self.bad[frame.path, ""] = "holds nothing of the span it is listed with"
@@ -243,16 +258,16 @@ class _Job:
                     continue
                 name, kind = channels[member].name, channels[member].kind
                 try:
-                    series = self.reader.read(file, number, name, kind) if kind else None
+                    series = self.reader.read(frame.path, file, number, name, kind) if kind else None
                     if series is None:
                         found = file.kinds.get(name)
                         if found is None or found == kind:
                             continue
-                        series = self.reader.read(file, number, name, found)
+                        series = self.reader.read(frame.path, file, number, name, found)
                         if series is None:
                             continue
                 except gwf.BadFrame as error:
-                    self.bad[frame.path, name] = str(error)
+                    self._note_bad(frame.path, name, error)
                     lost.append(member)
                     continue
                 self.seen.add(member)

@@ -34,13 +34,17 @@ def write_rows(part, plan, groups, count):
 
 
 def write_notes(part, plan, job):
-    """Write what a job found besides samples: which file gave what, units, what cannot be read, problems."""
+    """Write what a job found besides samples: which file gave what, units, what cannot be read, problems.
+
+    transient: paths of files that the system did not give, which may be there another time as they are.
+    """
     part["gave"] = job.gave
     part["pairs"] = np.array(job.pairs, dtype=np.int32).reshape(-1, 2)
     part.attrs["notes"] = json.dumps(
         {
             "units": list(job.units),
             "bad": [[path, name, reason] for (path, name), reason in sorted(job.bad.items())],
+            "transient": sorted(job.transient),
             "problems": {plan.channels[member].name: text for member, text in sorted(job.problems.items())},
             "seen": sorted(job.seen),
         }

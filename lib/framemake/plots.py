@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import cli, files, frames, gps, status
-from .errors import BadInput
+from .errors import BadInput, wording
 
 # A pixel across is a column of the picture, two minutes; a day is a whole number of pixels high: nothing is resampled.
 COLUMNS = 720
@@ -87,8 +87,8 @@ def _row(day, told):
         samples = sum(entry["total_samples"] for entry in covered)
         good = sum(entry["non_nan_samples"] for entry in covered)
     except (OSError, BadInput, ValueError, KeyError, TypeError, AttributeError) as error:
-        why = getattr(error, "strerror", None) or str(error) or type(error).__name__
-        told.append(f"the coverage of a completed day cannot be read: {day.date!r}: {' '.join(why.split())[:200]}")
+        why = " ".join(wording(error).split())[:200]
+        told.append(f"the coverage of a completed day cannot be read: {day.date!r}: {why}")
         return Row(day.date, _UNKNOWN)
     part = good / samples if samples else 0.0
     return Row(day.date, "" if good else _EMPTY, shaded, part, len(covered), day.requested)

@@ -3,6 +3,7 @@
 import math
 
 from . import channels, frames, grid, gwf
+from .errors import wording
 
 
 def look(wanted, listing, most=None):
@@ -25,7 +26,7 @@ def look(wanted, listing, most=None):
             file = gwf.open_file(frame.path)
             kinds = file.kinds
         except (gwf.BadFrame, OSError) as error:
-            bad.append((frame.path, getattr(error, "strerror", None) or str(error)))
+            bad.append((frame.path, wording(error)))
             continue
         looked += 1
         here = sorted(left & kinds.keys())

@@ -14,6 +14,7 @@ WORK = ".work"
 LIST, REQUESTED, SHAPE, LISTED, TOLD = "frames.tsv", "requested.txt", "settings", "listed.tsv", "told"
 NEW, STOPPED, NO_FRAME = "new", "was stopped", "no frame"
 NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
+TRANSIENT = "a frame could not be had"
 # A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
 CLOSED = "frames were pruned"
 # So many frames are looked up by several processes, which find what to do in _tasks.
@@ -97,6 +98,8 @@ def _plan_day(source, day, named, site, write):
         return Day(day, NO_FRAME)
     table = frames.table(listing)
     why = _why(day, table, site)
+    if not why and os.path.exists(os.path.join(site.folder(day), state.TRANSIENT)):
+        why = TRANSIENT
     if why and write:
         _queue(day, site, table)
     return Day(day, why)

@@ -233,6 +233,9 @@ class Days:
             return _Day(stamp, Kept(WRONG, str(error)))
         if made.window != gps.day_window(day):
             return _Day(stamp, Kept(UNFINISHED, f"only a part of {day} was built"))
+        waiting = made.inputs.get("transient")
+        if waiting:
+            return _Day(stamp, Kept(UNFINISHED, f"{day} waits for a frame that could not be had: {waiting[0]!r}"))
         listed = {self._place(frame.path): frame for frame in made.frames}
         return _Day(stamp, None, h5, listed, {path for path, *_ in made.inputs["bad"]}, [])
 

@@ -9,6 +9,8 @@ from . import files
 
 NAME = "state_day.json"
 LOCK = os.path.join(".work", "lock")
+# Frame files that the system did not give when the day was made, a line each: they are to be read again.
+TRANSIENT = os.path.join(".work", "transient")
 INTERRUPTED = "interrupted"
 
 

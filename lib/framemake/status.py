@@ -10,7 +10,7 @@ import textwrap
 from typing import NamedTuple
 
 from . import state
-from .errors import BadInput
+from .errors import BadInput, wording
 
 # What a day's status can be.  The first four are those of state_day.json; a day is interrupted if it says that
 # it runs and no process does, and missing if it has no folder.
@@ -211,7 +211,7 @@ def _look(folder, spec, date):
         told, status = _state(folder)
         summary = _summary(product(folder, spec, date, ".summary.json"))
     except OSError as error:
-        return Day(date, spec, FAILED, error=f"{(error.strerror or str(error)).lower()}: {error.filename!r}")
+        return Day(date, spec, FAILED, error=f"{wording(error)}: {error.filename!r}")
     error = told.get("error")
     h5 = product(folder, spec, date)
     try:

@@ -33,7 +33,10 @@ class Held:
         raw = file[layout.PROVENANCE]["inputs"][()]
         self.inputs = json.loads(raw)
         self.digest = hashlib.sha256(raw).hexdigest()
-        self.frames = [frames.Frame(*frame) for frame in self.inputs["frames"]]
+        # Frames that could not be had, then, count as ones that were another's: they are read again.
+        transient = set(self.inputs.get("transient", ()))
+        listed = [frames.Frame(*frame) for frame in self.inputs["frames"]]
+        self.frames = [frame._replace(mtime=-1) if frame.path in transient else frame for frame in listed]
         # A channel seen on several grids is read whole again: which grid has most of the day may change.
         mixed = set(self.inputs["grids_dropped"])
         self._read = {name for name in self.inputs["read"] if name not in mixed}

@@ -19,7 +19,7 @@ import time
 from typing import NamedTuple
 
 from . import frames, gps, status
-from .errors import BadInput
+from .errors import BadInput, wording
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
@@ -222,7 +222,7 @@ def _read(source, until):
 
 def _why(error):
     if isinstance(error, OSError) and error.strerror:
-        return f"{error.strerror[0].lower()}{error.strerror[1:]}" + (f": {error.filename!r}" if error.filename else "")
+        return wording(error) + (f": {error.filename!r}" if error.filename else "")
     return str(error) if isinstance(error, BadInput) else f"{type(error).__name__}: {error}"
 
 

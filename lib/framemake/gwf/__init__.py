@@ -9,6 +9,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ..errors import wording
+
 _HEADER = b"IGWD\0"
 _OLDEST_OF_GWFRAME = 8
 
@@ -19,6 +21,10 @@ NO_DATA = "no data in the frame"
 
 class BadFrame(Exception):
     """A file, or one channel of it, that cannot be read; the message is the reason alone."""
+
+
+class Unreadable(BadFrame):
+    """A file that the system does not give us, which says nothing of what is in it: another time it may."""
 
 
 class Series(NamedTuple):
@@ -68,6 +74,17 @@ def open_file(path):
     from .core import CoreFile
 
     return CoreFile(path)
+
+
+def refusal(path):
+    """Why the system does not give us a file, in words, as of permissions or of a disk; '' if all of it can be read."""
+    try:
+        with open(path, "rb", buffering=0) as file:
+            while file.read(1 << 20):
+                pass
+    except OSError as error:
+        return wording(error)
+    return ""
 
 
 def all_bad(length):

@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from .. import gps, state, status
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from . import dayfiles, spans
 from .folder import identity
 from .query import Refused
@@ -69,7 +69,7 @@ class Days:
         except BadInput:
             return []
         except OSError as error:
-            raise Refused(503, f"the folder of days cannot be read, {(error.strerror or '').lower()}") from None
+            raise Refused(503, f"the folder of days cannot be read, {wording(error)}") from None
 
     def _identities(self):
         """What names the day files and summaries that there are, and their states: two tuples."""

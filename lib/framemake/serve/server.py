@@ -18,7 +18,7 @@ from waitress.channel import HTTPChannel
 from waitress.server import create_server
 from waitress.task import ErrorTask
 
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from .answers import HEADERS, PLAIN
 
 THREADS = 4
@@ -46,7 +46,7 @@ def listen(host, port):
         made.listen(_BACKLOG)
     except OSError as error:
         made.close()
-        why = "port in use" if error.errno == errno.EADDRINUSE else (error.strerror or str(error)).lower()
+        why = "port in use" if error.errno == errno.EADDRINUSE else wording(error)
         raise BadInput(f"cannot listen, {why}: '{host}:{port}'") from None
     made.setblocking(False)
     return made

@@ -13,6 +13,7 @@ import os
 from typing import NamedTuple
 
 from .. import gwf
+from ..errors import wording
 from . import late, records, samples, store, sums, takeover, tree
 
 
@@ -44,7 +45,7 @@ class Site:
     # --- what there is to do ----------------------------------------------------------------
 
     def _is_new(self, file):
-        """Whether a file is to be read: not done, or changed since something in it could not be used."""
+        """Whether a file is to be read: not done, or changed since something in it could not be used, or be had."""
         known = self.writer.faults.get(file.name)
         return known != samples.stamp_of(file.path) if known else file.name not in self.writer.done
 
@@ -91,7 +92,8 @@ class Site:
             contents = samples.read(file, wanted)
         except (gwf.BadFrame, OSError) as error:
             if new:
-                self.run.fault(file, reason_of(error), stamp)
+                refused = gwf.refusal(file.path)
+                self.run.fault(file, refused or wording(error), samples.passing(stamp) if refused else stamp)
             return
         finally:
             self.run.step()
@@ -107,6 +109,8 @@ class Site:
         batch.good.append(file)
         if not faults:
             self.writer.fault(file.name, None)
+        elif gwf.refusal(file.path):
+            stamp = samples.passing(stamp)
         for channel, reason in faults:
             self.run.fault(file, reason, stamp, channel)
 
@@ -223,10 +227,3 @@ def site_of(name):
 
 def _digits(calibration):
     return f"{calibration.slope:g}", f"{calibration.bias:g}"
-
-
-def reason_of(error):
-    """What is wrong with a file, in words."""
-    if isinstance(error, OSError) and error.strerror:
-        return error.strerror[0].lower() + error.strerror[1:]
-    return str(error)

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from . import records
 
 HIDDEN, STATE, ASIDE = ".framemake", "state.json", "new"
@@ -83,7 +83,7 @@ def visible(folder):
     try:
         entries = os.listdir(folder)
     except OSError as error:
-        raise BadInput(f"{error.strerror[0].lower()}{error.strerror[1:]}: {folder!r}") from None
+        raise BadInput(f"{wording(error)}: {folder!r}") from None
     found = [name for name in entries if name.endswith(records.BIN) and not name.startswith(".")]
     return [name[: -len(records.BIN)] for name in found if not name.endswith(records.INDEX_BIN)]
 

@@ -4,7 +4,7 @@ import os
 import re
 from typing import NamedTuple
 
-from ..errors import BadInput
+from ..errors import BadInput, wording
 
 SITES = ("LHO", "LLO")
 FINE, COARSE = "second-trend", "minute-trend"
@@ -82,7 +82,7 @@ def _entries(folder, strays, folders=None):
     except FileNotFoundError:
         return
     except OSError as error:
-        raise BadInput(f"{error.strerror[0].lower()}{error.strerror[1:]}: {folder!r}") from None
+        raise BadInput(f"{wording(error)}: {folder!r}") from None
     for name in names:
         path = os.path.join(folder, name)
         if folders is not None and not (folders.fullmatch(name) and os.path.isdir(path)):
