@@ -388,6 +388,14 @@ def test_a_phone_zooms_by_touch(tab):
     assert times[1] - times[0] == pytest.approx((before[1] - before[0]) / 2, rel=0.01)
 
 
+def test_on_a_phone_a_link_opens_on_its_plot(tab):
+    shown = tab(link(X, Y), width=360, height=740, has_touch=True, is_mobile=True)
+    places = shown.page.evaluate(
+        "['plot', 'controls'].map((id) => document.getElementById(id).getBoundingClientRect().top)"
+    )
+    assert places[0] < 200 and places[1] > places[0] + 300
+
+
 def test_on_a_phone_the_plot_comes_into_sight_when_a_channel_is_added(tab):
     shown = tab(drawn=False, width=360, height=740, has_touch=True, is_mobile=True)
     shown.says("#message", "Choose")

@@ -109,7 +109,7 @@ function add(channel) {
   tell("");
   if (view.channels.map(keyOf).includes(keyOf(channel))) return tell(`Already shown: ${channel.name}`);
   if (view.channels.length >= MOST_CHANNELS) return tell(`No more than ${MOST_CHANNELS} channels at once`);
-  // On a phone the plot is below the fields.
+  // On a phone the plot is above the fields.
   show({channels: [...view.channels, channel]}).then(() => window.innerWidth < 800 && $("view").scrollIntoView());
 }
 
@@ -248,7 +248,7 @@ async function plot(found) {
   if (!$("plot").classList.contains("drawn")) listen();
   $("plot").classList.add("drawn");
   const names = good.map((each) => each.channel.name).join(", "), times = `${said(span[0])} to ${said(span[1])}`;
-  $("plot").setAttribute("aria-label", `Plot of ${names} from ${times}; the list above tells the values`);
+  $("plot").setAttribute("aria-label", `Plot of ${names} from ${times}; the list of channels tells the values`);
   $("shown").textContent = `${times} (GPS ${span[0]} to ${span[1]})`;
   tell([...new Set(bad)].join("\n"), bad.length > 0);
   say(remark(good.flatMap((each) => present(valuesOf(each.value))), times));
