@@ -265,16 +265,34 @@ def test_a_double_click_shows_the_whole_time(tab):
     assert shown.curves()[0]["customdata"][0] == START
 
 
-def test_dates_are_utc_with_leap_seconds(tab):
+@pytest.mark.parametrize(
+    ("start", "end"),
+    [
+        ("2016-12-31T12:00:00Z", "2017-01-01 12:00"),
+        (" 1167220817", "1167307218 "),
+        ("2016-12-31 12:00:00", "1167307218"),
+    ],
+)
+def test_times_are_utc_with_leap_seconds_or_gps(tab, start, end):
     shown = tab(link(X))
-    shown.page.get_by_label("From (UTC)").fill("2016-12-31T12:00:00")
-    shown.page.get_by_label("To (UTC)").fill("2017-01-01T12:00:00")
+    shown.page.get_by_label("From (UTC or GPS)").fill(start)
+    shown.page.get_by_label("To (UTC or GPS)").fill(end)
     shown.after(shown.press, "Show this time")
     asked = urllib.parse.parse_qs(urllib.parse.urlsplit(shown.asked[-1]).query)
     begin, end = gps.parse("2016-12-31T12:00:00"), gps.parse("2017-01-01T12:00:00")
     assert (float(asked["start"][0]), float(asked["end"][0])) == (begin, end)
     assert end - begin == 86401
-    assert shown.page.get_by_label("To (UTC)").input_value() == "2017-01-01T12:00"
+    assert shown.page.get_by_label("To (UTC or GPS)").input_value() == "2017-01-01 12:00:00"
+
+
+@pytest.mark.parametrize("time", ["soon", "2017-02-30", "2017-01-01 25:00", "-5", "1e9", "4294967296", "01/02/2017"])
+def test_a_typed_time_that_is_none_is_told_and_the_view_stays(tab, time):
+    shown = tab(link(X))
+    before, address = shown.curves(), shown.page.url
+    shown.page.get_by_label("From (UTC or GPS)").fill(time)
+    shown.press("Show this time")
+    shown.says("#problem", f"No such time, want UTC as 2024-04-10 or 2024-04-10 06:00:00, or GPS seconds: {time}")
+    assert (shown.curves(), shown.page.url) == (before, address)
 
 
 def test_the_pointer_tells_utc_and_gps(tab):

@@ -9,6 +9,7 @@
 const $ = (id) => document.getElementById(id);
 const FIELDS = ["site", "subsystem", "station", "sensor", "sampling"];
 const MOST_CHANNELS = 12;
+const A_TIME = "UTC as 2024-04-10 or 2024-04-10 06:00:00, or GPS seconds";
 // Each curve has a colour, a dash and a symbol of its own, so that it is told from others without colour.
 // The colours have a contrast of at least 4.5 on white.
 const COLOURS = ["#005a9c", "#b03a00", "#1a6b3c", "#7b3294", "#7a5c00", "#3d4852"];
@@ -64,10 +65,21 @@ async function learnLeaps() {
 const unixOf = (gps) => gps - held.leaps.findLast((leap) => leap.from <= gps).offset;
 const gpsOf = (unix) => unix + (held.leaps.findLast((leap) => leap.from - leap.offset <= unix)?.offset ?? NaN);
 const isTime = (gps) => gps >= 0 && gps < 2 ** 31; // as far as the server counts; not for NaN
-// UTC as plotly reads and as fields hold it: 2024-04-10T00:00:00.000, with no zone that anything could convert.
+// UTC as plotly reads it: 2024-04-10T00:00:00.000, with no zone that anything could convert.
 const utcOf = (gps) => new Date(Math.round(unixOf(gps) * 1000)).toISOString().slice(0, -1);
-const gpsOfUtc = (text) => gpsOf(Date.parse(`${text.replace(" ", "T")}Z`) / 1000);
-const said = (gps) => `${utcOf(gps).slice(0, 19).replace("T", " ")} UTC`;
+const UTC = /^(\d{4}-\d\d-\d\d)(?:[ T](\d\d:\d\d(?::\d\d(?:\.\d+)?)?))?Z?$/;
+
+// The GPS seconds of a time as people write it, GPS or UTC; NaN if it is neither.
+function gpsOfText(text) {
+  if (/^\d+(\.\d+)?$/.test(text)) return Number(text);
+  const [, day, time] = UTC.exec(text) ?? [];
+  const unix = Date.parse(`${day}T${time ?? "00:00"}Z`);
+  // Of 30 February some browsers make 1 March.
+  return new Date(unix || 0).toISOString().startsWith(day) ? gpsOf(unix / 1000) : NaN;
+}
+
+const writtenOf = (gps) => utcOf(gps).slice(0, 19).replace("T", " ");
+const said = (gps) => `${writtenOf(gps)} UTC`;
 
 // --- the view and the address -------------------------------------------------------------
 
@@ -94,7 +106,7 @@ function viewOf(hash) {
   found.channels = found.channels.slice(0, MOST_CHANNELS);
   for (const name of ["start", "end"]) {
     const text = query.get(name);
-    found[name] = !text ? null : isNaN(text) ? gpsOfUtc(text.replace(/Z$/, "")) : Number(text);
+    found[name] = text ? gpsOfText(text) : null;
   }
   return found;
 }
@@ -195,7 +207,7 @@ async function draw() {
   const [start, end] = whole(view.channels) ?? [null, null];
   span = [view.start ?? start, view.end ?? end];
   if (span.includes(null)) return blank("", reasons(view.channels), true);
-  if (!span.every(isTime)) return blank("", "No such time, want GPS seconds or UTC as 2024-04-10T00:00:00 in the link");
+  if (!span.every(isTime)) return blank("", `No such time in the link, want ${A_TIME}`);
   if (span[0] >= span[1]) return blank("", "The span is empty: it ends before it begins.");
   say("Loading…");
   try {
@@ -391,7 +403,7 @@ function layoutOf(good, units) {
 function listen() {
   $("plot").on("plotly_relayout", (change) => {
     const range = change["xaxis.range"] ?? [change["xaxis.range[0]"], change["xaxis.range[1]"]];
-    if (range[0] && range[1]) move(...range.map((text) => gpsOfUtc(String(text))));
+    if (range[0] && range[1]) move(...range.map((text) => gpsOfText(String(text))));
   });
   $("plot").on("plotly_doubleclick", MOVES.whole);
 }
@@ -417,8 +429,8 @@ function fillForm() {
   $("log").checked = view.log;
   const all = whole(view.channels);
   const [start, end] = [view.start ?? all?.[0], Math.ceil(view.end ?? all?.[1])];
-  $("from").value = isTime(start) ? utcOf(start).slice(0, 19) : "";
-  $("to").value = isTime(end) ? utcOf(end).slice(0, 19) : "";
+  $("from").value = isTime(start) ? writtenOf(start) : "";
+  $("to").value = isTime(end) ? writtenOf(end) : "";
 }
 
 async function savePicture() {
@@ -453,7 +465,10 @@ function wire() {
     add(channel);
   });
   onForm("#span", () => {
-    const [start, end] = [$("from").value, $("to").value].map((text) => (text ? gpsOfUtc(text) : null));
+    const texts = [$("from").value.trim(), $("to").value.trim()];
+    const [start, end] = texts.map((text) => (text ? gpsOfText(text) : null));
+    const wrong = texts.find((text) => text && !isTime(gpsOfText(text)));
+    if (wrong) return tell(`No such time, want ${A_TIME}: ${wrong}`);
     show({start, end});
   });
   on("input[name=kind]", "change", (event) => show({kind: event.target.value}));
