@@ -176,6 +176,8 @@ def slurm():
         "ReturnToService": 2,
         "SchedulerParameters": "batch_sched_delay=0,sched_interval=2",
         "MailProg": "/bin/true",
+        # Two tasks an array at most: what a range of more than 1,000 days comes to elsewhere.
+        "MaxArraySize": 3,
     }
     conf = "".join(f"{name}={value}\n" for name, value in settings.items())
     conf += f"NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory=1000 State=UNKNOWN\n"
