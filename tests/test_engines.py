@@ -15,7 +15,7 @@ import helpers
 import numpy as np
 import parts
 import pytest
-from framemake import gps
+from framemake import files, gps
 from framemake.gwf.write import write
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
@@ -237,29 +237,66 @@ def test_slurm_builds_the_days(site, slurm):
 
 
 def running(site):
-    """The processes that build days of a site, wherever they were started: the arguments of each."""
-    found = []
+    """The processes that build days of a site, wherever they were started: {process id: its arguments}."""
+    found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             if any(word.endswith("lib/build-day") for word in words) and str(site.out) in " ".join(words):
-                found.append(words)
+                found[int(folder.name)] = words
     return found
 
 
-@pytest.mark.parametrize("engine", ["ssh", "slurm"])
-def test_an_interrupt_stops_the_days_where_they_are(site, engine, request):
-    part = request.getfixturevalue({"ssh": "machines", "slurm": "slurm"}[engine])
-    # No machine has so much memory: each day waits for it.
-    given = site.given(f"ENGINE={engine}", site.hosts("one"), "MEM_GUARD=999999999")
-    process = subprocess.Popen(
-        ["make", "-f", helpers.ROOT / "Makefile", *given],
+def begun(site, part, *variables):
+    """A make range that runs in a group of its own."""
+    return subprocess.Popen(
+        ["make", "-f", helpers.ROOT / "Makefile", *site.given(*variables)],
         cwd=site.folder,
         env={**os.environ, **part.env},
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
     )
+
+
+def lose(process, part):
+    """Kill the login that a process belongs to, and all that runs in it: what is left of a machine without power."""
+    parents = {}
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            parents[int(folder.name)] = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+    server, login = int((part.log.parent / "pid").read_text()), process
+    while parents[login] != server:
+        login = parents[login]
+    lost = [login]
+    for one in lost:
+        lost += [child for child, parent in parents.items() if parent == one]
+    for one in lost:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(one, signal.SIGKILL)
+
+
+def test_a_machine_that_is_lost_in_mid_day_leaves_it_to_another(site, machines):
+    # The first day waits for its lock, so that it is under way when its machine goes.
+    lock = site.day(DAYS[0]) / ".work" / "lock"
+    lock.parent.mkdir(parents=True)
+    with files.locked(str(lock)):
+        process = begun(site, machines, "ENGINE=ssh", site.hosts("one", "two"))
+        of_day = lambda: [pid for pid, words in running(site).items() if DAYS[0] in words]  # noqa: E731
+        parts.wait_until(of_day, "the first day is under way", 30)
+        lose(of_day()[0], machines)
+        parts.wait_until(lambda: not of_day(), "its machine is gone", 10)
+        parts.wait_until(of_day, "it is given to another", 30)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and ": 4 built, 0 had nothing new" in told, told
+    site.check()
+
+
+@pytest.mark.parametrize("engine", ["ssh", "slurm"])
+def test_an_interrupt_stops_the_days_where_they_are(site, engine, request):
+    part = request.getfixturevalue({"ssh": "machines", "slurm": "slurm"}[engine])
+    # No machine has so much memory: each day waits for it.
+    process = begun(site, part, f"ENGINE={engine}", site.hosts("one"), "MEM_GUARD=999999999")
     try:
         parts.wait_until(lambda: len(running(site)) >= 2, "two days at once", 30)
         os.killpg(process.pid, signal.SIGINT)

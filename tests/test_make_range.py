@@ -12,7 +12,7 @@ import time
 import h5py
 import pytest
 from days import ROOT, command, make, samples_without_times
-from framemake import state
+from framemake import files, state
 from helpers import bound, needs, run, well
 
 FIRST, LAST = "2024-04-10", "2024-04-13"
@@ -229,6 +229,26 @@ def test_summary_no_writes_none(built):
     assert not first.exists() and built.h5(FIRST).exists() and statuses(built)[FIRST] == "completed"
     assert "0 built" in built.make(SUMMARY="no", LIMIT_DAYS=1).stderr
     assert "1 built" in built.make(LIMIT_DAYS=1).stderr and first.exists()
+
+
+def test_a_day_that_another_make_holds_is_not_taken_for_built(days):
+    lock = days.folder_of(DAYS[1]) / ".work" / "lock"
+    lock.parent.mkdir(parents=True)
+    with files.locked(str(lock)):
+        done = days.make("-j2", LOCK_WAIT=1, MAX_RETRIES=0)
+    assert done.returncode != 0 and "3 built, 0 had nothing new, 1 failed" in done.stderr, done.stderr
+    assert f"make: {DAYS[1]} queued: not run\n" in done.stderr
+    assert "1 built, 3 had nothing new, 0 failed" in days.make("-j2").stderr
+
+
+@pytest.mark.parametrize("damage", [b"", b"{", b"[1]"])
+def test_a_damaged_state_is_made_again(built, damage):
+    for day in DAYS[:2]:
+        (built.folder_of(day) / "state_day.json").write_bytes(damage)
+    done = built.make("-j2")
+    assert done.returncode == 0 and "2 built, 2 had nothing new, 0 failed" in done.stderr, done.stderr
+    assert statuses(built) == dict.fromkeys(DAYS, "completed")
+    assert {built.state(day)["status"] for day in DAYS} == {"completed"}
 
 
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):

@@ -164,7 +164,7 @@ def _queue(day, site, table):
     folder = site.folder(day)
     os.makedirs(os.path.join(folder, WORK), exist_ok=True)
     files.write(os.path.join(folder, WORK, LISTED), table, durable=False)
-    if not state.is_held(folder):
+    if not state.is_held(folder) or not state.read(folder):
         state.update(folder, date=day, status="queued", error=None, retries=0)
 
 

@@ -27,12 +27,13 @@ def seconds_between(start, end):
 
 
 def read(folder):
-    """The state of a day folder as a dict; empty if there is none yet."""
+    """The state of a day folder as a dict; empty if there is none yet, or a damaged one."""
     try:
         with open(os.path.join(folder, NAME), encoding="utf-8") as source:
-            return json.load(source)
+            told = json.load(source)
     except (FileNotFoundError, ValueError):
         return {}
+    return told if isinstance(told, dict) else {}
 
 
 def is_held(folder):

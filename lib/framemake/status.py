@@ -243,7 +243,7 @@ def _look(folder, spec, date):
 
 def _state(folder):
     """(the state of a day, its status) with what the lock of the day tells."""
-    told = _mapping(state.read(folder))
+    told = state.read(folder)
     status = told.get("status")
     if status == COMPLETED:
         return told, status
@@ -251,7 +251,7 @@ def _state(folder):
         return told, RUNNING
     if status == RUNNING:
         # It may have come to its end in between.
-        told = _mapping(state.read(folder))
+        told = state.read(folder)
         status = told.get("status")
         return told, INTERRUPTED if status == RUNNING else status
     if status is None:
