@@ -27,7 +27,7 @@ class Site:
     """Four days of one hour of frames each.  What is in `home` only the machine that asks need see."""
 
     def __init__(self, folder, home=None):
-        self.folder, self.home, self.frames = folder, home or folder / 'ho\'me of "it"', folder / "frames"
+        self.folder, self.home, self.frames = folder, home or folder / 'ho\'me of "it" & co', folder / "frames"
         self.home.mkdir(parents=True)
         self.frames.mkdir()
         self.out, self.ffl, self.channels = (self.home / name for name in ("out", "t.ffl", "channels.txt"))
@@ -187,7 +187,7 @@ def away(tmp_path_factory):
 
 
 def test_machines_that_share_frames_alone_build_the_days(tmp_path, away):
-    site = Site(tmp_path, away.home / 'ho\'me of "it"')
+    site = Site(tmp_path, away.home / 'ho\'me of "it" & co')
     scratch = tmp_path / "scratch"
     a_bad_day_stops_itself_alone(site, away, away.logins, "ENGINE=ssh", site.hosts("one", "two"), f"SCRATCH={scratch}")
     assert list(scratch.iterdir()) == []

@@ -274,6 +274,28 @@ def test_a_day_of_which_a_frame_could_not_be_had_has_work_to_do_until_it_can(day
     assert told["bad_frames"] == [] and told["nan_samples"] == 0
 
 
+def test_two_specs_in_one_folder_hide_nothing_of_each_other(built):
+    assert built.make("-j2", SPEC="V1other", LIMIT_DAYS=1).returncode == 0
+    other = built.folder_of(FIRST).with_name(f"V1other-{FIRST}")
+    state.update(str(other), status="failed", error="for a test")
+    well("summarize", "--index", built.out)
+    index = built.index()
+    assert index["days"][FIRST]["status"] == "failed" and index["days"][FIRST]["spec"] == "V1other"
+    assert [entry["spec"] for entry in index["days"].values()] == ["V1other", "V1trend", "V1trend", "V1trend"]
+    assert index["specs"]["V1trend"][FIRST]["status"] == "completed"
+    assert list(index["specs"]["V1other"]) == [FIRST]
+    assert (index["stats"]["total"], index["stats"]["completed"], index["stats"]["failed"]) == (4, 3, 1)
+
+
+@pytest.mark.parametrize("status", [None, "done?"])
+def test_a_state_of_no_known_status_is_a_failure(built, status):
+    state.update(str(built.folder_of(FIRST)), status=status)
+    well("summarize", "--index", built.out)
+    assert built.index()["days"][FIRST]["error"] == f"its state is damaged: status {status!r}"
+    assert built.index()["stats"]["failed"] == 1
+    assert built.make("-j2").returncode == 0 and built.index()["stats"]["completed"] == 4
+
+
 def test_a_dry_run_leaves_out_what_is_done(built):
     for day in DAYS[2:]:
         shutil.rmtree(built.folder_of(day))

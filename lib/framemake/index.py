@@ -1,4 +1,8 @@
-"""index.json: all days of an output folder, made from the day folders each time, so it cannot drift."""
+"""index.json: all days of an output folder, made from the day folders each time, so it cannot drift.
+
+days has an entry for each date.  Where a date has folders of several SPECs that is the one which is furthest from done,
+so that no failure hides, and `specs` has the entries of each SPEC by date.
+"""
 
 import glob
 import json
@@ -9,6 +13,8 @@ from . import files, state
 NAME = "index.json"
 # What the newest range was asked for; the days' own folders tell the rest.
 RANGE = ".range.json"
+# The furthest from done first.
+STATUSES = ("failed", "running", "queued", "completed")
 
 
 def begin(out, wanted, concurrency, work):
@@ -40,25 +46,34 @@ def _read(path):
 
 
 def _collect(out):
-    days, increments, started = {}, set(), []
+    days, specs, increments, started = {}, {}, set(), []
     for path in sorted(glob.glob(os.path.join(glob.escape(out), "*", state.NAME))):
-        day = state.now_of(os.path.dirname(path))
+        folder = os.path.dirname(path)
+        day = state.now_of(folder)
         if not day.get("date"):
             continue
+        status, error = day.get("status"), day.get("error")
+        if status not in STATUSES:
+            status, error = "failed", f"its state is damaged: status {status!r}"
         h5 = day.get("h5_path")
         increments.add(day.get("increment_size"))
         started.append(day.get("started_at_utc") or "")
         summary = h5.removesuffix(".h5") + ".summary.json" if h5 else None
-        done = day["status"] == "completed"
-        days[day["date"]] = {
-            "status": day["status"],
+        done = status == "completed"
+        entry = {
+            "status": status,
             "retries": day.get("retries") or 0,
             "started_utc": day.get("started_at_utc"),
             "finished_utc": day.get("finished_at_utc"),
             "h5": h5 if done else None,
             "summary": summary if done else None,
-            "error": day.get("error"),
+            "error": error,
+            "spec": os.path.basename(folder).removesuffix(f"-{day['date']}"),
         }
+        specs.setdefault(entry["spec"], {})[day["date"]] = entry
+        before = days.setdefault(day["date"], entry)
+        if STATUSES.index(status) < STATUSES.index(before["status"]):
+            days[day["date"]] = entry
     counts = dict.fromkeys(("completed", "failed", "running", "queued"), 0)
     for day in days.values():
         counts[day["status"]] += 1
@@ -72,7 +87,8 @@ def _collect(out):
             "concurrency": asked.get("concurrency", 1),
             "increment_size": max((size for size in increments if size), default=None),
         },
-        "days": days,
+        "days": dict(sorted(days.items())),
+        **({"specs": specs} if len(specs) > 1 else {}),
         "stats": {"total": len(days), **counts},
         "run_utc_started": asked.get("run_utc_started") or min(filter(None, started), default=None),
     }
