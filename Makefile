@@ -72,15 +72,19 @@ day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=... 
 range: $(READY)  ## build the days from START to END, END included, N at once: make range -jN START=... END=...
 	@+exec $(ROOT)/lib/range
 
+needs = [[ $${$1-} ]] || { echo "make: $1 names no $2, want make $@ $1=..." >&2; exit 1; }
+
 # The e-Lab's streams; a frame that cannot be used makes it exit 3, which make calls a failure.
 streams: $(READY)  ## append new trend frames to the e-Lab's streams: make streams FRAMES=... STREAMS=...
-	@exec $(ROOT)/bin/import-streams "$${FRAMES:?names no tree of frames}" "$${STREAMS:?names no folder of streams}"
+	@$(call needs,FRAMES,tree of frames)
+	@$(call needs,STREAMS,folder of streams)
+	@exec $(ROOT)/bin/import-streams "$$FRAMES" "$$STREAMS"
 
 # The days of OUT are shown as well, if there is such a folder.
 serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve STREAMS=... [OUT=out] [PORT=8100]
-	@days=; if [ -d "$$OUT" ]; then days=$$OUT; fi; \
-	exec $(ROOT)/bin/serve-streams "$${STREAMS:?names no folder of streams}" $${days:+--days "$$days"} \
-	  --host "$$ADDRESS" --port "$$PORT"
+	@$(call needs,STREAMS,folder of streams)
+	@days=; if [[ -d $$OUT ]]; then days=$$OUT; fi; \
+	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+--days "$$days"} --host "$$ADDRESS" --port "$$PORT"
 
 # Only what is between the project's own markers changes; make -n or DRY=1 shows it and changes nothing.
 install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY=1]

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import time
 
+import days
 import numpy as np
 import pytest
 import streams as made
@@ -74,6 +75,24 @@ def once(tmp_path, tree):
 
 
 # --- the original's bytes ----------------------------------------------------------------
+
+
+def test_make_streams_does_what_the_command_does(tmp_path):
+    tree, out = tmp_path / "frames $(touch owned) #1", tmp_path / "it's & out"
+    made.frame(tree, NIGHT, ALL)
+
+    def make(*variables):
+        return days.make("streams", *variables, cwd=tmp_path)
+
+    done = make(f"FRAMES={tree}", f"STREAMS={out}")
+    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert made.contents(out) == once(tmp_path, tree) and not (tmp_path / "owned").exists()
+    made.frame(tree, NIGHT + HOUR, ALL).write_bytes(b"no frame")
+    done = make(f"FRAMES={tree}", f"STREAMS={out}")
+    assert done.returncode != 0 and "a file with faults" in done.stderr
+    for given, missing in (((), "FRAMES"), ((f"FRAMES={tree}",), "STREAMS")):
+        told = make(*given).stderr.splitlines()
+        assert told[0].startswith(f"make: {missing} names no ") and len(told) == 2
 
 
 def test_one_run_gives_the_bytes_of_the_original_importer(golden, out):

@@ -616,6 +616,28 @@ def test_it_listens_on_this_machine_alone(server):
     assert server.host == "127.0.0.1"
 
 
+def test_make_serve_shows_streams_and_days_until_it_is_stopped(streams, tmp_path):
+    command = ["make", "-f", ROOT / "Makefile", "serve"]
+    environment = {
+        name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")
+    }
+    options = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    (tmp_path / "a & b").mkdir()
+    for more, told in ([], "no day datasets are served here"), (["OUT=a & b"], "no such channel"):
+        given = [*command, f"STREAMS={streams}", "PORT=0", *more]
+        process = subprocess.Popen(given, start_new_session=True, **options)
+        try:
+            server = Server(process, process.stdout.readline().strip())
+            assert {each["name"] for each in server.get("/api/streams").json["streams"]} == {SEIS, RAIN, MAG}
+            assert told in server.get("/api/day-values", SEIS, start=1, end=2).error
+        finally:
+            os.killpg(process.pid, signal.SIGINT)
+            process.communicate(timeout=20)
+    done = subprocess.run(command, check=False, **options)
+    assert done.returncode != 0
+    assert done.stderr.startswith("make: STREAMS names no folder of streams, want make serve STREAMS=...\n")
+
+
 @pytest.mark.parametrize("number", (signal.SIGTERM, signal.SIGINT))
 def test_it_stops_at_once_leaving_no_process(streams, number):
     process = subprocess.Popen(
