@@ -33,7 +33,7 @@ class Held:
         raw = file[layout.PROVENANCE]["inputs"][()]
         self.inputs = json.loads(raw)
         self.digest = hashlib.sha256(raw).hexdigest()
-        # Frames that could not be had, then, count as ones that were another's: they are read again.
+        # A frame that could not be had then counts as one that has changed: it is read again.
         transient = set(self.inputs.get("transient", ()))
         listed = [frames.Frame(*frame) for frame in self.inputs["frames"]]
         self.frames = [frame._replace(mtime=-1) if frame.path in transient else frame for frame in listed]
