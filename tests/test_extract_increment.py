@@ -3,13 +3,17 @@
 import math
 import os
 import shutil
+import subprocess
+import sys
 
 import gwframe._core as core
 import h5py
 import numpy as np
 import pytest
-from days import START, Site, command, ramp, samples_without_times, signal
+from days import DAY, START, Site, command, ramp, samples_without_times, signal
+from framemake import blocks, channels, frames, gps, synthetic
 from framemake.gwf.write import Signal, write
+from helpers import BIN
 
 NAN = math.nan
 
@@ -474,7 +478,7 @@ def test_parts_that_are_there_are_not_read_again(site):
 
 def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypatch, tmp_path):
     """A list without rates says nothing of the memory that channels take; they still all come out right."""
-    from framemake import blocks, channels, extract, frames
+    from framemake import extract
     from framemake.gps import Window
 
     names = [f"V1:C{i}" for i in range(5)]
@@ -576,6 +580,47 @@ def test_a_disk_that_fails_under_a_reader_is_told_from_a_frame_that_is_damaged(s
         assert (str(error.value) == "input/output error") == system
 
 
+def peak(*command):
+    """MB of the memory that a command's process takes, which must go well."""
+    code = "import resource as r, subprocess as s, sys; s.run(sys.argv[1:], check=True, stdout=s.DEVNULL);"
+    code += "print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss // 1024)"
+    command = [sys.executable, "-c", code, *map(str, command)]
+    return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+
+def test_a_raw_channel_takes_no_more_memory_than_a_trend(site):
+    """20 kHz for 20 minutes: a day's row of chunks would be more than one read brings, and than memory holds."""
+    span = ("--start", START, "--end", START + 1200)
+    raw = ("--channels", 1, "--rate", 20000, "--duration", 100, "--list", site.channels)
+    site.ffl.write_text(command("make-frames", site.frames, *span, *raw).stdout)
+    site.day.mkdir(parents=True)
+    parts = site.folder / "parts"
+    assert peak(BIN / "extract-increment", site.ffl, site.channels, *span, "--parts", parts) < 400
+    assert len(list(parts.glob("*.h5"))) == 2
+    assert peak(BIN / "pad-merge", parts, "--out", site.h5) < 250
+    assert peak(BIN / "check-day", site.h5) < 600  # with gwpy
+    maker = synthetic.Maker(20000)
+    with h5py.File(site.h5) as file:
+        (dataset,) = file["channels"].values()
+        for second in (0, 599, 600, 1199):
+            wanted = maker.samples(0, START + second, 20000)
+            np.testing.assert_array_equal(dataset[20000 * second : 20000 * (second + 1)], wanted)
+
+
+@pytest.mark.parametrize(("rate", "dtype"), [(20000, "float32"), (16384, "float64"), (50, "float32"), (1, "float32")])
+@pytest.mark.parametrize("duration", [100, 3600, 86400])
+def test_a_block_fits_into_memory_whatever_the_rate_and_the_frames(rate, dtype, duration):
+    window = gps.day_window(DAY)
+    starts = range(window.start // duration * duration, window.end, duration)
+    listing = [frames.Frame(f"/f/V-raw-{start}-{duration}.gwf", start, duration, 1, 1) for start in starts]
+    wanted = [channels.Channel(f"V1:C{n}", rate, "adc", dtype) for n in range(3 if rate > 1000 else 500)]
+    plan = blocks.make(window, 600, "lzf", listing, wanted)
+    sizes = [len(block.channels) * (block.end - block.start) * rate * np.dtype(dtype).itemsize for block in plan.blocks]
+    assert sum(sizes) == pytest.approx(len(wanted) * 86400 * rate * np.dtype(dtype).itemsize)
+    # One unit of one channel is read whole.
+    assert max(sizes) <= max(blocks.BUDGET, 600 * rate * np.dtype(dtype).itemsize)
+
+
 def test_twenty_thousand_channels(site):
     names = [f"V1:SYS_{i % 100}_CH{i:05d}_mean" for i in range(20_000)]
     site.want(*names)
@@ -606,7 +651,7 @@ def test_a_frame_list_of_a_whole_day_meets_two_utc_days(site):
 
 def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(site, monkeypatch, tmp_path):
     """Hints that are wrong, rows larger than the limit, two rates in one channel: each pass still ends one channel."""
-    from framemake import blocks, channels, extract, frames
+    from framemake import extract
     from framemake.gps import Window
 
     names = ["V1:A", "V1:B", "V1:C"]

@@ -23,7 +23,7 @@ PLAN = "plan.json"
 BUDGET = 96e6
 _SMALL = 2e6
 _BLOCKS_WANTED = 16
-# What an open frame file keeps in memory: frameCPP's buffer, and its table of contents by name.
+# What an open frame file keeps in memory: frameCPP's buffer, its table of contents by name, and the vector last read.
 _STREAM_BYTES, _NAME_BYTES, _STREAMS_BUDGET = 1.05e6, 300, 120e6
 # Seconds to open a file, to read a name of its table of contents, a vector, a sample: for choosing a cut.
 _OPEN, _NAME, _VECTOR, _SAMPLE = 1e-4, 7e-7, 15e-6, 11e-9
@@ -150,9 +150,9 @@ def runs(values):
     return found
 
 
-def streams_kept(names):
-    """How many open frame files, each of so many names, a process may keep."""
-    return max(2, int(_STREAMS_BUDGET / (_STREAM_BYTES + _NAME_BYTES * names)))
+def streams_kept(names, vector):
+    """How many open frame files, each of so many names and with a vector of so many bytes read, a process may keep."""
+    return max(2, int(_STREAMS_BUDGET / (_STREAM_BYTES + _NAME_BYTES * names + vector)))
 
 
 def _shape(plan, unit, units, rates):
@@ -163,7 +163,8 @@ def _shape(plan, unit, units, rates):
     """
     used = [frame for frame in plan.frames if frame.status == frames.USED]
     total = sum(rates) * unit * units
-    budget = min(BUDGET, max(_SMALL, total / _BLOCKS_WANTED))
+    # The statistics of a unit take the samples of one channel as float64, beside those of all.
+    budget = min(BUDGET, max(_SMALL, total / _BLOCKS_WANTED), 1.5 * BUDGET - 2 * rates[0] * unit)
     names = max(len(plan.channels), 1000)
     mean = sum(rates) / len(rates)
     typical = sorted(frame.duration for frame in used)[len(used) // 2] if used else plan.increment
@@ -171,10 +172,15 @@ def _shape(plan, unit, units, rates):
     best = None
     for windows in range(1, units + 1):
         width = math.ceil(units / windows)
-        each = max(1, int(budget / (rates[0] * unit * width)))
+        each = int(budget / (rates[0] * unit * width))
+        if each < 1:
+            # Of so long a span not one channel fits; a unit is read whole, whatever it takes.
+            if width > 1:
+                continue
+            each = 1
         blocks = math.ceil(len(rates) / each)
         opened = len(used) * width / max(1, units) + 1
-        times = 2 if opened <= streams_kept(names) else blocks
+        times = 2 if opened <= streams_kept(names, typical * rates[0]) else blocks
         cost = windows * times * opened * (_OPEN + _NAME * names) + (windows - 1) * len(rates) * vector
         if best is None or cost < best[0]:
             best = (cost, width, each)

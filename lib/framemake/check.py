@@ -9,6 +9,9 @@ import numpy as np
 from . import frames, grid, gwf, layout, summary
 from .errors import BadInput
 
+# Samples: a fast channel of a day does not fit into memory.
+_AT_ONCE = 1 << 22
+
 
 def structure(path):
     """What is wrong with the form of a day file, a line each: lengths, attributes, statistics against samples."""
@@ -29,7 +32,8 @@ def structure(path):
                 yield name, "", "", f"is {dataset.dtype} {dataset.shape}, want {dtype} {(total,)}"
                 continue
             good = total - day.coverage_of(name)["nan_samples"]
-            found = int(np.count_nonzero(~np.isnan(dataset[()])))
+            pieces = (dataset[at : at + _AT_ONCE] for at in range(0, total, _AT_ONCE))
+            found = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in pieces)
             if found != good:
                 yield name, "", "", f"has {found} samples, its coverage says {good}"
 

@@ -9,7 +9,7 @@ from . import frames
 # Columns of the statistics of one unit of one channel; `first` and `last` are sample numbers, -1 for none.
 COUNT, MIN, MAX, MEAN, M2, FIRST, LAST = range(7)
 NOTHING = (0, math.nan, math.nan, math.nan, 0, -1, -1)
-_ROWS_AT_ONCE = 64
+_ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 64, 1 << 21
 
 
 def statistics(data, good, first, unit):
@@ -23,10 +23,11 @@ def statistics(data, good, first, unit):
     height, width = data.shape
     count = math.ceil(width / unit)
     result = np.empty((height, count, 7))
+    some = max(1, min(_ROWS_AT_ONCE, _SAMPLES_AT_ONCE // unit))
     for number in range(count):
         a, b = number * unit, min((number + 1) * unit, width)
-        for top in range(0, height, _ROWS_AT_ONCE):
-            rows = slice(top, top + _ROWS_AT_ONCE)
+        for top in range(0, height, some):
+            rows = slice(top, top + some)
             result[rows, number] = _of_unit(data[rows, a:b], None if good is None else good[rows, a:b], first + a)
     return result
 

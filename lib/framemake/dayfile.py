@@ -8,6 +8,7 @@ the unit), and `statistics`.  Two builds from the same input differ in nothing b
 
 import contextlib
 import hashlib
+import heapq
 import json
 import math
 import os
@@ -287,16 +288,15 @@ class _Day:
         return best
 
     def _move_chunks(self, dataset, mine, held, units_held, cut):
-        """Move compressed chunks as they are: nothing is compressed twice."""
-        if units_held:
-            kept = set(units_held)
-            moves = list(self.keep.chunks(held, lambda offset: offset // cut.unit in kept))
-        else:
-            moves = []
-        for source in mine:
-            moves += [(source.first + offset, data, mask) for offset, data, mask in source.part.chunks(source)]
-        moves.sort(key=lambda move: move[0])
-        for offset, data, mask in moves:
+        """Move compressed chunks as they are, in order: nothing is compressed twice, and few are in memory at once."""
+        kept = set(units_held)
+        old = self.keep.chunks(held, lambda offset: offset // cut.unit in kept) if kept else ()
+        new = (
+            (source.first + offset, data, mask)
+            for source in sorted(mine, key=lambda source: source.first)
+            for offset, data, mask in source.part.chunks(source)
+        )
+        for offset, data, mask in heapq.merge(old, new, key=lambda move: move[0]):
             dataset.write_direct_chunk((offset,), data, mask)
 
     def _join_statistics(self, channel, mine, units_held, cut, total):

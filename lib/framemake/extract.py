@@ -27,7 +27,7 @@ class Reader:
 
     def __init__(self, retries=3, names=1000):
         self._retries = retries
-        self._most = blocks.streams_kept(names)
+        self._names, self._largest = names, 0
         self._open = OrderedDict()
         self._bad, self._refusals = {}, {}
 
@@ -43,17 +43,26 @@ class Reader:
                 self._bad[path] = error
                 raise
             self._open[path] = file
-            while len(self._open) > self._most:
-                self._open.popitem(last=False)
+            self._close_some()
         self._open.move_to_end(path)
         return file
 
     def read(self, path, file, index, name, kind):
         """The gwf.Series of a channel in a frame of the open file of a path; raises gwf.BadFrame."""
         try:
-            return file.read(index, name, kind)
+            series = file.read(index, name, kind)
         except (gwf.BadFrame, OSError):
-            return self._try(path, file.read, index, name, kind)
+            series = self._try(path, file.read, index, name, kind)
+        if series and series.data is not None and series.data.nbytes > self._largest:
+            self._largest = series.data.nbytes
+            self._close_some()
+        return series
+
+    def _close_some(self):
+        """Close the files used longest ago, as far as memory wants it."""
+        most = blocks.streams_kept(self._names, self._largest)
+        while len(self._open) > most:
+            self._open.popitem(last=False)
 
     def _try(self, path, call, *args):
         for attempt in range(self._retries + 1):

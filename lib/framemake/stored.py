@@ -10,6 +10,9 @@ import h5py
 from . import blocks, frames, grid, layout
 from .gps import Window
 
+# Chunks of at most half a MB each that are read in one go; a read brings no more than 2 GiB, whatever it is asked for.
+_CHUNKS_AT_ONCE = 64
+
 
 class Source(NamedTuple):
     """Samples of a channel in one part: `group` of `part`, `row` in it, and how many are good."""
@@ -147,12 +150,14 @@ class Part:
         chunks = sorted(self._chunks[source.group].pop(source.row, ()))
         if not chunks:
             return
-        # A row is written in one go, so its chunks lie together: one read brings all.
-        begin = min(offset for _, offset, _, _ in chunks)
-        end = max(offset + size for _, offset, size, _ in chunks)
-        raw = memoryview(os.pread(self._raw, end - begin, begin))
-        for at, offset, size, mask in chunks:
-            yield at, raw[offset - begin : offset - begin + size], mask
+        # A row is written in one go, so its chunks lie together: one read brings many.
+        for first in range(0, len(chunks), _CHUNKS_AT_ONCE):
+            some = chunks[first : first + _CHUNKS_AT_ONCE]
+            begin = min(offset for _, offset, _, _ in some)
+            end = max(offset + size for _, offset, size, _ in some)
+            raw = memoryview(os.pread(self._raw, end - begin, begin))
+            for at, offset, size, mask in some:
+                yield at, raw[offset - begin : offset - begin + size], mask
 
     def samples(self, source, first, end):
         """Samples of a source, numbered in the day: those of [first, end) that the part has, and their first."""

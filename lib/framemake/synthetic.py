@@ -14,6 +14,8 @@ from . import frames
 from .gwf.write import Signal, write
 
 _NOISE = 1 << 20
+# A turn of the drift that has no more samples is kept.
+_TABLE = 1 << 22
 _DAY = 86400
 _SYSTEMS = ("Sa_NE", "Sa_WE", "INJ_IMC", "LSC_DARM", "ENV_CEB", "SUSP_BS", "VAC_MC", "DET_B1", "ASC_DIFF", "TCS_NI")
 _UNITS = ("V", "um", "W", "m/s", "K", "um", "mbar", "mW", "urad", "A")
@@ -41,15 +43,25 @@ class Maker:
     def __init__(self, rate=1.0, seed=0):
         self.rate = rate
         self._noise = np.random.default_rng(seed).standard_normal(_NOISE).astype(np.float32)
-        turn = np.arange(round(_DAY * rate)) * (2 * math.pi / max(1, round(_DAY * rate)))
-        self._drift = np.sin(turn).astype(np.float32)
+        self._turn = round(_DAY * rate)
+        # All of one turn for trends; for fast channels it would fill the memory.
+        self._table = _drift(np.arange(self._turn), self._turn) if self._turn <= _TABLE else None
 
     def samples(self, channel, start, count):
         """`count` samples of a channel from GPS `start`."""
         first = math.ceil(start * self.rate - 1e-6)
         values = _loop(self._noise, first + 7919 * channel, count) * np.float32(0.1)
-        values += _loop(self._drift, first + 977 * channel, count)
+        at = first + 977 * channel
+        if self._table is None:
+            values += _drift((at + np.arange(count)) % self._turn, self._turn)
+        else:
+            values += _loop(self._table, at, count)
         return values + np.float32(10 * (channel % 17))
+
+
+def _drift(numbers, turn):
+    """Samples of a sine of `turn` samples, float32."""
+    return np.sin(numbers * (2 * math.pi / max(1, turn))).astype(np.float32)
 
 
 def _loop(table, first, count):
