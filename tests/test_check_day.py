@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from days import START, Site, command, signal
+from framemake import check as check_module
 
 
 @pytest.fixture
@@ -38,6 +39,24 @@ def test_a_changed_sample_is_named_with_its_time(site):
     spoil(site, change)
     status, out, _ = check(site)
     assert (status, out) == (1, f"V1:A\t{START + 100}\t{START + 101}\tdiffers from the frame: 1 samples\n")
+
+
+def test_channels_that_do_not_fit_into_memory_together_are_compared_in_turn(site, monkeypatch):
+    def change(channels):
+        channels["V1:A"][100] = 0.5
+        channels["V1:B"][900:910] = np.nan
+
+    spoil(site, change)
+    once = list(check_module.values(str(site.h5)))
+    assert [row[0] for row in once] == ["V1:A", "V1:B"]
+    calls = []
+    compare = check_module._compare
+    monkeypatch.setattr(check_module, "_compare", lambda *given: calls.append(given[2]) or compare(*given))
+    monkeypatch.setattr(check_module, "_MOST", 600)
+    monkeypatch.setattr(check_module, "_AT_ONCE", 7)
+    assert list(check_module.values(str(site.h5))) == once
+    assert calls == [["V1:A"], ["V1:B"]] * 3
+    assert [row[0] for row in check_module.structure(str(site.h5))] == ["V1:B"]
 
 
 def test_moved_samples_differ(site):

@@ -9,8 +9,8 @@ import numpy as np
 from . import frames, grid, gwf, layout, summary
 from .errors import BadInput
 
-# Samples: a fast channel of a day does not fit into memory.
-_AT_ONCE = 1 << 22
+# Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
+_AT_ONCE, _MOST = 1 << 22, 1 << 24
 
 
 def structure(path):
@@ -79,7 +79,8 @@ def values(path, most=None, say=lambda message: None):
     with h5py.File(path, "r") as file:
         # Where files overlap any of them may have given a sample: it must equal one, so they go together.
         for group in _overlapping(held):
-            yield from _compare(day, file[layout.CHANNELS], names, group)
+            for some in _batches(day, names, group):
+                yield from _compare(day, file[layout.CHANNELS], some, group)
 
 
 def _overlapping(held):
@@ -92,6 +93,21 @@ def _overlapping(held):
             groups.append([frame])
             reach = frame.end
     return groups
+
+
+def _batches(day, names, group):
+    """The names in lists whose samples in the span of some files fit into memory together; one at least a list."""
+    seconds = max(frame.end for frame in group) - min(frame.start for frame in group)
+    batch, held = [], 0
+    for name in names:
+        size = day.datasets[name][0] * seconds
+        if batch and held + size > _MOST:
+            yield batch
+            batch, held = [], 0
+        batch.append(name)
+        held += size
+    if batch:
+        yield batch
 
 
 def _compare(day, datasets, names, group):
