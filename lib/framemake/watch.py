@@ -34,23 +34,8 @@ _NUMBERED = re.compile(r"(.*?)(\d+)")
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"(@?)(?:(~|{_NUMBER})?:)?({_NUMBER})?")
 _UTC = "%Y-%m-%dT%H:%M:%SZ"
-# What the state of a nightly run, or of one of its steps, is called.
-_RUN = {
-    "ok": OK,
-    "done": OK,
-    "completed": OK,
-    "skipped": OK,
-    "0": OK,
-    "warning": WARNING,
-    "incomplete": WARNING,
-    "missing": WARNING,
-    "3": WARNING,
-    "failed": CRITICAL,
-    "interrupted": CRITICAL,
-    "timeout": CRITICAL,
-    "1": CRITICAL,
-    "2": CRITICAL,
-}
+# What cron/nightly calls how it, or one of its steps, ended.
+_RUN = {"ok": OK, "warning": WARNING, "failed": CRITICAL}
 
 
 class Range(NamedTuple):
@@ -390,19 +375,10 @@ def nightly(path, which, now, hours):
         yield _age(begun, f"nightly_age{which}", now().unix - started, hours)
         return
     yield _age("last nightly run", f"nightly_age{which}", now().unix - finished, hours)
-    word = str(told.get("status")).lower()
-    found = _RUN.get(word, UNKNOWN)
-    bad = [f"{name} {said}" for name, said in _steps(told.get("steps")) if _RUN.get(said.lower(), UNKNOWN) != OK]
-    yield Finding(found, f"nightly run: {word}" + (f" ({', '.join(bad[:5])})" if bad else ""))
-
-
-def _steps(told):
-    """(name, status) of the steps of a run: a mapping of names to statuses, or to mappings, or a list of these."""
-    if isinstance(told, dict):
-        told = [{"name": name, **(each if isinstance(each, dict) else {"status": each})} for name, each in told.items()]
-    for each in told if isinstance(told, list) else ():
-        if isinstance(each, dict):
-            yield str(each.get("name", each.get("step"))), str(each.get("status"))
+    word = str(told.get("status") or "none")
+    steps = [each for each in told.get("steps") or () if isinstance(each, dict)]
+    bad = [f"{each.get('name')} {each.get('status')}" for each in steps if each.get("status") != "ok"]
+    yield Finding(_RUN.get(word, UNKNOWN), f"nightly run: {word}" + (f" ({', '.join(bad[:5])})" if bad else ""))
 
 
 def _seconds(text):
