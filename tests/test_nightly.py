@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 import streams as elab
 from days import ROOT, command, samples_without_times
-from helpers import needs, refused
+from helpers import needs, refused, run
 from parts import wait_until
 from parts_rsync import Server, kill_all
 
@@ -116,6 +116,11 @@ class Site:
     def steps(self):
         return {step["name"]: step["status"] for step in self.told()["steps"]}
 
+    def watched(self):
+        """(exit status, what it says of the last run) of check-nightly."""
+        status, out, _ = run("check-nightly", "--nightly", self.logs / "nightly.json")
+        return status, next(part for part in re.split("; | \\| |: (?=nightly)", out) if part.startswith("nightly run"))
+
     def h5(self, day):
         return self.out / f"V1trend-{day}" / f"V1trend_{day.replace('-', '')}.h5"
 
@@ -151,6 +156,7 @@ def test_three_nights_end_as_one_that_has_everything(site):
     (site.source / broken).unlink(missing_ok=True)
     night = site.night(until=DAYS[0])
     assert (night.status, night.said) == (0, ""), night.said
+    assert site.watched() == (0, "nightly run: ok")
     first = elab.contents(site.streams)
     assert len(first) == 4 * 2 + 4 and site.h5(DAYS[0]).exists()
     # The second: a server is away, a frame of the day and one of the streams are cut short.
@@ -161,6 +167,7 @@ def test_three_nights_end_as_one_that_has_everything(site):
     night = site.night(until=DAYS[1])
     assert night.status == 3
     assert night.told["status"] == "warning"
+    assert site.watched() == (1, "nightly run: warning (mirror warning, import warning, status warning)")
     assert site.steps() == {
         "mirror": "warning", "import": "warning", "check": "ok", "build": "ok", "index": "ok", "status": "warning",
         "pictures": "ok",
