@@ -108,7 +108,7 @@ def random_tree(root, chance):
 
 def imported(root, streams):
     """Import a tree, in this process; nothing may be amiss."""
-    from framemake.streams import importer
+    from framemake.streams.intake import importer
 
     assert importer.run(str(root), str(streams)).faulty == [], errors(streams)
 

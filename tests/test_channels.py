@@ -3,9 +3,9 @@
 import json
 
 import pytest
-from framemake import channels
-from framemake.channels import Channel
 from framemake.errors import BadInput
+from framemake.frames import channels
+from framemake.frames.channels import Channel
 
 AB = ["V1:A", "V1:B"]
 

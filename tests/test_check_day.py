@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from days import START, Site, command, signal
-from framemake import check as check_module
+from framemake.day import check as check_module
 
 
 @pytest.fixture

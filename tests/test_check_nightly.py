@@ -11,8 +11,8 @@ from pathlib import Path
 
 import pytest
 import streams
-from framemake import watch
-from framemake.watch import CRITICAL, OK, UNKNOWN, WARNING, Limits, Range
+from framemake.host import watch
+from framemake.host.watch import CRITICAL, OK, UNKNOWN, WARNING, Limits, Range
 from helpers import ROOT, refused, run, stub
 
 # 2024-04-12T06:00:00 UTC
@@ -354,7 +354,8 @@ def test_what_needs_no_time_loads_no_numpy(tmp_path):
     stub(tmp_path)
     state(tmp_path, "2024-04-10")
     code = (
-        "import sys; from framemake import status, watch; path, loaded = sys.argv[1], lambda: 'numpy' in sys.modules;"
+        "import sys; from framemake.days import status; from framemake.host import watch; "
+        "path, loaded = sys.argv[1], lambda: 'numpy' in sys.modules;"
         "list(watch.disk(path, '', None, watch.limits(','))); watch.newest(path); status.look(path); print(loaded());"
         "list(watch.frames_in(path, '', lambda: watch.moment(), watch.limits(','))); print(loaded())"
     )

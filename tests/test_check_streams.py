@@ -5,9 +5,10 @@ import shutil
 import numpy as np
 import pytest
 import streams
-from framemake.frames import number
-from framemake.streams import against, check, records, store
+from framemake.frames.catalog import number
+from framemake.streams import records, store
 from framemake.streams.records import Info
+from framemake.streams.verify import against, check
 from helpers import refused, run, well
 from stream_files import DOUBLE, FLOAT, INT, Written, write
 

@@ -11,7 +11,9 @@ import h5py
 import numpy as np
 import pytest
 from days import DAY, START, Site, command, ramp, samples_without_times, signal
-from framemake import blocks, channels, frames, gps, synthetic
+from framemake import gps
+from framemake.day import blocks
+from framemake.frames import catalog, channels, synthetic
 from framemake.gwf.write import Signal, write
 from helpers import BIN
 
@@ -478,7 +480,7 @@ def test_parts_that_are_there_are_not_read_again(site):
 
 def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypatch, tmp_path):
     """A list without rates says nothing of the memory that channels take; they still all come out right."""
-    from framemake import extract
+    from framemake.day import extract
     from framemake.gps import Window
 
     names = [f"V1:C{i}" for i in range(5)]
@@ -497,7 +499,7 @@ def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypat
         lambda job, plain=extract._Job.next_pass: held.append(sum(r.data.nbytes for r in job.groups)) or plain(job),
     )
     window = Window(START, START + 180)
-    listing = frames.list_frames(str(site.ffl), window).frames
+    listing = catalog.list_frames(str(site.ffl), window).frames
     plan = blocks.make(window, 60, "lzf", listing, [channels.Channel(name) for name in names])
     parts = tmp_path / "parts"
     blocks.save(plan, parts)
@@ -531,7 +533,8 @@ def test_a_file_without_any_channel_gives_nothing_and_harms_nothing(site):
 
 
 def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
-    from framemake import extract, gwf
+    from framemake import gwf
+    from framemake.day import extract
 
     calls = []
 
@@ -559,7 +562,8 @@ def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
 
 
 def test_a_disk_that_fails_under_a_reader_is_told_from_a_frame_that_is_damaged(site, monkeypatch):
-    from framemake import extract, gwf
+    from framemake import gwf
+    from framemake.day import extract
 
     monkeypatch.setattr(extract, "_ATTEMPT_PAUSE", 0)
     path = site.frame(0, 10, [signal(count=10)])
@@ -612,7 +616,7 @@ def test_a_raw_channel_takes_no_more_memory_than_a_trend(site):
 def test_a_block_fits_into_memory_whatever_the_rate_and_the_frames(rate, dtype, duration):
     window = gps.day_window(DAY)
     starts = range(window.start // duration * duration, window.end, duration)
-    listing = [frames.Frame(f"/f/V-raw-{start}-{duration}.gwf", start, duration, 1, 1) for start in starts]
+    listing = [catalog.Frame(f"/f/V-raw-{start}-{duration}.gwf", start, duration, 1, 1) for start in starts]
     wanted = [channels.Channel(f"V1:C{n}", rate, "adc", dtype) for n in range(3 if rate > 1000 else 500)]
     plan = blocks.make(window, 600, "lzf", listing, wanted)
     sizes = [len(block.channels) * (block.end - block.start) * rate * np.dtype(dtype).itemsize for block in plan.blocks]
@@ -651,7 +655,7 @@ def test_a_frame_list_of_a_whole_day_meets_two_utc_days(site):
 
 def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(site, monkeypatch, tmp_path):
     """Hints that are wrong, rows larger than the limit, two rates in one channel: each pass still ends one channel."""
-    from framemake import extract
+    from framemake.day import extract
     from framemake.gps import Window
 
     names = ["V1:A", "V1:B", "V1:C"]
@@ -661,7 +665,7 @@ def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(s
     monkeypatch.setattr(extract, "_MOST", 1000)
     window = Window(START, START + 180)
     wanted = [channels.Channel(name, 1.0, "adc", "float32", "V") for name in names]
-    plan = blocks.make(window, 60, "lzf", frames.list_frames(str(site.ffl), window).frames, wanted)
+    plan = blocks.make(window, 60, "lzf", catalog.list_frames(str(site.ffl), window).frames, wanted)
     blocks.save(plan, tmp_path / "parts")
     for block in plan.blocks:
         extract.extract(plan, block, tmp_path / "parts", extract.Reader())

@@ -4,16 +4,16 @@ import io
 import os
 
 import pytest
-from framemake import frames
-from framemake.frames import ABSENT, COVERED, DUPLICATE, USED, Frame
+from framemake.frames import catalog
+from framemake.frames.catalog import ABSENT, COVERED, DUPLICATE, USED, Frame
 from framemake.gps import Window
 from helpers import stub
 
 
 def statuses(*paths):
     """What becomes of each of these files, by name, when they are listed together."""
-    found = [Frame(str(path), *frames.span_of_name(str(path))) for path in paths]
-    return {os.path.basename(frame.path): frame.status for frame in frames.judge(found)}
+    found = [Frame(str(path), *catalog.span_of_name(str(path))) for path in paths]
+    return {os.path.basename(frame.path): frame.status for frame in catalog.judge(found)}
 
 
 def in_folder(tmp_path, name, **how):
@@ -34,7 +34,7 @@ def in_folder(tmp_path, name, **how):
     ],
 )
 def test_a_name_tells_start_and_duration(name, span):
-    assert frames.span_of_name(name) == span
+    assert catalog.span_of_name(name) == span
 
 
 @pytest.mark.parametrize(
@@ -42,12 +42,12 @@ def test_a_name_tells_start_and_duration(name, span):
     ["trend.gwf", "V-1396742400-100.gwf", "V-raw-1396742400.gwf", "V-raw-x-100.gwf", "V-raw-1396742400-100.gwf.part"],
 )
 def test_other_names_tell_nothing(name):
-    assert frames.span_of_name(name) is None
+    assert catalog.span_of_name(name) is None
 
 
 @pytest.mark.parametrize(("value", "text"), [(100.0, "100"), (1396742400.0, "1396742400"), (0.5, "0.5"), (0, "0")])
 def test_times_are_written_without_a_needless_point(value, text):
-    assert frames.number(value) == text
+    assert catalog.number(value) == text
 
 
 def test_of_two_files_with_one_start_the_longer_is_used(tmp_path):
@@ -85,7 +85,7 @@ def test_an_empty_file_loses_even_when_it_is_longer(tmp_path):
 
 def test_an_absent_file_alone_is_told_as_absent(tmp_path):
     path = str(tmp_path / "V-trend-1000-100.gwf")
-    assert frames.judge([Frame(path, 1000.0, 100.0)]) == [Frame(path, 1000.0, 100.0, -1, -1, ABSENT)]
+    assert catalog.judge([Frame(path, 1000.0, 100.0)]) == [Frame(path, 1000.0, 100.0, -1, -1, ABSENT)]
 
 
 def test_a_file_within_an_earlier_one_is_covered(tmp_path):
@@ -106,7 +106,7 @@ def test_an_absent_file_covers_nothing(tmp_path):
 def test_a_file_listed_twice_counts_once(tmp_path):
     path = stub(tmp_path, 1000, 100)
     assert statuses(path, path) == {path.name: USED}
-    assert len(frames.judge([Frame(str(path), 1000.0, 100.0)] * 2)) == 1
+    assert len(catalog.judge([Frame(str(path), 1000.0, 100.0)] * 2)) == 1
 
 
 # Slots: one character of gwf_mask each.
@@ -119,7 +119,7 @@ def frame(start, duration, status=USED):
 
 
 def slots(*listed, window=WINDOW):
-    return frames.slots(list(listed), window)
+    return catalog.slots(list(listed), window)
 
 
 def spans(*listed, window=WINDOW):
@@ -180,10 +180,12 @@ def test_two_absent_files_with_one_start_are_one_slot():
 
 def test_a_table_read_again_gives_the_same_slots(tmp_path):
     there, gone = stub(tmp_path, 1000, 500), tmp_path / "V-trend-1000-100.gwf"
-    judged = frames.judge([Frame(str(path), *frames.span_of_name(str(path))) for path in (there, gone)])
-    text = "".join(frames.table_line(frame) + "\n" for frame in judged)
-    again = frames.list_frames("-", WINDOW, io.StringIO(text)).frames
-    assert [entry[:2] for entry in frames.slots(again, WINDOW)] == [entry[:2] for entry in frames.slots(judged, WINDOW)]
+    judged = catalog.judge([Frame(str(path), *catalog.span_of_name(str(path))) for path in (there, gone)])
+    text = "".join(catalog.table_line(frame) + "\n" for frame in judged)
+    again = catalog.list_frames("-", WINDOW, io.StringIO(text)).frames
+    assert [entry[:2] for entry in catalog.slots(again, WINDOW)] == [
+        entry[:2] for entry in catalog.slots(judged, WINDOW)
+    ]
 
 
 def test_of_two_lengths_equally_common_the_longer_counts():

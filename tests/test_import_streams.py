@@ -16,7 +16,8 @@ import numpy as np
 import pytest
 import streams as made
 from framemake.gwf.write import Signal
-from framemake.streams import importer, records, store
+from framemake.streams import records, store
+from framemake.streams.intake import importer
 from helpers import BIN, bound, refused, run
 from streams import HOUR, MINUTE, NIGHT, TEN
 

@@ -3,7 +3,7 @@
 import h5py
 import numpy as np
 import pytest
-from framemake import layout
+from framemake.day import layout
 from framemake.errors import BadInput
 
 RANDOM = np.random.default_rng(3)

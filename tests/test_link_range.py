@@ -444,7 +444,7 @@ def test_a_rate_that_cuts_no_day_into_whole_samples(tmp_path):
 
 def test_more_days_than_a_process_may_open_are_told(out, tmp_path, monkeypatch):
     """Beyond the limit HDF5 gives NaN without a word."""
-    from framemake import link
+    from framemake.days import link
 
     assert not any("opens" in line for line in link.link(str(out), str(tmp_path / "range.h5")))
     monkeypatch.setattr(link, "MOST_OPEN", 2)

@@ -12,7 +12,8 @@ import time
 import h5py
 import pytest
 from days import ROOT, command, make, samples_without_times
-from framemake import files, state
+from framemake import files
+from framemake.day import state
 from helpers import bound, needs, run, well
 
 FIRST, LAST = "2024-04-10", "2024-04-13"

@@ -8,8 +8,9 @@ import subprocess
 import time
 
 import pytest
-from framemake import gps, mirror
+from framemake import gps
 from framemake.errors import BadInput
+from framemake.host import mirror
 from helpers import BIN, ROOT, refused, run, well
 from parts import sshd, wait_until
 from parts_rsync import Server, kill_all, started_by

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 from days import Site, signal
-from framemake import plots
+from framemake.days import plots
 from helpers import BIN, DAY, END, START, needs, needs_package, refused, run, well
 
 

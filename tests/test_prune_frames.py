@@ -13,8 +13,9 @@ import numpy as np
 import pytest
 import streams
 from days import command, make
-from framemake import files, retention
+from framemake import files
 from framemake.gwf.write import write
+from framemake.host import retention
 from helpers import BIN, bound, needs, needs_package, refused, run, stub, well
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 import stream_files
 from days import Site, command
-from framemake import gps, state
+from framemake import gps
+from framemake.day import state
 from framemake.gwf.write import Signal, write
 from framemake.serve import dayfiles, days, spans
 from framemake.serve.query import Refused

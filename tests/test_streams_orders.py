@@ -5,7 +5,7 @@ import shutil
 
 import pytest
 import streams as made
-from framemake.streams import importer
+from framemake.streams.intake import importer
 
 
 def nights_agree(folder, seed):

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import streams as made
 from framemake.errors import BadInput
-from framemake.streams import past, records, store, sums
+from framemake.streams import records, store
+from framemake.streams.intake import past, sums
 from streams import HOUR, NIGHT
 
 SEIS = "H0:PEM-EX_SEISX"

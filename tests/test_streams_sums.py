@@ -5,8 +5,9 @@ import random
 
 import numpy as np
 import pytest
-from framemake.streams import records, sums
-from framemake.streams.sums import Piece, Running, arrange, extend
+from framemake.streams import records
+from framemake.streams.intake import sums
+from framemake.streams.intake.sums import Piece, Running, arrange, extend
 
 START = 1148000400.0
 

@@ -126,7 +126,7 @@ class Command:
         self._tell(message)
         self.exit_status = FAILED
         if self.args and self.args.record:
-            from . import state
+            from .day import state
 
             told = {"status": "failed", "error": f"{self.name}: {message}"}
             if getattr(self.args, "day", None):

@@ -3,7 +3,7 @@
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
-from . import answers, interface, protocol, static
+from . import answers, api, page, protocol
 from .query import Refused
 
 # Bytes of a request: of its body (100,000 record numbers), and of what follows the ? in an address.
@@ -22,7 +22,7 @@ class Application:
 
     def __init__(self, streams, days, say=lambda message: None):
         self.streams, self.say = streams, say
-        self.interface = interface.Interface(streams, days)
+        self.interface = api.Interface(streams, days)
 
     def __call__(self, environ, start_response):
         request = _Request(environ)
@@ -54,9 +54,9 @@ class Application:
             response = Response(held, content_type="application/octet-stream")
             response.headers["Cache-Control"] = "no-store"
             return response
-        if request.path in static.PAGES:
+        if request.path in page.PAGES:
             self._only_get(request)
-            return static.answer(request)
+            return page.answer(request)
         if request.path not in self.interface.addresses:
             raise Refused(404, f"no such address, /api lists what there is: {request.path[:200]!r}")
         self._only_get(request)

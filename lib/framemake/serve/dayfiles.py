@@ -14,9 +14,10 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import grid, layout
+from .. import grid
+from ..day import layout
 from ..errors import BadInput
-from .folder import LINK, identity
+from .streams import LINK, identity
 
 # Bytes of statistics that a process keeps.
 _KEPT = 48 << 20

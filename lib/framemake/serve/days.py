@@ -6,11 +6,13 @@ import threading
 import time
 from typing import NamedTuple
 
-from .. import gps, state, status
+from .. import gps
+from ..day import state
+from ..days import status
 from ..errors import BadInput, wording
 from . import dayfiles, spans
-from .folder import identity
 from .query import Refused
+from .streams import identity
 
 # Day files times channels that one request may look into, a few milliseconds each.
 MOST_FILES = 4000

@@ -9,7 +9,6 @@ import re
 
 import numpy as np
 
-from . import folder
 from .query import Refused
 
 LEAST, MOST = 4, 256
@@ -31,7 +30,7 @@ def answer(streams, request):
     if not _INTEGER.fullmatch(size) or not LEAST <= int(size) <= MOST:
         raise Refused(406, f"recsz is not from {LEAST} to {MOST}: {size[:40]!r}")
     try:
-        held = folder.file_bytes(streams, fields["file"])
+        held = streams.file_bytes(streams, fields["file"])
     except Refused as error:
         raise Refused(406 if error.status == 404 else error.status, str(error)) from None
     return octets(held, int(size), _numbers(fields["records"], int(size)))

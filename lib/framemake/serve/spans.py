@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import coverage
+from ..day import coverage
 from . import dayfiles
 
 # Samples that are read for one request: more than the longest unit has, and some tenths of a second's work.

@@ -13,7 +13,9 @@ import os
 import h5py
 import numpy as np
 
-from .. import cli, coverage, dayfile, files, frames, gps, grid, layout
+from .. import cli, files, gps, grid
+from ..day import coverage, dayfile, layout
+from ..frames import catalog
 from . import reading
 from .runs import SAME
 
@@ -96,7 +98,7 @@ class _Made:
         """What the day was made from, so that summarize tells of it as of any day: one source, the folder."""
         read = list(self.datasets)
         units = sorted({unit for *_, unit in self.datasets.values()})
-        source = frames.Frame(os.path.abspath(folder), self.window.start, self.window.duration)
+        source = catalog.Frame(os.path.abspath(folder), self.window.start, self.window.duration)
         count = math.ceil(self.window.duration / self.increment)
         inputs = {
             "layout": _LAYOUT,

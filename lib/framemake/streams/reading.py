@@ -15,7 +15,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..errors import BadInput
-from ..frames import number
+from ..frames.catalog import number
 from .runs import SAME, Runs
 
 MEAN, RMS = "mean", "rms"

@@ -1,0 +1,1 @@
+"""One day: its folder, its plan, the reading of frames, the HDF5 file, and what it tells."""

@@ -1,0 +1,408 @@
+"""How the days of an output folder stand, from their states and summaries: for people, and for scripts."""
+
+import datetime
+import itertools
+import json
+import math
+import os
+import re
+import textwrap
+from typing import NamedTuple
+
+from ..day import state
+from ..errors import BadInput, wording
+
+# What a day's status can be.  The first four are those of state_day.json; a day is interrupted if it says that
+# it runs and no process does, and missing if it has no folder.
+COMPLETED, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING = STATUSES = (
+    "completed",
+    "running",
+    "queued",
+    "failed",
+    "interrupted",
+    "missing",
+)
+# Those for which somebody has to do something.
+BAD = (FAILED, INTERRUPTED, MISSING)
+_FOLDER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)-(\d{4}-\d{2}-\d{2})")
+_WIDTH = 100
+# So many days in a row of which there is the same to tell are one line.
+_FOLD = 3
+_COLOURS = {FAILED: "31", INTERRUPTED: "31", MISSING: "31", RUNNING: "33"}
+
+
+class Day(NamedTuple):
+    """How a day stands.
+
+    h5: path of the day file, or None if there is none.  size: its bytes.  samples, good: samples of all its
+    channels, and how many of them are not NaN.  late: stretches without any frame, pairs of GPS seconds.
+    midnight: GPS second at which the day begins.  absent, unreadable: frame files that were listed but not there, or
+    damaged.  What is not known is None.
+    """
+
+    date: str
+    spec: str
+    status: str
+    h5: str | None = None
+    size: int | None = None
+    samples: int = 0
+    good: int = 0
+    channels: int | None = None
+    requested: int | None = None
+    retries: int = 0
+    started: str | None = None
+    finished: str | None = None
+    error: str | None = None
+    midnight: int | None = None
+    late: tuple = ()
+    absent: int = 0
+    unreadable: int = 0
+
+    @property
+    def coverage(self):
+        """Part of the samples that are not NaN, 0 to 1; None if no summary tells (a site may want none)."""
+        if self.requested is None:
+            return None
+        return self.good / self.samples if self.samples else 0.0
+
+    @property
+    def late_seconds(self):
+        return sum(end - start for start, end in self.late)
+
+
+def look(out, spec=None, start=None, end=None):
+    """The Days of an output folder, by spec, then by date, with those that are missing between.
+
+    spec: only of this one.  start, end: days 'YYYY-MM-DD', both included; without them, the first and the last that
+    there is of the spec.  Raises BadInput if there is no such folder, no day in it, or no such day.
+    """
+    for day in filter(None, (start, end)):
+        if not _is_date(day):
+            raise BadInput(f"no such day, want YYYY-MM-DD: {day!r}")
+    if start and end and start > end:
+        raise BadInput(f"the range is empty: {start!r} to {end!r}")
+    found = _folders(out)
+    if spec is not None:
+        found = {spec: found.get(spec, {})}
+    if not any(found.values()):
+        if not (start and end):
+            raise BadInput(f"no day{f' of {spec}' if spec else ''} in folder: {out!r}")
+        found = found or {"": {}}
+    looked = []
+    for name, folders in sorted(found.items()):
+        dates = [date for date in folders if (not start or date >= start) and (not end or date <= end)]
+        first, last = start or min(dates, default=None), end or max(dates, default=None)
+        if first is None or last is None or first > last:
+            continue
+        for date in _dates(first, last):
+            looked.append(_look(folders[date], name, date) if date in folders else Day(date, name, MISSING))
+    if not looked:
+        raise BadInput(f"no day from {start or 'the first'} to {end or 'the last'} in folder: {out!r}")
+    return looked
+
+
+def product(folder, spec, date, suffix=".h5"):
+    """Path of a day's file in its folder; a state's own h5_path is of no use once the folder has moved."""
+    return os.path.join(folder, f"{spec}_{date.replace('-', '')}{suffix}")
+
+
+def totals(days):
+    """What the days come to, as a dict: how many of each status, size, coverage of the completed, what is late."""
+    done = [day for day in days if day.status == COMPLETED]
+    samples, good = sum(day.samples for day in done), sum(day.good for day in done)
+    late = [day for day in done if day.late]
+    return {
+        "days": len(days),
+        **{status: sum(day.status == status for day in days) for status in STATUSES},
+        "size_bytes": sum(day.size or 0 for day in days),
+        "retries": sum(day.retries for day in days),
+        "coverage": good / samples if samples else None,
+        "late_days": len(late),
+        "late_seconds": sum(day.late_seconds for day in late),
+    }
+
+
+def as_json(out, days):
+    """The same facts as the table's, as a dict: out, totals, specs (totals of each) and days (a list)."""
+    specs = {spec: totals(list(members)) for spec, members in itertools.groupby(days, lambda day: day.spec)}
+    return {"out": out, "totals": totals(days), "specs": specs, "days": [_entry(day) for day in days]}
+
+
+def _entry(day):
+    return {
+        "date": day.date,
+        "spec": day.spec,
+        "status": day.status,
+        "coverage": day.coverage,
+        "size_bytes": day.size,
+        "retries": day.retries,
+        "started_utc": day.started,
+        "finished_utc": day.finished,
+        "error": day.error,
+        "late_gps": [list(span) for span in day.late],
+        "late_seconds": day.late_seconds,
+        "absent_files": day.absent,
+        "unreadable_files": day.unreadable,
+        "valid_channels": day.channels,
+        "requested_channels": day.requested,
+        "h5": day.h5,
+    }
+
+
+def table(days, everything=False, colour=False):
+    """The lines of the table, at most 100 columns wide: totals of each spec, then its days.
+
+    everything: a line for each day; else days in a row of which there is the same to tell are one line.
+    colour: with the escape sequences of a terminal.
+    """
+    several = len({day.spec for day in days}) > 1
+    for number, (spec, members) in enumerate(itertools.groupby(days, lambda day: day.spec)):
+        members = list(members)
+        if number:
+            yield ""
+        for line in textwrap.wrap(_head(members, spec if several else ""), _WIDTH):
+            yield _coloured(line, "1", colour)
+        runs = [[day] for day in members] if everything else list(_fold(members))
+        rows = [_row(run) for run in runs]
+        titles = ("day", "status", "coverage", "size", "retries", "finished (UTC)")
+        widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
+        yield _line(titles, widths)
+        for run, row in zip(runs, rows, strict=True):
+            line, told = _line(row, widths), _note(run[0])
+            beside = len(line) + 2 + len(told) <= _WIDTH
+            if colour and run[0].status in _COLOURS:
+                line = line.replace(run[0].status, _coloured(run[0].status, _COLOURS[run[0].status], True), 1)
+            yield f"{line}  {told}".rstrip() if beside else line
+            if not beside:
+                yield from textwrap.wrap(told, _WIDTH, initial_indent="    ", subsequent_indent="    ", max_lines=4)
+
+
+def bad(days):
+    """What somebody has to look at, in a few words; '' if all is well."""
+    counts = totals(days)
+    return ", ".join(f"{counts[status]} {status}" for status in BAD if counts[status])
+
+
+def _folders(out):
+    """Day folders by spec and date."""
+    found = {}
+    for entry in os.scandir(out):
+        match = _FOLDER.fullmatch(entry.name)
+        if match and entry.is_dir() and _is_date(match[2]):
+            found.setdefault(match[1], {})[match[2]] = entry.path
+    return found
+
+
+def _is_date(text):
+    try:
+        return str(datetime.date.fromisoformat(text)) == text
+    except ValueError:
+        return False
+
+
+def _dates(first, last):
+    """Days from first to last, both included: as ranges.days, but lal's table of leap seconds would bring numpy."""
+    first, last = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    return [str(first + datetime.timedelta(days=number)) for number in range((last - first).days + 1)]
+
+
+def _look(folder, spec, date):
+    try:
+        told, status = _state(folder)
+        summary = _summary(product(folder, spec, date, ".summary.json"))
+    except OSError as error:
+        return Day(date, spec, FAILED, error=f"{wording(error)}: {error.filename!r}")
+    error = told.get("error")
+    h5 = product(folder, spec, date)
+    try:
+        size = os.stat(h5).st_size
+    except OSError:
+        h5 = size = None
+    if status == COMPLETED:
+        if h5 is None:
+            status, error = FAILED, "the day file is gone"
+        elif summary == {}:
+            status, error = FAILED, "the summary is damaged"
+    elif status == INTERRUPTED:
+        error = "stopped before it was done"
+    elif status not in STATUSES:
+        status, error = FAILED, f"its state is damaged: status {status!r}"
+    day = Day(
+        date,
+        spec,
+        status,
+        h5,
+        size,
+        retries=_whole(told.get("retries")),
+        started=_text(told.get("started_at_utc")),
+        finished=_text(told.get("finished_at_utc")) if status == COMPLETED else None,
+        error=_text(error) if status != COMPLETED else None,
+    )
+    return day._replace(**_facts(summary)) if summary and h5 else day
+
+
+def _state(folder):
+    """(the state of a day, its status) with what the lock of the day tells."""
+    told = state.read(folder)
+    status = told.get("status")
+    if status == COMPLETED:
+        return told, status
+    if state.is_held(folder):
+        return told, RUNNING
+    if status == RUNNING:
+        # It may have come to its end in between.
+        told = state.read(folder)
+        status = told.get("status")
+        return told, INTERRUPTED if status == RUNNING else status
+    if status is None:
+        return told, INTERRUPTED if os.path.exists(os.path.join(folder, state.LOCK)) else MISSING
+    if status == FAILED and told.get("error") == state.INTERRUPTED:
+        return told, INTERRUPTED
+    return told, status
+
+
+def _summary(path):
+    """The summary of a day without its list of frames, which is most of it; None if there is none, {} if damaged."""
+    head = ""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            while piece := source.read(1 << 16):
+                head += piece
+                # Written with an indent: a key of the outermost object, and nothing else, follows one space.
+                end = head.find(',\n "provenance":')
+                if end >= 0:
+                    return _mapping(json.loads(head[:end] + "}"))
+        return _mapping(json.loads(head))
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        return {}
+
+
+def _facts(summary):
+    """What a summary tells, as fields of a Day."""
+    samples = _whole(summary.get("total_samples"))
+    files = _mapping(summary.get("frame_files"))
+    spans = summary.get("missing_spans_gps") or []
+    return {
+        "samples": samples,
+        "good": samples - _whole(summary.get("nan_samples")),
+        "channels": _whole(summary.get("valid_channels")),
+        "requested": _whole(summary.get("requested_channels")),
+        "midnight": _whole(summary.get("start_gps")) - _seconds(summary.get("start_dt_utc")),
+        "late": tuple((start, end) for start, end in spans),
+        "absent": _whole(files.get("absent")),
+        "unreadable": _whole(summary.get("unreadable_frames")),
+    }
+
+
+def _mapping(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _whole(value):
+    return value if isinstance(value, int) else 0
+
+
+def _seconds(text):
+    """Seconds of the day of an ISO time."""
+    match = re.fullmatch(r"[0-9-]+T(\d\d):(\d\d):(\d\d)", text or "")
+    hours, minutes, seconds = map(int, match.groups()) if match else (0, 0, 0)
+    return 3600 * hours + 60 * minutes + seconds
+
+
+def _text(value):
+    return str(value) if value else None
+
+
+def _fold(days):
+    """Runs of days that one line tells."""
+    for _, run in itertools.groupby(days, lambda day: (day.status, _note(day))):
+        run = list(run)
+        if len(run) < _FOLD:
+            yield from ([day] for day in run)
+        else:
+            yield run
+
+
+def _head(days, spec):
+    counts = totals(days)
+    of_each = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
+    told = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
+    if counts["coverage"] is not None:
+        told.append(f"{percent(counts['coverage'])} covered")
+    if counts["late_days"]:
+        told.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
+    return (f"{spec}, " if spec else "") + "; ".join(told)
+
+
+def _row(run):
+    """The cells of a line for days in a row that are told together."""
+    first, last, counts = run[0], run[-1], totals(run)
+    span, status, coverage = first.date, first.status, first.coverage
+    if len(run) > 1:
+        span, status = f"{first.date} .. {last.date}", f"{len(run)} days {first.status}"
+        coverage = counts["coverage"]
+    finished = max((day.finished or "" for day in run), default="")
+    return (
+        span,
+        status,
+        "" if coverage is None else percent(coverage),
+        _size(counts["size_bytes"]) if counts["size_bytes"] else "",
+        str(counts["retries"]) if first.status != MISSING else "",
+        finished.replace("T", " ")[:16],
+    )
+
+
+def _line(cells, widths):
+    """Numbers to the right, the rest to the left."""
+    aligned = [
+        cell.rjust(width) if at in (2, 3, 4) else cell.ljust(width)
+        for at, (cell, width) in enumerate(zip(cells, widths, strict=True))
+    ]
+    return "  ".join(aligned).rstrip()
+
+
+def _note(day):
+    """What is odd about a day: its error, or what it lacks."""
+    if day.error:
+        return "".join(character if character.isprintable() else "?" for character in day.error)
+    told = []
+    if day.late:
+        spans = [f"{_clock(start - day.midnight)}-{_clock(end - day.midnight)}" for start, end in day.late[:3]]
+        more = f" and {len(day.late) - 3} more" if len(day.late) > 3 else ""
+        told.append(f"no frames {', '.join(spans)}{more}")
+    if day.absent:
+        told.append(f"{_count(day.absent, 'file')} absent")
+    if day.unreadable:
+        told.append(f"{_count(day.unreadable, 'file')} unreadable")
+    if day.requested and not day.channels:
+        told.append("no channel has a sample")
+    return "; ".join(told)
+
+
+def _clock(seconds):
+    """Time of day, with the seconds where they are not nought; a leap second is told as 24:00:00."""
+    minutes, seconds = divmod(int(seconds), 60)
+    return f"{minutes // 60:02d}:{minutes % 60:02d}" + (f":{seconds:02d}" if seconds else "")
+
+
+def percent(part):
+    """Rounded down, so that nothing is 100 % but what is whole."""
+    return f"{math.floor(part * 1000) / 10:.1f} %"
+
+
+def _size(count):
+    units = ["B", "kB", "MB", "GB", "TB"]
+    while count >= 1000 and len(units) > 1:
+        count /= 1000
+        units.pop(0)
+    return f"{count:.0f} B" if units[0] == "B" else f"{count:.1f} {units[0]}"
+
+
+def _count(number, what):
+    return f"{number} {what}" + ("" if number == 1 else "s")
+
+
+def _coloured(text, code, colour):
+    return f"\x1b[{code}m{text}\x1b[0m" if colour else text

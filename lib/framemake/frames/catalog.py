@@ -1,0 +1,346 @@
+"""Which frame files there are: FFLs, LAL caches, folders and file names; spans, duplicates, overlaps.
+
+Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf.  An FFL (frame file list) line is
+`path gps_start duration 0 0`; columns 2-5 may be missing, and a line may name another list.  A LAL cache
+line is `OBS DESCRIPTION START DURATION URL`.
+"""
+
+import itertools
+import math
+import os
+import re
+import sys
+import time
+from typing import NamedTuple
+from urllib.parse import unquote, urlsplit
+
+from ..errors import BadInput
+from . import datafind
+
+USED = "used"
+ABSENT = "absent"
+DUPLICATE = "duplicate"
+COVERED = "covered"
+STATUSES = (USED, ABSENT, DUPLICATE, COVERED)
+
+_NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
+_NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
+# A path that holds spaces: everything before the trailing numbers.
+_SPACED = re.compile(rf"(\S.*?)\s+({_NUMBER})\s+({_NUMBER})(?:\s+{_NUMBER}){{0,2}}\s*")
+# A line as a frame file list is written by machines: path, start, duration and up to two more numbers.
+_REGULAR = re.compile(
+    r"^(?!#)(\S+)(?<!\.ffl)(?<!\.lcf)(?<!\.cache)[ \t]+(\d+(?:\.\d+)?)[ \t]+(?=[\d.]*[1-9])(\d+(?:\.\d+)?)"
+    r"(?:[ \t]+\S+){0,2}$",
+    re.M,
+)
+# How often a list that changes while it is read, or is empty, is read again, and after how many seconds.
+_ATTEMPTS, _PAUSE = 5, 0.1
+_NESTED = (".ffl", ".lcf", ".cache")
+
+
+class Frame(NamedTuple):
+    """One frame file: its span in GPS seconds, size in bytes, modification time in ns, and what became of it."""
+
+    path: str
+    start: float
+    duration: float
+    size: int = -1
+    mtime: int = -1
+    status: str = USED
+
+    @property
+    def end(self):
+        return self.start + self.duration
+
+
+class Listing(NamedTuple):
+    """The frames that overlap a window, in time order, and what was odd about the list."""
+
+    frames: list
+    told: list
+
+
+def number(value):
+    """A GPS time or duration as text: a whole number without a point, else what reads back the same."""
+    return f"{value:.0f}" if value == int(value) else repr(value)
+
+
+def span_of_name(path):
+    """(start, duration) that a file name tells, or None if it is not a LIGO-T010150 name."""
+    match = _NAME.fullmatch(os.path.basename(path))
+    return (float(match[1]), float(match[2])) if match else None
+
+
+def list_frames(source, window=None, stdin=sys.stdin):
+    """The frames of a source that overlap a window, and what became of each.
+
+    source: a frame file list, a LAL cache, a folder that is searched, one .gwf file, a table as list-frames
+    --table writes it, a GWDataFind server as datafind.find has it, or '-'.  Returns a Listing; raises BadInput if
+    the source holds nothing that is a frame.
+    """
+    found, told = named(source, window, stdin)
+    if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
+        return Listing(sorted(found, key=lambda frame: frame.start), told)  # a table: judged before
+    return Listing(judge(found), told)
+
+
+def named(source, window=None, stdin=sys.stdin):
+    """The frames that a source names and that overlap a window, not looked up yet; as list_frames else."""
+    told = []
+    if datafind.is_server(source):
+        found = list(_of_names(datafind.find(source, window, told), window, told))
+    elif source != "-" and os.path.isdir(source):
+        found = list(_of_names(_of_folder(source), window, told))
+    elif source.endswith(".gwf"):
+        span = span_of_name(source)
+        if span is None:
+            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
+        found = [Frame(os.path.abspath(source), *span)]
+    else:
+        found = list(_of_list(source, window, told, stdin, ()))
+    if window is not None:
+        first, last = window
+        found = [frame for frame in found if frame.start < last and frame.start + frame.duration > first]
+    return Listing(found, told)
+
+
+def _of_names(paths, window, told):
+    """Frames whose names tell their spans."""
+    for path in paths:
+        span = span_of_name(path)
+        if span is None:
+            told.append(f"the name tells no time, left out: {path!r}")
+        elif window is None or window.overlaps(span[0], span[0] + span[1]):
+            yield Frame(path, *span)
+
+
+def _of_folder(folder):
+    """Paths of the frame files below a folder; names that begin with a dot are left out: rsync writes to those."""
+    for where, folders, names in os.walk(folder, onerror=_raise):
+        folders[:] = sorted(name for name in folders if not name.startswith("."))
+        for name in sorted(names):
+            if name.endswith(".gwf") and not name.startswith("."):
+                yield os.path.abspath(os.path.join(where, name))
+
+
+def _raise(error):
+    raise error
+
+
+def _of_list(source, window, told, stdin, above):
+    """Frames that a list names, other lists in it included; `above` are the lists that led here."""
+    if source == "-":
+        text, base = stdin.read(), os.getcwd()
+    else:
+        if os.path.realpath(source) in above:
+            raise BadInput(f"a frame list names itself: {source!r}")
+        above = (*above, os.path.realpath(source))
+        base = os.path.dirname(os.path.abspath(source))
+        text = _read_whole(source)
+        if text.startswith(("IGWD", "\x89HDF")) or "\0" in text[:4096]:
+            raise BadInput(f"not a list of frames: {source!r}")
+    text = text.removeprefix("\ufeff")
+    first, last = window or (float("-inf"), float("inf"))
+    regular = _REGULAR.findall(text)
+    if len(regular) == text.count("\n") + (not text.endswith("\n")):
+        # Half a million lines a list, of which a day needs a thousand.
+        for path, start, duration in regular:
+            start, duration = float(start), float(duration)
+            if start < last and start + duration > first:
+                yield Frame(_absolute(path, base), start, duration)
+        return
+    held = 0
+    for at, line in enumerate(text.splitlines(), 1):
+        part = line.split()
+        try:
+            start, duration = float(part[1]), float(part[2])
+            plain = len(part) <= 5 and part[0][0] != "#" and not part[0].endswith(_NESTED)
+            if plain and (start + duration <= first or start >= last):
+                held += 1
+                continue
+        except (IndexError, ValueError):
+            plain = False
+        if not plain:
+            if not part or part[0].startswith("#"):
+                continue
+            if line.count("\t") == 5 and part[-1] in STATUSES:
+                held += 1
+                yield _of_table(line)
+                continue
+            nested = line.strip()
+            if nested.endswith(_NESTED) or part[0].endswith(_NESTED):
+                nested = os.path.join(base, nested if nested.endswith(_NESTED) else part[0])
+                held += 1
+                yield from _of_list(nested, window, told, stdin, above)
+                continue
+            entry = _odd_line(line, part)
+            if entry is None:
+                told.append(f"line {at} of {source!r} is no frame: {line.strip()!r}")
+                continue
+            path, start, duration = entry
+        else:
+            path = part[0]
+        if not duration > 0 or start != start:
+            told.append(f"line {at} of {source!r} has no span: {line.strip()!r}")
+            continue
+        held += 1
+        if start + duration > first and start < last:
+            yield Frame(_absolute(path, base), start, duration)
+    if not held and text.strip():
+        raise BadInput(f"no line is a frame in list: {source!r}")
+
+
+def _read_whole(path):
+    """The text of a list as it was at one moment: at the source, lists are rewritten every few seconds."""
+    for _ in range(_ATTEMPTS):
+        before = os.stat(path)
+        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as lines:
+            text = lines.read()
+        after = os.stat(path)
+        if text and (before.st_ino, before.st_size, before.st_mtime_ns) == (
+            after.st_ino,
+            after.st_size,
+            after.st_mtime_ns,
+        ):
+            return text
+        if not after.st_size:
+            time.sleep(_PAUSE)
+    if text:
+        raise BadInput(f"the frame list changes while it is read: {path!r}")
+    return text
+
+
+def _of_table(line):
+    path, start, duration, size, mtime, status = line.split("\t")
+    return Frame(path, float(start), float(duration), int(size), int(mtime), status)
+
+
+def _odd_line(line, part):
+    """(path, start, duration) of a LAL cache line, a line with missing columns or a path with spaces; or None."""
+    if len(part) == 5 and re.fullmatch(_NUMBER, part[2]) and re.fullmatch(_NUMBER, part[3]):
+        return part[4], float(part[2]), float(part[3])
+    match = _SPACED.fullmatch(line)
+    if match:
+        return match[1], float(match[2]), float(match[3])
+    # Columns missing: the name tells.  A start alone must agree with it, or neither can be trusted.
+    for path in (line.strip(), part[0]):
+        span = span_of_name(path)
+        if span and (path != part[0] or len(part) == 1 or _same(part[1], span[0])):
+            return path, *span
+    return None
+
+
+def _same(text, value):
+    try:
+        return float(text) == value
+    except ValueError:
+        return False
+
+
+def _absolute(path, base):
+    if "://" in path or path.startswith("file:"):
+        url = urlsplit(path)
+        if url.scheme != "file" or url.netloc not in ("", "localhost"):
+            raise BadInput(f"only local frame files can be read: {path!r}")
+        path = unquote(url.path)
+    if path[:1] == "/" and "/." not in path and "//" not in path:
+        return path  # the usual case, of which a long list has half a million
+    return os.path.normpath(os.path.join(base, path))
+
+
+def judge(found):
+    """Look each file up on the disk and decide which are used: the first in time order keeps its samples.
+
+    Of files with the same start one is used: one that is there before an absent or empty one, then the longer,
+    then the newer, then the first by name; the others are duplicates.  A file all of whose span others that
+    start earlier already cover is `covered`.  Duplicates and covered files are read only in place of a
+    file that cannot be.  What becomes of a day's frames is the same by itself and in a longer span.
+    """
+    if all(before.start < after.start for before, after in itertools.pairwise(found)):
+        looked = [_look(frame) for frame in found]
+    else:
+        distinct = {frame[:3]: frame for frame in found}
+        looked = sorted(map(_look, distinct.values()), key=_preference)
+    judged, reach, last = [], float("-inf"), None
+    for frame in looked:
+        _, start, duration, _, _, status = frame
+        if start == last:
+            if status != ABSENT:
+                frame = frame._replace(status=DUPLICATE)
+        else:
+            last = start
+            if status == USED:
+                if start + duration <= reach:
+                    frame = frame._replace(status=COVERED)
+                reach = max(reach, start + duration)
+        judged.append(frame)
+    return judged
+
+
+def _look(frame):
+    path, start, duration = frame[:3]
+    try:
+        seen = os.stat(path)
+    except OSError:
+        return Frame(path, start, duration, -1, -1, ABSENT)
+    return Frame(path, start, duration, seen.st_size, seen.st_mtime_ns, USED)
+
+
+def _preference(frame):
+    return frame.start, frame.size <= 0, -frame.duration, -frame.mtime, frame.path
+
+
+def slots(frames, window):
+    """The frame-file slots of a window: [(start, end, index of the frame or None)], in time order.
+
+    A slot is a listed file, or a piece of a stretch that no listed file covers: as many pieces of the
+    most common frame length as fill the stretch, at least one.  Duplicates and covered files are no slots.
+    """
+    listed = [(f.start, f.end, i) for i, f in enumerate(frames) if is_slot(f, frames, i)]
+    if not listed:
+        return [(window.start, window.end, None)]
+    lengths = {}
+    for start, end, _ in listed:
+        lengths[end - start] = lengths.get(end - start, 0) + 1
+    usual = max(lengths, key=lambda length: (lengths[length], length))
+    filled, reach = [], window.start
+    for start, end, index in [*sorted(listed), (window.end, window.end, None)]:
+        if start > reach:
+            pieces = max(1, math.ceil((start - reach) / usual - 1e-6))
+            step = (start - reach) / pieces
+            filled += [(reach + k * step, reach + (k + 1) * step, None) for k in range(pieces)]
+        if index is not None:
+            filled.append((start, end, index))
+        reach = max(reach, end)
+    return filled
+
+
+def is_slot(frame, frames, index):
+    """Whether a file counts as a slot: it is used, or it is absent and no other file starts where it does."""
+    if frame.status == USED:
+        return True
+    before = index > 0 and frames[index - 1].start == frame.start
+    return frame.status == ABSENT and not before
+
+
+def _check_path(path):
+    if "\t" in path or len(path.splitlines()) != 1:
+        raise BadInput(f"a path with a tab or line end cannot stand in a list: {path!r}")
+
+
+def table_line(frame):
+    """The line of a frame in a table: path, start, duration, size, mtime in ns, status; tab-separated."""
+    _check_path(frame.path)
+    span = f"{number(frame.start)}\t{number(frame.duration)}"
+    return f"{frame.path}\t{span}\t{frame.size}\t{frame.mtime}\t{frame.status}"
+
+
+def table(listing):
+    """The lines of all frames of a listing, as list-frames --table prints them."""
+    return "".join(table_line(frame) + "\n" for frame in listing)
+
+
+def ffl_line(frame):
+    """The line of a frame in an FFL."""
+    _check_path(frame.path)
+    return f"{frame.path} {number(frame.start)} {number(frame.duration)} 0 0"

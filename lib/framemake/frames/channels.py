@@ -1,0 +1,156 @@
+"""Channel lists, in every format that is found in the field, and what the frames say of each channel."""
+
+import csv
+import json
+import re
+from typing import NamedTuple
+
+from ..errors import BadInput
+
+_SECTION = re.compile(r"\[[^\]]*\]")
+_SETTING = re.compile(r"[A-Za-z][\w-]*\s*[=]\s*(.*)")
+_HEADS = ("channel", "channel_name", "name")
+# What stands for a byte that is no UTF-8.
+_SURROGATE = re.compile(r"[\ud800-\udfff]")
+_BAD_NAME = re.compile(r"[/\x00-\x1f\x7f]")
+
+
+class Channel(NamedTuple):
+    """A channel and what the frames looked into say of it: Hz, adc/proc/sim, numpy dtype, unit; '' is unknown."""
+
+    name: str
+    rate: float = 0.0
+    kind: str = ""
+    dtype: str = ""
+    unit: str = ""
+
+
+class Rejected(NamedTuple):
+    """A channel that the day cannot have, with the reason; status is 'invalid' or 'pruned'."""
+
+    name: str
+    status: str
+    reason: str
+
+
+def read(text, source):
+    """The channels of a list: names, `name rate [kind]` lines, ini, JSON, CSV or what prune-channels wrote.
+
+    Returns (channels, told): each name once, in the order of the list, and what was odd.
+    Raises BadInput if nothing in it is a channel; `source` names it in messages.
+    """
+    text = text.removeprefix("\ufeff")
+    if "\0" in text:
+        raise BadInput(f"not a list of channels: {source!r}")
+    found = list(_entries(text, source))
+    channels, seen, told = [], set(), []
+    for channel in found:
+        if channel.name in seen:
+            told.append(f"listed more than once: {channel.name!r}")
+        else:
+            seen.add(channel.name)
+            channels.append(channel)
+    if not channels:
+        raise BadInput(f"no channel in list: {source!r}")
+    return channels, told
+
+
+def _entries(text, source):
+    if text.lstrip()[:1] in ("{", "["):
+        try:
+            yield from map(_named, _of_json(json.loads(text)))
+            return
+        except ValueError as error:
+            if not _SECTION.match(text.lstrip()) or '"' in text.lstrip().split("\n")[0]:
+                raise BadInput(f"not a list of channels: {source!r}: {error}") from None
+    column = None
+    for at, line in enumerate(text.splitlines(), 1):
+        tabbed = line.split("\t")
+        if len(tabbed) == 5 and tabbed[4:]:
+            yield _of_table(tabbed)
+            continue
+        if len(tabbed) > 5:
+            # The e-Lab's sensor list: site, subsystem, station, sensor and, last, the channel.
+            yield from map(_named, [field for field in tabbed if ":" in field][-1:])
+            continue
+        line = line.split("#", 1)[0].strip()
+        if not line or line.startswith(";") or _SECTION.fullmatch(line):
+            continue
+        setting = _SETTING.fullmatch(line)
+        if setting:
+            # In an ini the names follow `channels =`, on its line or below it; other settings are not names.
+            if not line.lower().startswith("channel") or not setting[1]:
+                continue
+            line = setting[1]
+        if "," in line or column is not None:
+            fields = [field.strip() for field in next(csv.reader([line]))]
+            heads = [field.lower() for field in fields]
+            if column is None:
+                column = next((heads.index(head) for head in _HEADS if head in heads), None)
+                if column is not None:
+                    continue
+                names = [field for field in fields if ":" in field] or fields[:1]
+                yield from map(_named, names)
+            elif len(fields) <= column:
+                raise BadInput(f"line {at} of channel list {source!r} is short: {line!r}")
+            elif fields[column]:
+                yield _named(fields[column])
+            continue
+        if line.lower() in _HEADS:
+            column = 0
+            continue
+        yield _named(line.split()[0])
+
+
+def _named(name):
+    if not isinstance(name, str) or not name.strip():
+        raise BadInput(f"not a channel name: {name!r}")
+    return Channel(name.strip())
+
+
+def _of_json(value):
+    """Names in a JSON value: a list of names or of objects with a name, or an object by name or section."""
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, list):
+        for entry in value:
+            if isinstance(entry, dict):
+                name = next((entry[head] for head in _HEADS if head in entry), None)
+                yield name
+            elif isinstance(entry, list) and entry:
+                yield entry[0]
+            else:
+                yield entry
+    elif isinstance(value, dict):
+        inner = next((value[key] for key in ("channels", "names") if key in value), None)
+        if inner is not None:
+            yield from _of_json(inner)
+        elif value and all(isinstance(entry, list) for entry in value.values()):
+            for entry in value.values():
+                yield from _of_json(entry)
+        else:
+            yield from value
+    else:
+        yield value
+
+
+def _of_table(fields):
+    name, rate, kind, dtype, unit = fields
+    try:
+        return Channel(name, float(rate or 0), kind, dtype, unit)
+    except ValueError:
+        return Channel(name)
+
+
+def table_line(channel):
+    """The line of a channel in a table: name, rate in Hz, kind, dtype, unit; tab-separated, '' is unknown."""
+    rate = f"{channel.rate!r}" if channel.rate else ""
+    unit = re.sub(r"[\t\r\n]", " ", channel.unit)
+    return "\t".join((channel.name, rate, channel.kind, channel.dtype, unit))
+
+
+def unfit(name):
+    """Why a name cannot be that of an HDF5 dataset, or '' if it can."""
+    if _BAD_NAME.search(name) or name in (".", "..") or _SURROGATE.search(name):
+        return "name cannot be that of a dataset"
+    return ""

@@ -1,0 +1,191 @@
+"""The interface of the server of streams and day datasets.  Answers are JSON, times GPS seconds.
+
+GET /api/streams
+    {"streams": [{"name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last"}, ...]}
+    first and last are the times of the first and the last record; sampling is what lies between two, as "60 s", or
+    "1 s, 60 s" where that changes.  They are null where nothing is known; "problem" says why, if something is wrong.
+GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points=N]
+    {"kind", "start", "end", "series": [{"name", "unit", "times": [...], "values": [...]}, ...]}
+    The span is cut into N equal points, each told by the time at which it begins, null where there is no data.
+    Without points, each record that there is, if there are no more than 800, else 800 points.
+GET /api/days
+    {"days": [{"day", "spec", "status", "start", "end", "channels"}, ...]}
+    The days of a folder of day datasets, end excluded; channels: how many a day has, null if not known.
+GET /api/channels[?spec=SPEC]
+    {"channels": [{"name", "rate", "unit", "spec"}, ...]}
+    The channels of all days, rate in Hz and unit those of the last day that has the channel.
+GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
+    {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean"}, ...]}
+    The span is cut into at most N points (800), each told by the time at which it begins; it ends where the next does,
+    the last at end.  Samples that begin in a point count for it; null where none is good.  Where the samples are
+    too many to be read, points begin and end on the units that the day files keep statistics of, and may be fewer
+    and not all equally long: min, max and mean are those of all samples in them, whatever the length.  "problem" is
+    there if something was left out, as days that have another unit.
+GET /api/time?t=TIME[&t=...]
+    {"gps", "utc", "times": [{"gps", "utc"}, ...]}
+    One time, or up to 1000, both as GPS seconds and as UTC with leap seconds; gps and utc are those of the first.
+GET /health
+    {"status": "ok", "streams": how many, "version"}; status 503 if the streams cannot be read.
+
+TIME is GPS seconds or UTC, 2016-05-22 or 2016-05-22T10:20:30.  NAME may come 16 times, N is at most 10000, and 50000
+for all names together.  &format=csv (or the header Accept: text/csv) gives a table of the same: with one row for each
+point or entry, and empty fields for null.  An ETag comes with each answer; If-None-Match gives 304 while nothing has
+changed.  Errors are {"error": what is wrong} with a status of 400 (the request is wrong), 404 (no such name), 414 (it
+is too long), 503 (try again: what was asked for is changing).
+
+POST / with file, recsz and records is the protocol of the e-Lab's clients.
+"""
+
+from werkzeug.wrappers import Response
+
+from .. import cli, gps
+from . import answers, streams
+from .query import Query, Refused
+
+_NO_CACHE = "no-cache"
+
+
+class Interface:
+    """The addresses under /api, and /health: {path: function of a request that gives a response}."""
+
+    def __init__(self, streams, days):
+        self.streams, self.days, self.version = streams, days, cli.version()
+        self.addresses = {
+            "/api": self._manual,
+            "/api/streams": self._streams,
+            "/api/values": self._values,
+            "/api/days": self._days,
+            "/api/channels": self._channels,
+            "/api/day-values": self._day_values,
+            "/api/time": self._time,
+            "/health": self._health,
+        }
+
+    def _manual(self, request):
+        Query(request.args, ())
+        return _fresh(request, Response(__doc__, content_type=f"{answers.PLAIN}; charset=utf-8"))
+
+    def _health(self, request):
+        Query(request.args, ())
+        told = {"status": "ok", "streams": len(self.streams.names()), "version": self.version}
+        response = answers.as_json(told)
+        response.headers["Cache-Control"] = "no-store"
+        return response
+
+    def _time(self, request):
+        query = Query(request.args, ("t", "format"))
+        told = [{"gps": time, "utc": _utc(time)} for time in query.times()]
+        if _wants_csv(request, query):
+            response = _fresh(request, _table("time", told))
+        else:
+            response = _fresh(request, answers.as_json({**told[0], "times": told}))
+        # Only a leap second that is announced changes it.
+        response.headers["Cache-Control"] = "public, max-age=86400"
+        return response
+
+    def _streams(self, request):
+        query = Query(request.args, ("format",))
+        told = self.streams.listing()
+        if _wants_csv(request, query):
+            columns = ("name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last")
+            return _fresh(request, _table("streams", told, columns))
+        return _fresh(request, answers.as_json({"streams": told}))
+
+    def _values(self, request):
+        query = Query(request.args, ("name", "kind", "start", "end", "points", "format"))
+        names, kind, (start, end) = query.names(), query.kind(), query.span()
+        points, csv = query.points(len(names), None), _wants_csv(request, query)
+        # Taken before the streams are opened: never newer than what is in the answer.
+        tag = answers.tag_of(self.version, [self.streams.tag(name) for name in names], request.query_string, csv)
+        if request.if_none_match.contains_weak(tag):
+            return _not_modified(tag)
+        found = streams.values(self.streams, names, kind, start, end, points)
+        if csv:
+            rows = (
+                (name, unit, time, value)
+                for name, unit, times, held in found
+                for time, value in zip(times.tolist(), answers.numbers(held), strict=True)
+            )
+            return _tagged(answers.as_csv(("name", "unit", "gps", kind), rows, kind), tag)
+        series = [
+            {"name": name, "unit": unit, "times": times.tolist(), "values": answers.numbers(held)}
+            for name, unit, times, held in found
+        ]
+        return _tagged(answers.as_json({"kind": kind, "start": start, "end": end, "series": series}), tag)
+
+    def _days(self, request):
+        query = Query(request.args, ("format",))
+        told = self._known_days().listing() if self.days else []
+        if _wants_csv(request, query):
+            return _fresh(request, _table("days", told, ("day", "spec", "status", "start", "end", "channels")))
+        return _fresh(request, answers.as_json({"days": told}))
+
+    def _channels(self, request):
+        query = Query(request.args, ("spec", "format"))
+        told = self._known_days().channels(query.text("spec", "")) if self.days else []
+        if _wants_csv(request, query):
+            return _fresh(request, _table("channels", told, ("name", "rate", "unit", "spec")))
+        return _fresh(request, answers.as_json({"channels": told}))
+
+    def _day_values(self, request):
+        query = Query(request.args, ("name", "spec", "start", "end", "points", "format"))
+        names, (start, end), spec = query.names(), query.span(), query.text("spec", "")
+        points, csv = query.points(len(names), 800), _wants_csv(request, query)
+        days = self._known_days()
+        tag = answers.tag_of(self.version, days.tag(start, end), request.query_string, csv)
+        if request.if_none_match.contains_weak(tag):
+            return _not_modified(tag)
+        found = days.values(names, spec, start, end, points)
+        columns = ("times", "min", "max", "mean")
+        held = [
+            (name, each.unit, *(answers.numbers(getattr(each, key)) for key in columns))
+            for name, each in zip(names, found, strict=True)
+        ]
+        if csv:
+            rows = ((name, unit, *row) for name, unit, *parts in held for row in zip(*parts, strict=True))
+            return _tagged(answers.as_csv(("name", "unit", "gps", *columns[1:]), rows, "day-values"), tag)
+        series = [{"name": name, "unit": unit, **dict(zip(columns, parts, strict=True))} for name, unit, *parts in held]
+        for entry, each in zip(series, found, strict=True):
+            if each.problem:
+                entry["problem"] = each.problem
+        return _tagged(answers.as_json({"start": start, "end": end, "series": series}), tag)
+
+    def _known_days(self):
+        if not self.days:
+            raise Refused(404, "no day datasets are served here (serve-streams --days)")
+        return self.days
+
+
+def _wants_csv(request, query):
+    asked = query.text("format", "")
+    if asked not in ("", "csv", "json"):
+        raise Refused(400, f"no such format, want json or csv: {asked[:40]!r}")
+    best = request.accept_mimetypes.best_match((answers.JSON, answers.CSV), answers.JSON)
+    return (asked or best) in ("csv", answers.CSV)
+
+
+def _utc(time):
+    """UTC text of a GPS time, with its fraction of a second as it is."""
+    whole = gps.utc(time)
+    return whole + f"{time % 1:.6f}"[1:].rstrip("0") if time % 1 else whole
+
+
+def _table(name, told, columns=("gps", "utc")):
+    return answers.as_csv(columns, ([entry[column] for column in columns] for entry in told), name)
+
+
+def _fresh(request, response):
+    """A response whose ETag is that of its bytes, or 304."""
+    response.headers["Cache-Control"], response.headers["Vary"] = _NO_CACHE, "Accept"
+    response.add_etag()
+    return response.make_conditional(request)
+
+
+def _tagged(response, tag):
+    response.headers["Cache-Control"], response.headers["Vary"] = _NO_CACHE, "Accept"
+    response.set_etag(tag)
+    return response
+
+
+def _not_modified(tag):
+    return _tagged(Response(status=304), tag)

@@ -1,0 +1,1 @@
+"""From trend frames into the e-Lab's streams."""

@@ -1,0 +1,199 @@
+"""What a frame file of the tree gives the streams: mean and rms of each channel, and what is wrong with the rest."""
+
+import functools
+import math
+import os
+from typing import NamedTuple
+
+import numpy as np
+
+from ... import gwf
+from ...gwf import adc
+from .. import records
+from . import sums
+
+_MEAN, _RMS, _N = ".mean", ".rms", ".n"
+# Frames whose times differ from those of the file's name by more than this, in seconds, are told.
+_SLACK = 1e-6
+# Bytes of samples in memory before a batch is written, and files, so that a kill loses little.
+_BATCH_BYTES, _BATCH_FILES = 1 << 26, 512
+_stream_name = functools.lru_cache(maxsize=100_000)(records.stream_name)
+
+
+class Found(NamedTuple):
+    """A channel in a file: its name without .mean, kind, datatype, Calibration or None, and a Piece a frame."""
+
+    channel: str
+    kind: str
+    datatype: str
+    calibration: adc.Calibration | None
+    pieces: list
+
+
+class Contents(NamedTuple):
+    """{stream name: Found} of a file, and [(channel or stream, what is wrong with it)] of what was left out."""
+
+    found: dict
+    faults: list
+
+
+class Batch:
+    """What some files gave, until it is written: Pieces, and the files they are from, by stream."""
+
+    def __init__(self):
+        self.pieces, self.sources, self.good, self.bytes, self.read = {}, {}, [], 0, 0
+
+    def add(self, name, found, file):
+        self.pieces.setdefault(name, []).extend(found.pieces)
+        self.sources.setdefault(name, []).append((file, found.channel))
+        self.bytes += sum(piece.mean.nbytes + piece.rms.nbytes for piece in found.pieces)
+
+    @property
+    def full(self):
+        return self.bytes > _BATCH_BYTES or self.read >= _BATCH_FILES
+
+
+class Fault(Exception):
+    """What is wrong with one channel in one file."""
+
+
+def streams_of(path):
+    """The names of the streams that a file has a .mean for.  Raises gwf.BadFrame and OSError."""
+    return {_stream_name(name[: -len(_MEAN)]) for name in gwf.open_file(path).kinds if name.endswith(_MEAN)}
+
+
+def read(file, wanted=None, calibrated=True):
+    """The Contents of a tree.File, of all streams or of those in `wanted`.
+
+    Raises gwf.BadFrame where nothing of the file can be used, and OSError.
+    """
+    source = gwf.open_file(file.path)
+    spans = _spans(source.frames, file)
+    chosen, faults = _channels(source.kinds, wanted)
+    known = adc.calibrations(file.path, [channel + _MEAN for channel in chosen.values()]) if calibrated else {}
+    found = {}
+    for stream, channel in chosen.items():
+        kind = source.kinds[channel + _MEAN]
+        try:
+            datatype, pieces = _pieces(source, channel, kind, spans, file.fine)
+            found[stream] = Found(channel, kind, datatype, known.get(channel + _MEAN), pieces)
+        except (Fault, gwf.BadFrame) as error:
+            faults.append((channel, str(error)))
+    reasons = {reason for _, reason in faults}
+    if len(faults) > 1 and len(reasons) == 1 and not found:
+        raise gwf.BadFrame(f"no channel of it can be used: {reasons.pop()}")
+    return Contents(found, faults)
+
+
+def raw_rate(path, channel):
+    """Raw samples a second that the .n trend of a channel tells: n / interval; None if it tells no whole number."""
+    source = gwf.open_file(path)
+    kind = source.kinds.get(channel + _N)
+    series = source.read(0, channel + _N, kind) if kind else None
+    if series is None or series.problem or not series.dt > 0:
+        return None
+    # Where data is missing n is smaller: the full number of most samples counts.
+    counts = series.data[series.data > 0] if series.good is None else series.data[(series.data > 0) & series.good]
+    if not len(counts):
+        return None
+    values, times = np.unique(counts, return_counts=True)
+    rate = float(values[np.argmax(times)]) / series.dt
+    whole = round(rate) if math.isfinite(rate) else 0
+    return whole if whole >= 1 and abs(rate - whole) < 1e-9 * whole else None
+
+
+def rate_of(name, path, channel):
+    """(R, message) of a stream, raw samples a second: by the table, else by the .n trend in a file, else 1.
+
+    The message tells a choice that is not the table's; it is empty otherwise.
+    """
+    known = records.rates().get(records.subsystem(name))
+    if known:
+        return known, ""
+    told = raw_rate(path, channel) if path else None
+    if told:
+        return told, f"not in the table of rates: {told} raw samples a second, by its .n trend"
+    return 1, "not in the table of rates, and no .n trend tells it: 1 raw sample a second is taken"
+
+
+def _spans(frames, file):
+    """(GPS start, duration) of each frame; BadFrame if one lies outside of what the file's name tells."""
+    spans = []
+    for seconds, nanoseconds, duration in frames:
+        start = seconds + nanoseconds * 1e-9
+        if not duration > 0 or start < file.start - _SLACK or start + duration > file.end + _SLACK:
+            raise gwf.BadFrame(f"a frame of it, {start:.10g} + {duration:g} s, lies outside of what its name tells")
+        spans.append((float(start), float(duration)))
+    if not spans:
+        raise gwf.BadFrame("no frame in it")
+    return spans
+
+
+def _channels(kinds, wanted):
+    """{stream: channel} of the pairs of .mean and .rms among the names of a file, and the faults of the others."""
+    chosen, faults = {}, []
+    for name in kinds:
+        if not name.endswith((_MEAN, _RMS)):
+            continue
+        channel, _, ending = name.rpartition(".")
+        stream = _stream_name(channel)
+        if wanted is not None and stream not in wanted:
+            continue
+        other = channel + (_RMS if ending == "mean" else _MEAN)
+        if other not in kinds or kinds[other] != kinds[name]:
+            faults.append((channel, f".{ending} without {other[len(channel) :]}"))
+        elif ending == "mean":
+            if not channel or stream.startswith(".") or set(stream) & set("/\0\n\r") or len(stream.encode()) > 200:
+                faults.append((channel, "a name that no file can have"))
+            elif stream in chosen:
+                faults.append((channel, f"another channel of the file is the same stream: {chosen[stream]!r}"))
+            else:
+                chosen[stream] = channel
+    return chosen, faults
+
+
+def _pieces(source, channel, kind, spans, fine):
+    """(datatype, [Piece]) of a channel; Fault if mean and rms are no pair of series that fill their frames."""
+    pieces, dtypes = [], set()
+    for number, (start, duration) in enumerate(spans):
+        mean = source.read(number, channel + _MEAN, kind)
+        rms = source.read(number, channel + _RMS, kind)
+        if mean is None and rms is None:
+            continue
+        for ending, series in ((_MEAN, mean), (_RMS, rms)):
+            if series is None:
+                raise Fault(f"no {ending} in frame {number}")
+            if series.problem:
+                raise Fault(f"{ending}: {series.problem}")
+            count = len(series.data)
+            if not count:
+                raise Fault(f"{ending} has no sample")
+            if abs(series.dt * count - duration) > 1e-6 * duration or abs(series.offset) > _SLACK:
+                raise Fault(f"{ending}: {count} samples of {series.dt:g} s do not fill the frame's {duration:g} s")
+        dtypes |= {mean.data.dtype, rms.data.dtype}
+        if len(mean.data) != len(rms.data):
+            raise Fault(f"{len(mean.data)} samples of .mean, {len(rms.data)} of .rms")
+        if len(dtypes) > 1 or mean.data.dtype not in records.DATATYPES:
+            raise Fault(f"values of {' and '.join(sorted(map(str, dtypes)))}, which no stream holds")
+        bad = None
+        for series in (mean, rms):
+            if series.good is not None:
+                bad = ~series.good if bad is None else bad | ~series.good
+        pieces.append(sums.Piece(start, duration / len(mean.data), mean.data, rms.data, bad, fine))
+    if not pieces:
+        raise Fault("no samples")
+    return records.DATATYPES[dtypes.pop()], pieces
+
+
+def stamp_of(path):
+    """(size, mtime in ns) of a file; (0, 0) if it is gone."""
+    try:
+        seen = os.stat(path)
+        return seen.st_size, seen.st_mtime_ns
+    except OSError:
+        return 0, 0
+
+
+def passing(stamp):
+    """A stamp to note of a file that the system did not give: no file has it, so the next import tries again."""
+    return stamp[0], -1

@@ -1,0 +1,238 @@
+"""From samples to records: the running sums of a stream, its gaps and its index.
+
+The rules are those of the original importer, byte for byte, with these differences, all on purpose:
+- a sample that is NaN or infinite, or that the frame says is no good, is no data, like a zero;
+- an index entry is also written where the interval differs from that of the index's last entry, so that the index
+  always tells where a record is;
+- where the two records of a gap would fall on the same time, or cross, there is one.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from .. import records
+
+_W_MOST = 2**31 - 1
+_SAME = 1e-8
+
+
+class Running(NamedTuple):
+    """Where a stream stands after its last record.
+
+    total, square: the running sums S and Q; last: GPS time of the last record, 0 for none; interval: seconds
+    between samples of the frame it came from; listed: interval of the index's last entry; mean, rms: those of the last
+    valid sample, which stand in for samples that are not there.
+    """
+
+    total: float = 0
+    square: float = 0
+    last: float = 0.0
+    interval: float = -1.0
+    listed: float = -1.0
+    mean: float = 0
+    rms: float = 0
+
+    @property
+    def reach(self):
+        """GPS time up to which the stream has samples; 0 for an empty one."""
+        return self.last + max(self.interval, 0.0)
+
+
+class Piece(NamedTuple):
+    """The samples of one channel in one frame: GPS time of the first, seconds between them, mean and rms,
+    shape (samples,), bool array `bad` or None, and whether they are second trend."""
+
+    start: float
+    interval: float
+    mean: np.ndarray
+    rms: np.ndarray
+    bad: np.ndarray | None
+    fine: bool
+
+    @property
+    def end(self):
+        return self.start + len(self.mean) * self.interval
+
+
+class Overflow(Exception):
+    """A running sum that its type cannot hold."""
+
+
+def raw(interval, rate):
+    """Raw samples behind one sample of a trend: n = trunc(D * R)."""
+    return int(interval * rate)
+
+
+def extend(running, rate, datatype, pieces):
+    """(records, index entries, Running) that pieces in time order add to a stream.
+
+    pieces: all that overlap one another are in one call; samples before running.reach are dropped.
+    Raises Overflow where a sum leaves the range of its type.
+    """
+    kept = arrange(pieces, running.reach if running.last > 0 else -np.inf)
+    dtype = records.record(datatype)
+    if not kept:
+        return np.zeros(0, dtype), np.zeros(0, records.INDEX), running
+    mean, rms = cleaned(pieces, records.SUMS[datatype])
+    begins = np.cumsum([0, *(len(piece.mean) for piece in pieces)])
+    if len(kept) < len(pieces) or any(high - low < len(pieces[at].mean) for at, low, high in kept):
+        chosen = np.concatenate([np.arange(begins[at] + low, begins[at] + high) for at, low, high in kept])
+        mean, rms = mean[chosen], rms[chosen]
+    lengths = [high - low for _, low, high in kept]
+    start = np.repeat([pieces[at].start for at, _, _ in kept], lengths)
+    interval = np.repeat([pieces[at].interval for at, _, _ in kept], lengths)
+    place = np.concatenate([np.arange(low, high) for _, low, high in kept])
+    time = start + place * interval
+    weight = np.repeat([raw(pieces[at].interval, rate) for at, _, _ in kept], lengths)
+    firsts = np.cumsum([0, *lengths[:-1]])
+    opening = np.zeros(len(time), bool)
+    opening[firsts] = True
+    gaps = _gaps(running, time, interval, firsts, rate)
+    if gaps:
+        where = [at for at, times, _ in gaps for _ in times]
+        time = np.insert(time, where, [t for _, times, _ in gaps for t in times])
+        weight = np.insert(weight, where, [w for _, _, weights in gaps for w in weights])
+        mean, rms = np.insert(mean, where, 0), np.insert(rms, where, 0)
+        interval = np.insert(interval, where, interval[where])
+        # The records of a gap count as the first of the frame that comes after it.
+        opening[[at for at, _, _ in gaps]] = False
+        opening = np.insert(opening, where, [i == 0 for _, times, _ in gaps for i in range(len(times))])
+    valid = mean != 0
+    good = np.maximum.accumulate(np.where(valid, np.arange(len(valid)), -1))
+    mean = np.where(good >= 0, mean[good], mean.dtype.type(running.mean))
+    rms = np.where(good >= 0, rms[good], rms.dtype.type(running.rms))
+    total, square = _accumulate(running.total, mean, weight), _accumulate(running.square, rms * rms, weight)
+    made = np.empty(len(time), dtype)
+    made["valid"] = np.where(valid, records.VALID, records.INVALID)
+    made["time"], made["sum"], made["square"] = time, total, square
+    step = np.diff(time, prepend=running.last)
+    before = np.concatenate(([running.listed], step[:-1]))
+    entry = (np.abs(step - before) >= _SAME) | (opening & (np.abs(step - interval) >= _SAME))
+    index = np.empty(np.count_nonzero(entry), records.INDEX)
+    index["time"] = np.concatenate(([running.last], time[:-1]))[entry]
+    index["interval"] = step[entry]
+    ends = Running(*(x.item() for x in (total[-1], square[-1], time[-1], interval[-1], step[-1], mean[-1], rms[-1])))
+    return made, index, ends
+
+
+def arrange(pieces, reach):
+    """Which samples of pieces become records: [(piece number, first, one past the last)], in time order.
+
+    Of samples that overlap, those of second trend stay, then those of the piece that comes first.  Nothing that
+    begins before `reach` stays.
+    """
+    order = sorted(range(len(pieces)), key=lambda at: (pieces[at].start, pieces[at].end))
+    end, plain = reach, True
+    for at in order:
+        plain = plain and pieces[at].start >= end
+        end = max(end, pieces[at].end)
+    if plain:
+        return [(at, 0, len(pieces[at].mean)) for at in order]
+    kept, covered = [], []
+    for fine in (True, False):
+        end = reach
+        for at in order:
+            piece = pieces[at]
+            if piece.fine != fine:
+                continue
+            low = _first_from(piece, end)
+            spans = [(low, len(piece.mean))] if low < len(piece.mean) else []
+            end = max(end, piece.end)
+            if not fine:
+                spans = [rest for span in spans for rest in _outside(piece, span, covered)]
+            kept += [(at, *span) for span in spans]
+        covered = [(_time(pieces[at], low), _time(pieces[at], high)) for at, low, high in kept]
+    return sorted(kept, key=lambda each: _time(pieces[each[0]], each[1]))
+
+
+def _time(piece, at):
+    return piece.start + at * piece.interval
+
+
+def _first_from(piece, time):
+    """The first sample of a piece that begins at or after a time."""
+    if piece.start >= time:
+        return 0
+    return int(min(np.ceil((time - piece.start) / piece.interval - 1e-6), len(piece.mean)))
+
+
+def _outside(piece, span, covered):
+    """The parts of samples [low, high) of a piece none of whose samples overlaps a covered span."""
+    low, high = span
+    for begin, end in sorted(covered):
+        if end <= _time(piece, low) or begin >= _time(piece, high):
+            continue
+        # Samples before the one that the covered span begins in.
+        before = int(np.floor((begin - piece.start) / piece.interval + 1e-6))
+        if before > low:
+            yield low, before
+        low = max(low, _first_from(piece, end))
+        if low >= high:
+            return
+    yield low, high
+
+
+def cleaned(pieces, sums):
+    """mean and rms of all pieces, one after another, in the type of the sums, with 0 where there is no data.
+
+    A zero also zeroes its neighbours, as they are averages over partly missing data; the original spares the second
+    sample of a file whose first is zero.
+    """
+    mean = np.concatenate([piece.mean for piece in pieces])
+    rms = np.concatenate([piece.rms for piece in pieces])
+    bad = None
+    if mean.dtype.kind == "f":
+        # What overflows in the square is as little a number as what was none to begin with.
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, rms = mean.astype(sums), rms.astype(sums)
+            sound = np.isfinite(mean) & np.isfinite(rms * rms)
+        bad = None if sound.all() else ~sound
+    else:
+        mean, rms = mean.astype(sums), rms.astype(sums)
+    if any(piece.bad is not None for piece in pieces):
+        told = [np.zeros(len(piece.mean), bool) if piece.bad is None else piece.bad for piece in pieces]
+        bad = np.concatenate(told) | (False if bad is None else bad)
+    if bad is not None:
+        mean[bad] = rms[bad] = 0
+    first = np.zeros(len(mean), bool)
+    first[np.cumsum([0, *(len(piece.mean) for piece in pieces[:-1])])] = True
+    inner = ~first[1:]
+    for values in (mean, rms):
+        zero = values == 0
+        if zero.any():
+            values[:-1][zero[1:] & inner] = 0
+            values[1:][zero[:-1] & inner & ~first[:-1]] = 0
+    return mean, rms
+
+
+def _gaps(running, time, interval, firsts, rate):
+    """[(place, times, weights)] of the records that stand for a gap before the sample at that place."""
+    found = []
+    for at in firsts:
+        last, step = (time[at - 1], interval[at - 1]) if at else (running.last, running.interval)
+        if not last > 0 or not time[at] - last > step:
+            continue
+        early, late = last + 1 / rate, time[at] - 1 / rate
+        if late <= early:
+            found.append((at, [early], [1]))
+        else:
+            # All raw samples of the gap but the two that these records stand at the ends of.
+            inside = int((time[at] - last) * rate - 2)
+            found.append((at, [early, late], [1, min(max(inside, 0), _W_MOST)]))
+    return found
+
+
+def _accumulate(begin, values, weight):
+    """The running sum of values * weight, one after another, as the bytes depend on the order."""
+    if values.dtype.kind == "i":
+        if abs(float(begin)) + float(np.abs(values.astype(float) * weight).sum()) >= 2.0**63:
+            raise Overflow
+        terms = values * weight
+    else:
+        terms = values * weight
+    with np.errstate(over="ignore", invalid="ignore"):
+        sums = np.add.accumulate(np.concatenate((np.array([begin], values.dtype), terms)))[1:]
+    if values.dtype.kind == "f" and not np.isfinite(sums[-1]):
+        raise Overflow
+    return sums
