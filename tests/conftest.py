@@ -9,7 +9,7 @@ import pytest
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
 sys.path.insert(0, str(ROOT / "tests"))
-pytest.register_assert_rewrite("helpers", "streams")
+pytest.register_assert_rewrite("support")
 
 
 @pytest.fixture(scope="session")

@@ -3,8 +3,8 @@
 import h5py
 import numpy as np
 import pytest
-from days import START, Site, command, signal
 from framemake.day import check as check_module
+from support.sites import START, Site, command, signal
 
 
 @pytest.fixture

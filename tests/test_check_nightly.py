@@ -10,10 +10,10 @@ import time
 from pathlib import Path
 
 import pytest
-import streams
 from framemake.host import watch
 from framemake.host.watch import CRITICAL, OK, UNKNOWN, WARNING, Limits, Range
-from helpers import ROOT, refused, run, stub
+from support import streams
+from support.commands import ROOT, refused, run, stub
 
 # 2024-04-12T06:00:00 UTC
 NOW, GPS = "2024-04-12T06:00:00", 1396936818

@@ -4,13 +4,13 @@ import shutil
 
 import numpy as np
 import pytest
-import streams
 from framemake.frames.catalog import number
 from framemake.streams import records, store
 from framemake.streams.records import Info
 from framemake.streams.verify import against, check
-from helpers import refused, run, well
-from stream_files import DOUBLE, FLOAT, INT, Written, write
+from support import streams
+from support.commands import refused, run, well
+from support.stream_files import DOUBLE, FLOAT, INT, Written, write
 
 T0 = 1148000400
 NAME, RAIN, SLOW = "H0:PEM-EX_SEISX", "H0:PEM-EX_RAIN", "H1:PEM-CS_SEIS_DQ"

@@ -5,7 +5,7 @@ import re
 import subprocess
 
 import pytest
-from days import ROOT
+from support.sites import ROOT
 
 COMMANDS = sorted(path.name for path in (ROOT / "bin").iterdir() if path.is_file())
 

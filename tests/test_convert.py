@@ -9,9 +9,9 @@ import subprocess
 import sys
 
 import pytest
-from days import DAY, ROOT, START, Site, command
 from framemake import settings
-from helpers import BIN, needs, refused, run
+from support.commands import BIN, needs, refused, run
+from support.sites import DAY, ROOT, START, Site, command
 
 WINDOW = ("--start-dt", "2024-04-10 00:00:00", "--end-dt", "2024-04-11 00:00:00")
 DATES = ("--start-date", "2024-04-10", "--end-date", "2024-04-12")

@@ -7,9 +7,9 @@ import subprocess
 import time
 
 import pytest
-from days import ROOT
-from helpers import needs
-from parts import daemon, wait_until
+from support.commands import needs
+from support.daemons import daemon, wait_until
+from support.sites import ROOT
 
 FIRST, LAST = "# >>> framemake >>>", "# <<< framemake <<<"
 TEMPLATE = (ROOT / "cron/crontab").read_bytes()

@@ -15,11 +15,11 @@ import urllib.request
 from pathlib import Path
 
 import pytest
-from days import DAY, START, Site, samples_without_times, signal
 from framemake.errors import BadInput
 from framemake.frames import catalog, datafind
 from framemake.gps import Window
-from helpers import BIN, needs, refused, run, stub, well
+from support.commands import BIN, needs, refused, run, stub, well
+from support.sites import DAY, START, Site, samples_without_times, signal
 
 HOUR = Window(START, START + 3600)
 FILE = f"file://localhost/data/V-trend-{START}-100.gwf"

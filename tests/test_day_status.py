@@ -11,8 +11,8 @@ import sys
 import time
 
 import pytest
-from days import Site, signal
-from helpers import BIN, needs, refused, run, well
+from support.commands import BIN, needs, refused, run, well
+from support.sites import Site, signal
 
 START = 1396742418
 FIRST = datetime.date(2024, 4, 10)

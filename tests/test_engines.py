@@ -9,14 +9,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-import days
 import h5py
-import helpers
 import numpy as np
-import parts
 import pytest
 from framemake import files, gps
 from framemake.gwf.write import write
+from support import commands, daemons, sites
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
 BROKEN = "2024-04-12"
@@ -43,7 +41,7 @@ class Site:
         return self.frames / f"V-trend-{self.start(day)}-3600.gwf"
 
     def write(self, day):
-        write(self.frame(day), [(self.start(day), 3600, [days.signal(name, 3600) for name in NAMES])])
+        write(self.frame(day), [(self.start(day), 3600, [sites.signal(name, 3600) for name in NAMES])])
 
     def given(self, *variables):
         """What make is told: two days at once, no day given to the engine twice."""
@@ -53,7 +51,7 @@ class Site:
 
     def range(self, part, *variables):
         """Run make range to its end; the finished process."""
-        return days.make(*self.given(*variables), cwd=self.folder, env=part.env)
+        return sites.make(*self.given(*variables), cwd=self.folder, env=part.env)
 
     def hosts(self, *names):
         """HOSTS=FILE, of these machines."""
@@ -85,7 +83,7 @@ class Site:
                 assert sorted(file["channels"]) == NAMES
                 for name in NAMES:
                     samples = file["channels"][name][()]
-                    assert np.array_equal(samples[:3600], days.ramp(3600))
+                    assert np.array_equal(samples[:3600], sites.ramp(3600))
                     assert np.isnan(samples[3600:]).all()
             summary = json.loads(self.h5(day).with_suffix(".summary.json").read_text())
             assert summary["ffl_path"] == str(self.ffl)
@@ -103,13 +101,13 @@ def site(tmp_path):
 @pytest.fixture(scope="module")
 def machines(tmp_path_factory):
     """An sshd that is the machines one and two; three is down."""
-    with parts.sshd(tmp_path_factory.mktemp("sshd"), ("one", "two"), dead=("three",)) as part:
+    with daemons.sshd(tmp_path_factory.mktemp("sshd"), ("one", "two"), dead=("three",)) as part:
         yield part
 
 
 @pytest.fixture(scope="module")
 def slurm():
-    with parts.slurm() as part:
+    with daemons.slurm() as part:
         yield part
 
 
@@ -151,7 +149,7 @@ def test_a_machine_that_is_down_leaves_its_days_to_the_others(site, machines):
 
 
 def test_a_login_that_prints_harms_nothing(site, tmp_path):
-    with parts.sshd(tmp_path, ("one", "two"), greeting="Welcome to this machine") as part:
+    with daemons.sshd(tmp_path, ("one", "two"), greeting="Welcome to this machine") as part:
         done = site.range(part, "ENGINE=ssh", site.hosts("# ours", "", "one", "2/two"))
         assert part.logins() > 2
     assert done.returncode == 0, done.stderr
@@ -181,7 +179,7 @@ def away(tmp_path_factory):
     """The machines one and two, whose file system holds nothing of what is in HOME here."""
     folder = tmp_path_factory.mktemp("away")
     (folder / "home").mkdir()
-    with parts.sshd(folder, ("one", "two"), hidden=folder / "home") as part:
+    with daemons.sshd(folder, ("one", "two"), hidden=folder / "home") as part:
         part.home = folder / "home"
         yield part
 
@@ -212,10 +210,10 @@ def test_a_day_that_comes_home_in_part_changes_nothing(tmp_path):
     stream = tmp_path / "stream"
     subprocess.run(["tar", "-cf", stream, "-C", came, "V1trend_20240410.h5", "state_day.json"], check=True)
     whole = stream.read_bytes()
-    env = {"SPEC": "V1trend", "OUT": str(tmp_path), "LOCK_WAIT": "1", "PATH": f"{helpers.BIN}:{os.environ['PATH']}"}
+    env = {"SPEC": "V1trend", "OUT": str(tmp_path), "LOCK_WAIT": "1", "PATH": f"{commands.BIN}:{os.environ['PATH']}"}
 
     stream.write_bytes(whole[:50_000])
-    status, out, told = helpers.run(helpers.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
+    status, out, told = commands.run(commands.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
     assert (status, out) == (1, "")
     assert told.startswith("make: what a machine sent of a day is not whole: ")
     assert (home / "V1trend_20240410.h5").read_bytes() == b"o" * 100_000
@@ -223,7 +221,7 @@ def test_a_day_that_comes_home_in_part_changes_nothing(tmp_path):
 
     shutil.rmtree(tmp_path / "stream.got")
     stream.write_bytes(whole)
-    helpers.well(helpers.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
+    commands.well(commands.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
     assert (home / "V1trend_20240410.h5").read_bytes() == b"n" * 100_000
     assert json.loads((home / "state_day.json").read_text())["status"] == "completed"
     assert not stream.exists()
@@ -250,7 +248,7 @@ def running(site):
 def begun(site, part, *variables):
     """A make range that runs in a group of its own."""
     return subprocess.Popen(
-        ["make", "-f", helpers.ROOT / "Makefile", *site.given(*variables)],
+        ["make", "-f", commands.ROOT / "Makefile", *site.given(*variables)],
         cwd=site.folder,
         env={**os.environ, **part.env},
         stderr=subprocess.PIPE,
@@ -283,10 +281,10 @@ def test_a_machine_that_is_lost_in_mid_day_leaves_it_to_another(site, machines):
     with files.locked(str(lock)):
         process = begun(site, machines, "ENGINE=ssh", site.hosts("one", "two"))
         of_day = lambda: [pid for pid, words in running(site).items() if DAYS[0] in words]  # noqa: E731
-        parts.wait_until(of_day, "the first day is under way", 30)
+        daemons.wait_until(of_day, "the first day is under way", 30)
         lose(of_day()[0], machines)
-        parts.wait_until(lambda: not of_day(), "its machine is gone", 10)
-        parts.wait_until(of_day, "it is given to another", 30)
+        daemons.wait_until(lambda: not of_day(), "its machine is gone", 10)
+        daemons.wait_until(of_day, "it is given to another", 30)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and ": 4 built, 0 had nothing new" in told, told
     site.check()
@@ -298,7 +296,7 @@ def test_an_interrupt_stops_the_days_where_they_are(site, engine, request):
     # No machine has so much memory: each day waits for it.
     process = begun(site, part, f"ENGINE={engine}", site.hosts("one"), "MEM_GUARD=999999999")
     try:
-        parts.wait_until(lambda: len(running(site)) >= 2, "two days at once", 30)
+        daemons.wait_until(lambda: len(running(site)) >= 2, "two days at once", 30)
         os.killpg(process.pid, signal.SIGINT)
         told = process.communicate(timeout=30)[1]
     finally:
@@ -306,9 +304,9 @@ def test_an_interrupt_stops_the_days_where_they_are(site, engine, request):
             os.killpg(process.pid, signal.SIGKILL)
     assert process.returncode != 0
     assert ": 0 built, 0 had nothing new, 4 failed" in told
-    parts.wait_until(lambda: not running(site), "no day is built any more", 15)
+    daemons.wait_until(lambda: not running(site), "no day is built any more", 15)
     if engine == "slurm":
-        parts.wait_until(lambda: not part.queued(), "no job is left", 15)
+        daemons.wait_until(lambda: not part.queued(), "no job is left", 15)
 
 
 def words(text):
@@ -333,9 +331,9 @@ def submitted(run, environment, cwd, facts=()):
     facts: (attribute, value, expression); after the jobs come the values of the expressions, as the first job has
     one attribute after another changed.
     """
-    helpers.needs_package("htcondor")
-    engine = helpers.ROOT / "lib" / "engine" / "condor"
-    text = helpers.well(engine, "--print", run / "settings", run / "days", env=environment)
+    commands.needs_package("htcondor")
+    engine = commands.ROOT / "lib" / "engine" / "condor"
+    text = commands.well(engine, "--print", run / "settings", run / "days", env=environment)
     expand = "import htcondor, json, sys; jobs = list(htcondor.Submit(sys.stdin.read()).jobs())\n"
     expand += "told = [{name: str(job.eval(name)) for name in job} for job in jobs]\n"
     expand += f"for name, value, wanted in {facts!r}:\n  jobs[0][name] = value; told.append(jobs[0].eval(wanted))\n"
@@ -354,7 +352,7 @@ def test_condor_gets_one_job_a_day_with_its_arguments(tmp_path, name):
     (run / "days").write_text("".join(f"{day}\n" for day in DAYS))
     text, jobs = submitted(run, {"AT_ONCE": "2"}, tmp_path)
     assert [words(job["Arguments"]) for job in jobs] == [[str(run / "settings"), day] for day in DAYS]
-    assert {job["Cmd"] for job in jobs} == {str(helpers.ROOT / "lib" / "build-day")}
+    assert {job["Cmd"] for job in jobs} == {str(commands.ROOT / "lib" / "build-day")}
     assert {job["Iwd"] for job in jobs} == {str(run)}
     assert {job["UserLog"] for job in jobs} == {str(run / "condor.log")}
     assert {"CORES=1", f"HOME={os.environ['HOME']}"} == set(words(jobs[0]["Environment"]))
@@ -397,6 +395,6 @@ def test_an_engine_that_is_not_there_is_told_once(tmp_path, engine, told):
     for program in ("bash", "env", "dirname", "realpath"):
         (path / program).symlink_to(shutil.which(program))
     (tmp_path / "days").write_text(f"{DAYS[0]}\n")
-    command = helpers.ROOT / "lib" / "engine" / engine
-    status, out, said = helpers.run(command, tmp_path / "settings", tmp_path / "days", env={"PATH": str(path)})
+    command = commands.ROOT / "lib" / "engine" / engine
+    status, out, said = commands.run(command, tmp_path / "settings", tmp_path / "days", env={"PATH": str(path)})
     assert (status, out, said) == (2, "", told + "\n")

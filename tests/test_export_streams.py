@@ -5,10 +5,10 @@ import json
 import h5py
 import numpy as np
 import pytest
-from days import samples_without_times
 from framemake.streams.records import Info
-from helpers import refused, run, well
-from stream_files import DOUBLE, INT, Written
+from support.commands import refused, run, well
+from support.sites import samples_without_times
+from support.stream_files import DOUBLE, INT, Written
 
 DAY, START, END = "2016-05-22", 1147910417, 1147996817  # 17 leap seconds: minutes of GPS time lie between those of UTC
 FIRST = 1147910460  # the first whole minute of GPS time in it

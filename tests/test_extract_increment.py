@@ -10,12 +10,12 @@ import gwframe._core as core
 import h5py
 import numpy as np
 import pytest
-from days import DAY, START, Site, command, ramp, samples_without_times, signal
 from framemake import gps
 from framemake.day import blocks
 from framemake.frames import catalog, channels, synthetic
 from framemake.gwf.write import Signal, write
-from helpers import BIN
+from support.commands import BIN
+from support.sites import DAY, START, Site, command, ramp, samples_without_times, signal
 
 NAN = math.nan
 

@@ -7,7 +7,7 @@ import pytest
 from framemake.frames import catalog
 from framemake.frames.catalog import ABSENT, COVERED, DUPLICATE, USED, Frame
 from framemake.gps import Window
-from helpers import stub
+from support.commands import stub
 
 
 def statuses(*paths):

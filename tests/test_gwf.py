@@ -11,7 +11,7 @@ from framemake import gwf
 from framemake.gwf import BadFrame
 from framemake.gwf.write import Signal, write
 from gwframe import _core
-from helpers import ROOT, START, frame_file
+from support.commands import ROOT, START, frame_file
 
 KINDS = ["adc", "proc", "sim"]
 INTEGERS = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8"]

@@ -12,9 +12,9 @@ from framemake import gwf
 from framemake.gwf import BadFrame, adc
 from framemake.gwf.adc import Calibration, calibrations
 from framemake.gwf.write import Signal, write
-from helpers import START, frame_file, needs, needs_package
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.commands import START, frame_file, needs, needs_package
 
 # Volts a count of a 16-bit converter of 20 V, exact in REAL_4.
 SLOPE = 10 / 32768

@@ -5,7 +5,7 @@ import pytest
 from framemake import gwf
 from framemake.gwf import heads
 from framemake.gwf.write import Signal, write
-from helpers import START, frame_file
+from support.commands import START, frame_file
 
 DTYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
 

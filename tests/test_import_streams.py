@@ -11,15 +11,15 @@ import signal
 import subprocess
 import time
 
-import days
 import numpy as np
 import pytest
-import streams as made
 from framemake.gwf.write import Signal
 from framemake.streams import records, store
 from framemake.streams.intake import importer
-from helpers import BIN, bound, refused, run
-from streams import HOUR, MINUTE, NIGHT, TEN
+from support import sites
+from support import streams as made
+from support.commands import BIN, bound, refused, run
+from support.streams import HOUR, MINUTE, NIGHT, TEN
 
 RAIN, SEIS, TILT, MAG = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:PEM-LVEA_MAGX"
 FLOAT = {SEIS: "f4"}
@@ -83,7 +83,7 @@ def test_make_streams_does_what_the_command_does(tmp_path):
     made.frame(tree, NIGHT, ALL)
 
     def make(*variables):
-        return days.make("streams", *variables, cwd=tmp_path)
+        return sites.make("streams", *variables, cwd=tmp_path)
 
     done = make(f"FRAMES={tree}", f"STREAMS={out}")
     assert (done.returncode, done.stdout) == (0, ""), done.stderr

@@ -9,9 +9,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from days import Site, signal
 from framemake import gps
-from helpers import needs, refused, run, well
+from support.commands import needs, refused, run, well
+from support.sites import Site, signal
 
 # 2024-04-12 is not built.
 DAYS = ("2024-04-10", "2024-04-11", "2024-04-13")
@@ -394,7 +394,7 @@ def test_a_day_of_which_only_the_first_minutes_were_built(out, tmp_path):
     site.want("V1:A%b")
     site.frame(86400, 600, [signal("V1:A%b", 600, 42, unit="m")])
     start = start_of("2024-04-11")
-    from days import command
+    from support.sites import command
 
     parts = tmp_path / "parts"
     command("extract-increment", site.ffl, site.channels, "--start", start, "--end", start + 3600, "--parts", parts)

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from helpers import BIN, DAY, END, START, frame_file, needs, refused, run, stub, well
+from support.commands import BIN, DAY, END, START, frame_file, needs, refused, run, stub, well
 
 
 def lines(*paths, start=START, duration=100):

@@ -11,8 +11,8 @@ import time
 
 import numpy as np
 import pytest
-from days import DAY, ROOT, START, Site, command, make, samples_without_times
-from helpers import bound, needs
+from support.commands import bound, needs
+from support.sites import DAY, ROOT, START, Site, command, make, samples_without_times
 
 TREE = {
     "V1trend_20240410.h5",

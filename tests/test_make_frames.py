@@ -5,7 +5,7 @@ import os
 import numpy as np
 import pytest
 from framemake import gwf
-from helpers import DAY, END, START, refused, well
+from support.commands import DAY, END, START, refused, well
 
 # Two hours of that day, on no multiple of anything.
 FIRST, LAST = START + 5000, START + 12200

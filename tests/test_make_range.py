@@ -11,10 +11,10 @@ import time
 
 import h5py
 import pytest
-from days import ROOT, command, make, samples_without_times
-from framemake import files
-from framemake.day import state
-from helpers import bound, needs, run, well
+from framemake import files, gps
+from framemake.day.folder import Folder
+from support.commands import bound, needs, run, well
+from support.sites import ROOT, command, make, samples_without_times
 
 FIRST, LAST = "2024-04-10", "2024-04-13"
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
@@ -278,7 +278,7 @@ def test_a_day_of_which_a_frame_could_not_be_had_has_work_to_do_until_it_can(day
 def test_two_specs_in_one_folder_hide_nothing_of_each_other(built):
     assert built.make("-j2", SPEC="V1other", LIMIT_DAYS=1).returncode == 0
     other = built.folder_of(FIRST).with_name(f"V1other-{FIRST}")
-    state.update(str(other), status="failed", error="for a test")
+    Folder.at(str(other)).note(status="failed", error="for a test")
     well("summarize", "--index", built.out)
     index = built.index()
     assert index["days"][FIRST]["status"] == "failed" and index["days"][FIRST]["spec"] == "V1other"
@@ -290,7 +290,7 @@ def test_two_specs_in_one_folder_hide_nothing_of_each_other(built):
 
 @pytest.mark.parametrize("status", [None, "done?"])
 def test_a_state_of_no_known_status_is_a_failure(built, status):
-    state.update(str(built.folder_of(FIRST)), status=status)
+    Folder.at(str(built.folder_of(FIRST))).note(status=status)
     well("summarize", "--index", built.out)
     assert built.index()["days"][FIRST]["error"] == f"its state is damaged: status {status!r}"
     assert built.index()["stats"]["failed"] == 1
@@ -321,8 +321,7 @@ def test_stagger_keeps_the_starts_apart(days):
     """Four seconds asked for: on a busy machine two are left at least; without, both start at once."""
     assert days.make("-j2", STAGGER="4", LIMIT_DAYS=2, MINUTES=20).returncode == 0
     first, second = sorted(
-        state.seconds_between(days.state(FIRST)["started_at_utc"], days.state(day)["started_at_utc"])
-        for day in DAYS[:2]
+        gps.seconds_between(days.state(FIRST)["started_at_utc"], days.state(day)["started_at_utc"]) for day in DAYS[:2]
     )
     assert second - first >= 2
 

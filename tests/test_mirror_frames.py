@@ -11,9 +11,9 @@ import pytest
 from framemake import gps
 from framemake.errors import BadInput
 from framemake.host import mirror
-from helpers import BIN, ROOT, refused, run, well
-from parts import sshd, wait_until
-from parts_rsync import Server, kill_all, started_by
+from support.commands import BIN, ROOT, refused, run, well
+from support.daemons import sshd, wait_until
+from support.rsync import Server, kill_all, started_by
 
 HOUR = "LHO/H-M-1148/H-M-1148000400-3600.gwf"
 

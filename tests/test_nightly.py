@@ -14,11 +14,11 @@ from types import SimpleNamespace
 import h5py
 import numpy as np
 import pytest
-import streams as elab
-from days import ROOT, command, samples_without_times
-from helpers import needs, refused, run
-from parts import wait_until
-from parts_rsync import Server, kill_all
+from support import streams as elab
+from support.commands import needs, refused, run
+from support.daemons import wait_until
+from support.rsync import Server, kill_all
+from support.sites import ROOT, command, samples_without_times
 
 NIGHTLY = ROOT / "cron" / "nightly"
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]

@@ -5,16 +5,12 @@ import io
 import re
 import urllib.parse
 
-import browser
-import days
-import helpers
 import numpy as np
 import pytest
-import serving
-import stream_files
 from framemake import gps
 from framemake.gwf.write import Signal
 from framemake.streams.records import Info
+from support import browser, commands, serving, sites, stream_files
 
 # Sixty days of minute trend around the leap second at the end of 2016.
 START = gps.parse("2016-12-01")
@@ -39,15 +35,15 @@ def stream(folder, name, unit, level, count=MINUTES, gap=None):
 @pytest.fixture(scope="module")
 def place(tmp_path_factory):
     """A folder with streams and one with a day, as the server is given them."""
-    helpers.needs("chromium")
-    helpers.needs_package("playwright", "plotly")
+    commands.needs("chromium")
+    commands.needs_package("playwright", "plotly")
     folder = tmp_path_factory.mktemp("page")
     streams = folder / "streams"
     stream(streams, X, "counts", 100, gap=GAP)
     for name, unit, level in ((Y, "counts", 50), (WIND, "m/s", 5), (QUAKE, "", -1), (HOSTILE, "<b>V", 2)):
         stream(streams, name, unit, level, count=2000)
     stream(streams, RAIN, "mm", 1, count=0)
-    site = days.Site(folder / "day")
+    site = sites.Site(folder / "day")
     for hour in (0, 1, 2, 5):
         second = 3600 * hour + np.arange(3600)
         wave = np.sin(second / 900) + 0.1 * (-1.0) ** second
@@ -460,7 +456,7 @@ def test_everything_can_be_done_by_keyboard(tab):
 
 
 def test_text_stands_out_from_its_ground():
-    static = helpers.ROOT / "lib" / "framemake" / "serve" / "static"
+    static = commands.ROOT / "lib" / "framemake" / "serve" / "static"
     sheet, script = (static / "app.css").read_text(), (static / "app.js").read_text()
     colour = dict(re.findall(r"--(\w+): (#\w{6})", sheet))
     curves = re.search(r"COLOURS = \[(.*)\]", script)[1].replace('"', "").split(", ")

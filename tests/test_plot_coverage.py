@@ -11,9 +11,9 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from days import Site, signal
 from framemake.days import plots
-from helpers import BIN, DAY, END, START, needs, needs_package, refused, run, well
+from support.commands import BIN, DAY, END, START, needs, needs_package, refused, run, well
+from support.sites import Site, signal
 
 
 @pytest.fixture(autouse=True)

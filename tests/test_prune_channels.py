@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 from framemake.gwf.write import Signal
-from helpers import DAY, START, frame_file, refused, run, well
+from support.commands import DAY, START, frame_file, refused, run, well
 
 
 def ramp(name, rate=1.0, dtype="f4", **how):

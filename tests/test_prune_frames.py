@@ -11,12 +11,12 @@ from pathlib import Path
 import h5py
 import numpy as np
 import pytest
-import streams
-from days import command, make
 from framemake import files
 from framemake.gwf.write import write
 from framemake.host import retention
-from helpers import BIN, bound, needs, needs_package, refused, run, stub, well
+from support import streams
+from support.commands import BIN, bound, needs, needs_package, refused, run, stub, well
+from support.sites import command, make
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
 MIDNIGHT = 1396742418  # of the first
@@ -407,7 +407,7 @@ def test_a_kill_before_the_frames_are_gone_leaves_days_like_any_other(archive, m
     with pytest.raises(KeyboardInterrupt):
         archive.prune()
     monkeypatch.undo()
-    assert archive.there() == before and (archive.day(0) / retention.PRUNED).exists()
+    assert archive.there() == before and (archive.day(0) / ".pruned.tsv").exists()
     done = archive.make(DRY_RUN="yes")
     assert done.stdout == "" and "pruned" not in done.stderr
     os.utime(archive.frame(2))

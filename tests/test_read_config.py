@@ -8,7 +8,7 @@ import tempfile
 import pytest
 from framemake import settings
 from framemake.errors import BadInput
-from helpers import BIN, ROOT, refused, run, well
+from support.commands import BIN, ROOT, refused, run, well
 
 # The two files that the converter's own guide shows.
 WORKER = """

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from framemake.streams import reading, records, store
 from framemake.streams.records import Info
-from helpers import needs, refused, run, well
-from stream_files import DOUBLE, FLOAT, INT, Written, write
+from support.commands import needs, refused, run, well
+from support.stream_files import DOUBLE, FLOAT, INT, Written, write
 
 T0 = 1148000400
 NAME = "H0:PEM-EX_SEISX"  # 256 raw samples a second
@@ -389,7 +389,7 @@ def test_an_unknown_or_torn_stream_is_one_line(path):
 
 def test_a_reader_that_has_enough_is_no_error(path):
     needs("bash", "head")
-    from helpers import BIN
+    from support.commands import BIN
 
     line = f'"{BIN}/read-stream" "$0" --mean {T0} {T0 + 3600} | head -1'
     assert well("/bin/bash", "-o", "pipefail", "-c", line, path) == f"{T0}\t1.0\n"

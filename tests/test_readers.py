@@ -3,8 +3,8 @@
 import h5py
 import numpy as np
 import pytest
-from days import START, Site, ramp, signal
-from helpers import needs_package
+from support.commands import needs_package
+from support.sites import START, Site, ramp, signal
 
 NAME = "V1:Sa_NE-F0.ACC_mean"
 
@@ -66,8 +66,8 @@ def test_a_real_frame_of_three_detectors(tmp_path):
     """gwpy's wheel ships real H1, L1 and V1 strain, so every machine has it."""
     from importlib.resources import files
 
-    from days import command
     from gwpy.timeseries import TimeSeries
+    from support.sites import command
 
     path = files("gwpy") / "testing" / "data" / "HLV-HW100916-968654552-1.gwf"
     names = ["H1:LDAS-STRAIN", "L1:LDAS-STRAIN", "V1:h_16384Hz"]
@@ -85,7 +85,7 @@ def test_a_real_frame_of_three_detectors(tmp_path):
 
 
 def test_real_o4_frames(tmp_path, shared):
-    from days import command
+    from support.sites import command
 
     path = shared / "frames" / "L-L1_llhoft-1384353755-1.gwf"
     import gwframe._core as core

@@ -3,8 +3,8 @@
 import re
 import subprocess
 
-from days import ROOT, make
-from helpers import needs
+from support.commands import needs
+from support.sites import ROOT, make
 
 
 def sessions():

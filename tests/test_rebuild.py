@@ -8,8 +8,8 @@ import sys
 import h5py
 import numpy as np
 import pytest
-from days import ROOT, START, Site, command, ramp, samples_without_times, signal
 from framemake.gwf.write import Signal
+from support.sites import ROOT, START, Site, command, ramp, samples_without_times, signal
 
 LENGTH = 3600
 NAMES = ("V1:A", "V1:FAST", "V1:SLOW")

@@ -8,14 +8,14 @@ import shutil
 import h5py
 import numpy as np
 import pytest
-import stream_files
-from days import Site, command
 from framemake import gps
-from framemake.day import state
+from framemake.day.folder import Folder
 from framemake.gwf.write import Signal, write
 from framemake.serve import dayfiles, days, spans
 from framemake.serve.query import Refused
-from serving import served
+from support import stream_files
+from support.serving import served
+from support.sites import Site, command
 
 HOUR, QUARTER = 3600, 900
 FIRST, SECOND = "2024-04-10", "2024-04-11"
@@ -259,7 +259,7 @@ def test_a_day_is_shown_while_it_is_made_again(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
     known = days.Days(str(tmp_path / "out"))
     folder = str(tmp_path / "out" / f"V1trend-{FIRST}")
-    state.update(folder, status="failed", error="a test")
+    Folder.at(folder).note(status="failed", error="a test")
     assert known.listing()[0]["status"] == "failed"
     assert not np.isnan(known.values(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 4)[0].mean).any()
 

@@ -15,18 +15,18 @@ import time
 
 import numpy as np
 import pytest
-import stream_files
-import streams as made
 from framemake.serve import answers, app
 from framemake.serve import server as server_module
 from framemake.serve import streams as serve_streams
 from framemake.serve.query import Refused
 from framemake.streams import reading, records, store
-from helpers import BIN, ROOT, needs, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
-from serving import Server, served
-from streams import HOUR, MINUTE, NIGHT
+from support import stream_files
+from support import streams as made
+from support.commands import BIN, ROOT, needs, refused
+from support.serving import Server, served
+from support.streams import HOUR, MINUTE, NIGHT
 
 SEIS, RAIN, MAG = "H0:PEM-EX_SEISX", "H0:PEM-EX_RAIN", "L0:PEM-LVEA_MAGX"
 SPAN = {"start": NIGHT, "end": NIGHT + 3 * HOUR}

@@ -5,8 +5,8 @@ import shutil
 import subprocess
 
 import pytest
-from days import ROOT
-from helpers import needs
+from support.commands import needs
+from support.sites import ROOT
 
 NAMES = """bash dirname pwd id env grep cat printf mkdir flock rm find sha256sum touch tail ls jq rsync python3 awk"""
 TOOLS = NAMES.split()

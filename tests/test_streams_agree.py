@@ -6,14 +6,14 @@ import shutil
 
 import numpy as np
 import pytest
-import streams as made
 from framemake.day import check as gwpy
 from framemake.frames.catalog import number
 from framemake.gwf.write import Signal
 from framemake.streams import reading, records, store
 from framemake.streams.intake import importer
 from framemake.streams.verify import against, check, reread
-from stream_files import Written
+from support import streams as made
+from support.stream_files import Written
 
 RAIN, SEIS, TILT, DQ = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:X-Y_DQ"
 NIGHT, HOUR, TEN, MINUTE = made.NIGHT, made.HOUR, made.TEN, made.MINUTE

@@ -4,8 +4,8 @@ import random
 import shutil
 
 import pytest
-import streams as made
 from framemake.streams.intake import importer
+from support import streams as made
 
 
 def nights_agree(folder, seed):

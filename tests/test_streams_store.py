@@ -5,11 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
-import streams as made
 from framemake.errors import BadInput
 from framemake.streams import records, store
 from framemake.streams.intake import past, sums
-from streams import HOUR, NIGHT
+from support import streams as made
+from support.streams import HOUR, NIGHT
 
 SEIS = "H0:PEM-EX_SEISX"
 

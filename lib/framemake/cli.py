@@ -10,16 +10,9 @@ import sys
 import time
 
 from .errors import BadInput, Incomplete, Told, wording
-
-# OpenBLAS starts a thread a core on import, which costs time and is never used here.
-os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-# HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
-os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+from .version import ROOT, version
 
 FAILED, USAGE, MISSING = 1, 2, 3
-
-
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def _use_environment():
@@ -35,7 +28,14 @@ def _use_environment():
         os.execv(python, [python, *sys.orig_argv[1:]])
 
 
-_use_environment()
+def _settle_libraries():
+    """Set what libraries read from the environment when they are loaded: a command loads them after this."""
+    # OpenBLAS starts a thread a core when it is loaded, which costs time and is never used here.
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+    # HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
+    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
+    # LAL prints reports of its own for each error; what a command says is enough.
+    os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
 
 
 class _Parser(argparse.ArgumentParser):
@@ -49,16 +49,18 @@ class _Parser(argparse.ArgumentParser):
 class Command:
     """One run of one command: its parsed options, its messages, its exit status.
 
-    `doc` is the docstring at the command's head: it is the help.  Options that every command has are
-    --record (a day folder: messages also go to its worker.log, a failure to its state_day.json) and -v.
+    `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.
     """
 
     def __init__(self, doc, name=None):
+        _use_environment()
+        _settle_libraries()
         self.name = name or os.path.basename(sys.argv[0])
         self.parser = _Parser(prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.option = self.parser.add_argument
         self.args = None
         self.exit_status = 0
+        self._records = False
         # The least that is told: INFO is what only a day's log tells, WARNING what people are told as well.
         self.level = os.environ.get("LOG_LEVEL") or "INFO"
 
@@ -70,7 +72,6 @@ class Command:
         sys.stdout.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         group = self.parser.add_argument_group("for every command")
-        group.add_argument("--record", metavar="DIR", help="day folder: log to its worker.log as well")
         group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
         group.add_argument("--version", action="version", version=f"framemake {version()}")
         self.args = self.parser.parse_args()
@@ -98,6 +99,30 @@ class Command:
             self.fail(_one_line(error))
         sys.exit(self.exit_status)
 
+    def record_option(self):
+        """The option --record, for the commands that make a day: messages and a failure are noted in its folder."""
+        self.option("--record", metavar="DIR", help="day folder: note messages and a failure there as well")
+
+    @property
+    def recorded(self):
+        """The folder.Folder that --record names, or None."""
+        from .day.folder import Folder
+
+        path = getattr(self.args, "record", None)
+        return Folder.at(path) if path else None
+
+    def progress(self, what):
+        """A function of (done, total) that shows a bar on a terminal, and nothing elsewhere.  what: words before it."""
+        begun = time.monotonic()
+        return lambda done, total: progress(done, total, what, begun)
+
+    def say_first(self, messages, most=10):
+        """Tell people the first of several messages, and how many more there are."""
+        for message in messages[:most]:
+            self.say(message)
+        if len(messages) > most:
+            self.say(f"and {len(messages) - most} more such lines")
+
     def say(self, message):
         """Tell people: one line on stderr and, with --record, in the day's log."""
         if self.level == "ERROR":
@@ -115,24 +140,22 @@ class Command:
             self._write(message)
 
     def _write(self, message):
-        if self.args and self.args.record:
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-            path = os.path.join(self.args.record, "worker.log")
-            with contextlib.suppress(OSError), open(path, "a", encoding="utf-8", errors="surrogateescape") as log:
-                log.write(f"{stamp} {self.name}: {message}\n")
+        folder = self.recorded
+        if folder:
+            with contextlib.suppress(OSError), open(folder.log, "a", encoding="utf-8", errors="surrogateescape") as log:
+                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self.name}: {message}\n")
 
     def fail(self, message):
         """Tell what went wrong, note it in the day's state, and make the exit status 1."""
         self._tell(message)
         self.exit_status = FAILED
-        if self.args and self.args.record:
-            from .day import state
-
+        folder = self.recorded
+        if folder:
             told = {"status": "failed", "error": f"{self.name}: {message}"}
             if getattr(self.args, "day", None):
                 told["date"] = self.args.day
             with contextlib.suppress(OSError, ValueError):
-                state.update(self.args.record, **told)
+                folder.note(**told)
 
 
 def _one_line(error):
@@ -188,6 +211,14 @@ def window_options(command):
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
 
+def days_options(command):
+    """The options --first and --last, days that are both included; --start and --end name them too, as they did."""
+    for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
+        what = f"{which} (the {name[2:]} that there is)"
+        command.option(name, metavar="YYYY-MM-DD", help=what)
+        command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
+
+
 def window_of(args, required=True):
     """The Window that window_options gave, or None if none was and none is required."""
     from . import gps
@@ -233,23 +264,3 @@ def progress(done, total, what, begun):
     end = "\n" if done >= total else ""
     sys.stderr.write(f"\r{what} [{bar:<30}] {100 * share:3.0f} %  {left}\x1b[K{end}")
     sys.stderr.flush()
-
-
-def version():
-    """The project's version, with the commit when this is a git checkout."""
-    from . import __version__
-
-    return __version__ + _commit(os.path.join(ROOT, ".git"))
-
-
-def _commit(git):
-    """'+g' and the short commit that a .git folder has checked out, read without starting git; else ''."""
-    try:
-        with open(os.path.join(git, "HEAD"), encoding="ascii") as head:
-            commit = head.read().strip()
-        if commit.startswith("ref: "):
-            with open(os.path.join(git, commit[5:]), encoding="ascii") as ref:
-                commit = ref.read().strip()
-        return f"+g{commit[:9]}" if len(commit) >= 40 else ""
-    except (OSError, UnicodeDecodeError):
-        return ""

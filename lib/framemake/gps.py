@@ -1,6 +1,8 @@
 """Days, UTC and GPS seconds."""
 
+import calendar
 import re
+import time
 from typing import NamedTuple
 
 from .errors import BadInput
@@ -74,6 +76,17 @@ def utc(gps):
     import lal
 
     return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*lal.GPSToUTC(int(gps))[:6])
+
+
+def now_utc():
+    """The clock's time as states and logs have it: '2024-04-10T12:00:00Z'."""
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+
+
+def seconds_between(start, end):
+    """Whole seconds from one time of now_utc() to another."""
+    first, last = (calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) for text in (start, end))
+    return last - first
 
 
 def day_of(gps):

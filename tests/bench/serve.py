@@ -259,7 +259,7 @@ def first_plots(url):
     if not shutil.which("chromium"):
         print("chromium is not installed: the page was not timed")
         return []
-    import browser
+    from support import browser
 
     view = urllib.parse.urlencode({"s": NAMES[0], "start": START, "end": START + 31557600})
     return [browser.first_plot(f"{url}#{view}") for _ in range(3)]

@@ -18,7 +18,7 @@ from ..errors import BadInput
 from ..frames import catalog
 from ..frames.channels import Channel
 from ..gps import Window
-from . import state
+from .folder import Folder
 
 LAYOUT = 1
 PLAN = "plan.json"
@@ -216,8 +216,7 @@ def note_progress(plan, folder, command, began):
     cli.progress(len(plan.blocks) - len(left), len(plan.blocks), gps.day_of(plan.window.start), began)
     if command.args.record:
         done = min((math.floor(block.start / plan.increment) for block in left), default=plan.increments)
-        state.running(
-            command.args.record,
+        Folder.at(command.args.record).note_running(
             command.args.begun,
             date=gps.day_of(plan.window.start),
             increment_size=plan.increment,

@@ -17,9 +17,10 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import cli, files, grid
+from .. import files, grid
 from ..errors import BadInput, Told
 from ..frames import catalog, channels
+from ..version import version
 from . import blocks, coverage, layout, stored
 
 
@@ -346,7 +347,7 @@ class _Day:
         gave = number[self.gave]
         self.inputs = {
             "layout": blocks.LAYOUT,
-            "version": cli.version(),
+            "version": version(),
             "window": list(plan.window),
             "increment": plan.increment,
             "compression": plan.compression,

@@ -13,7 +13,8 @@ from .. import files, gps
 from ..errors import BadInput
 from ..frames import catalog
 from ..gps import Window
-from . import coverage, layout, state
+from . import coverage, layout
+from .folder import Folder
 
 
 class Day:
@@ -103,9 +104,9 @@ def _number(value):
     return value if np.isfinite(value) else None
 
 
-def write_lists(day, folder):
-    """Write the channel lists and the coverage of a day into its folder; returns the summary as a dict."""
-    lists = os.path.join(folder, "channels_info")
+def write_lists(day: "Day") -> dict:
+    """Write the channel lists and the coverage of a day beside its file; returns the summary."""
+    folder = Folder.holding(day.path)
     valid, invalid, pruned = day.channel_lists()
     requested = day.inputs["requested"] or day.inputs["read"]
     for name, names in (
@@ -114,34 +115,29 @@ def write_lists(day, folder):
         ("invalid", [name for name, _ in invalid]),
         ("pruned", [name for name, _ in pruned]),
     ):
-        files.write_if_changed(os.path.join(lists, f"{name}_channels.txt"), "".join(f"{n}\n" for n in names))
+        files.write_if_changed(folder.channel_list(name), "".join(f"{n}\n" for n in names))
     reasons = [(name, "invalid", why) for name, why in invalid] + [(name, "pruned", why) for name, why in pruned]
-    files.write_if_changed(os.path.join(lists, "rejected.tsv"), "".join("\t".join(entry) + "\n" for entry in reasons))
+    files.write_if_changed(folder.rejected, "".join("\t".join(entry) + "\n" for entry in reasons))
     covered = {name: day.coverage_of(name) for name in valid}
-    files.write_if_changed(os.path.join(lists, "channels_coverage.json"), json.dumps(covered, indent=1) + "\n")
+    files.write_if_changed(folder.coverage, json.dumps(covered, indent=1) + "\n")
     return _summary(day, folder, requested, valid, invalid, pruned, covered)
 
 
 def write(told, h5):
     """Write the summary beside its day file: last, as it tells make that the rest is there."""
-    files.write(path_for(h5), json.dumps(told, indent=1) + "\n")
+    files.write(Folder.holding(h5).summary, json.dumps(told, indent=1) + "\n")
 
 
 def remove(h5):
     """Remove an earlier summary of a day file that is to have none."""
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(path_for(h5))
-
-
-def path_for(h5):
-    """The path of the summary of a day file."""
-    return h5.removesuffix(".h5") + ".summary.json"
+        os.unlink(Folder.holding(h5).summary)
 
 
 def _summary(day, folder, requested, valid, invalid, pruned, covered):
     inputs, window = day.inputs, day.window
-    before = state.read(folder)
-    completed = state.now()
+    before = folder.state()
+    completed = gps.now_utc()
     started = before.get("started_at_utc") or completed
     statuses = collections.Counter(frame.status for frame in day.frames)
     unreadable = {path for path, name, _ in inputs["bad"] if not name}
@@ -163,7 +159,7 @@ def _summary(day, folder, requested, valid, invalid, pruned, covered):
         "total_chunks": -(-window.duration // inputs["increment"]),
         "started_at_utc": started,
         "completed_at_utc": completed,
-        "elapsed_time_seconds": state.seconds_between(started, completed),
+        "elapsed_time_seconds": gps.seconds_between(started, completed),
         "dataset_size_bytes": os.path.getsize(day.path),
         "requested_channels": len(requested),
         "valid_channels": len(valid),

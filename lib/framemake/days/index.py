@@ -4,18 +4,17 @@ days has an entry for each date.  Where a date has folders of several SPECs that
 so that no failure hides, and `specs` has the entries of each SPEC by date.
 """
 
-import glob
 import json
 import os
 
-from .. import files
-from ..day import state
+from .. import files, gps
+from ..day.folder import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SUMMARY, Folder
 
 NAME = "index.json"
 # What the newest range was asked for; the days' own folders tell the rest.
 RANGE = ".range.json"
 # The furthest from done first.
-STATUSES = ("failed", "running", "queued", "completed")
+STATUSES = (FAILED, RUNNING, QUEUED, COMPLETED)
 
 
 def begin(out, wanted, concurrency, work):
@@ -25,7 +24,7 @@ def begin(out, wanted, concurrency, work):
     before = _read(path)
     if work or before != {**before, **asked} or not os.path.exists(os.path.join(out, NAME)):
         os.makedirs(out, exist_ok=True)
-        files.write(path, json.dumps({**asked, "run_utc_started": state.now()}) + "\n", durable=False)
+        files.write(path, json.dumps({**asked, "run_utc_started": gps.now_utc()}) + "\n", durable=False)
         write(out)
 
 
@@ -48,19 +47,23 @@ def _read(path):
 
 def _collect(out):
     days, specs, increments, started = {}, {}, set(), []
-    for path in sorted(glob.glob(os.path.join(glob.escape(out), "*", state.NAME))):
-        folder = os.path.dirname(path)
-        day = state.now_of(folder)
+    days_of = sorted(Folder.all_in(out).items())
+    for spec, folder in ((spec, folder) for spec, dates in days_of for _, folder in sorted(dates.items())):
+        if not os.path.exists(folder.state_path):
+            continue
+        day, status = folder.standing()
         if not day.get("date"):
             continue
-        status, error = day.get("status"), day.get("error")
+        error = day.get("error")
+        if status == INTERRUPTED:
+            status, error = FAILED, INTERRUPTED
         if status not in STATUSES:
-            status, error = "failed", f"its state is damaged: status {status!r}"
+            status, error = FAILED, f"its state is damaged: status {status!r}"
         h5 = day.get("h5_path")
         increments.add(day.get("increment_size"))
         started.append(day.get("started_at_utc") or "")
-        summary = h5.removesuffix(".h5") + ".summary.json" if h5 else None
-        done = status == "completed"
+        summary = h5.removesuffix(".h5") + SUMMARY if h5 else None
+        done = status == COMPLETED
         entry = {
             "status": status,
             "retries": day.get("retries") or 0,
@@ -69,13 +72,13 @@ def _collect(out):
             "h5": h5 if done else None,
             "summary": summary if done else None,
             "error": error,
-            "spec": os.path.basename(folder).removesuffix(f"-{day['date']}"),
+            "spec": spec,
         }
         specs.setdefault(entry["spec"], {})[day["date"]] = entry
         before = days.setdefault(day["date"], entry)
         if STATUSES.index(status) < STATUSES.index(before["status"]):
             days[day["date"]] = entry
-    counts = dict.fromkeys(("completed", "failed", "running", "queued"), 0)
+    counts = dict.fromkeys((COMPLETED, FAILED, RUNNING, QUEUED), 0)
     for day in days.values():
         counts[day["status"]] += 1
     asked = _read(os.path.join(out, RANGE))

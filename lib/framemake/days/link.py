@@ -32,8 +32,10 @@ import numpy as np
 
 from .. import cli, files, gps
 from ..day import layout
+from ..day.folder import COMPLETED, STATUSES
 from ..errors import BadInput
 from ..frames import catalog
+from ..version import version
 from . import ranges, status
 
 LINKS = "links"
@@ -128,11 +130,11 @@ def link(out, path, start=None, end=None, spec=None, split=False):
     if not made:
         raise BadInput("; ".join([f"no channel to link in {out!r}", *told[:3]]))
     links = {
-        "version": cli.version(),
+        "version": version(),
         "ffl_spec": specs[0],
         "window": list(range_),
         "days": _records(catalogue.sources, out, path),
-        "not_linked": {day.date: day.status for day in days if day.status != status.COMPLETED},
+        "not_linked": {day.date: day.status for day in days if day.status != COMPLETED},
         "changes": odd,
         "unit_changes": units,
     }
@@ -143,11 +145,11 @@ def link(out, path, start=None, end=None, spec=None, split=False):
 def _completed(days):
     """Days to link, and lines on the others."""
     told = []
-    for what in status.STATUSES:
+    for what in STATUSES:
         those = [day.date for day in days if day.status == what]
-        if those and what != status.COMPLETED:
+        if those and what != COMPLETED:
             told.append(f"left out as {what}, NaN: {ranges.runs(those)}")
-    return [day for day in days if day.status == status.COMPLETED], told
+    return [day for day in days if day.status == COMPLETED], told
 
 
 class _Catalogue:

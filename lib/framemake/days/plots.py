@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import cli, files, gps
+from ..day.folder import COMPLETED, FAILED, INTERRUPTED, MISSING, STATUSES, Folder
 from ..errors import BadInput, wording
 from ..frames import catalog
 from . import status
@@ -31,7 +32,7 @@ _RIGHT, _WORDS = 40, 230
 _ROOM, _LINE = 14, 12
 _DARK, _OUTSIDE, _BAR = "0.15", "0.8", "#9ecae1"
 _UNKNOWN, _EMPTY = "coverage not known", "no channel has a sample"
-_HATCHES = {status.MISSING: "///", status.FAILED: "xxx", status.INTERRUPTED: "+++", _UNKNOWN: "\\\\\\"}
+_HATCHES = {MISSING: "///", FAILED: "xxx", INTERRUPTED: "+++", _UNKNOWN: "\\\\\\"}
 
 
 class Row(NamedTuple):
@@ -78,11 +79,11 @@ def plot(out, path, start=None, end=None, spec=None):
 
 
 def _row(day, told):
-    if day.status != status.COMPLETED:
+    if day.status != COMPLETED:
         return Row(day.date, day.status)
     try:
         window, slots = _slots(day)
-        path = os.path.join(os.path.dirname(day.h5), "channels_info", "channels_coverage.json")
+        path = Folder.holding(day.h5).coverage
         with open(path, encoding="utf-8") as source:
             covered = list(json.load(source).values())
         shaded = shade([entry["gwf_mask"] for entry in covered], slots, window, gps.day_window(day.date).start)
@@ -99,7 +100,7 @@ def _row(day, told):
 def _slots(day):
     """(Window, catalog.slots) of a completed day, of which the masks have a character each."""
     try:
-        path = status.product(os.path.dirname(day.h5), day.spec, day.date, ".summary.json")
+        path = Folder.holding(day.h5).summary
         with open(path, encoding="utf-8") as source:
             told = json.load(source)
     except FileNotFoundError:
@@ -155,7 +156,7 @@ def _titles(days):
     """Two lines over the picture: which days, and what they come to."""
     counts = status.totals(days)
     span = days[0].date if len(days) == 1 else f"{len(days)} days, {days[0].date} to {days[-1].date}"
-    told = [f"{counts[name]} {name}" for name in status.STATUSES if counts[name]]
+    told = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
     if counts["coverage"] is not None:
         told.append(f"{status.percent(counts['coverage'])} of the samples of completed days are there")
     spec = "".join(character if character.isprintable() else "?" for character in days[0].spec)

@@ -7,14 +7,10 @@ import os
 from typing import NamedTuple
 
 from .. import files, gps
-from ..day import state
+from ..day.folder import COMPLETED, FAILED, QUEUED, Folder
 from ..errors import BadInput
 from ..frames import catalog
-from ..host import retention
 
-WORK = ".work"
-# What a day was made from, in its work folder; LISTED is what it is to be made from.
-LIST, REQUESTED, SHAPE, LISTED, TOLD = "frames.tsv", "requested.txt", "settings", "listed.tsv", "told"
 NEW, STOPPED, NO_FRAME = "new", "was stopped", "no frame"
 NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
 TRANSIENT = "a frame could not be had"
@@ -41,10 +37,7 @@ class Site(NamedTuple):
     summary: bool = True
 
     def folder(self, day):
-        return os.path.join(self.out, f"{self.spec}-{day}")
-
-    def product(self, day, suffix):
-        return os.path.join(self.folder(day), f"{self.spec}_{day.replace('-', '')}{suffix}")
+        return Folder.of(self.out, self.spec, day)
 
 
 class Day(NamedTuple):
@@ -92,7 +85,7 @@ def _plan_share(first, end):
 
 def _plan_day(source, day, named, site, write):
     listing = catalog.judge(named)
-    pruned = retention.gone(site.folder(day))
+    pruned = site.folder(day).gone()
     if pruned:
         return Day(day, _why_closed(day, listing, pruned, site))
     if not listing:
@@ -101,7 +94,7 @@ def _plan_day(source, day, named, site, write):
         return Day(day, NO_FRAME)
     table = catalog.table(listing)
     why = _why(day, table, site)
-    if not why and os.path.exists(os.path.join(site.folder(day), state.TRANSIENT)):
+    if not why and os.path.exists(site.folder(day).transient):
         why = TRANSIENT
     if why and write:
         _queue(day, site, table)
@@ -110,9 +103,9 @@ def _plan_day(source, day, named, site, write):
 
 def _why_closed(day, listing, pruned, site):
     """Why a day of which frames were pruned has work to do: what its day file tells, and nothing else."""
-    if not retention.as_made(site.folder(day), listing, pruned):
+    if not site.folder(day).is_made_from(listing, pruned):
         return CLOSED
-    made = _text(os.path.join(site.folder(day), WORK, LIST)).decode("utf-8", "surrogateescape")
+    made = _text(site.folder(day).frames).decode("utf-8", "surrogateescape")
     why = _why(day, made, site)
     return why if why in ("", NO_SUMMARY, OLD_SUMMARY) else CLOSED
 
@@ -127,27 +120,25 @@ def _cut(source, wanted, windows, found, site, write):
 
 def _why(day, table, site):
     """Why a day has work to do, '' if it has none: the judgement that make comes to in the day's folder."""
-    work = os.path.join(site.folder(day), WORK)
-    h5 = site.product(day, ".h5")
+    folder = site.folder(day)
     if site.again:
         return "asked to"
     try:
-        made = os.stat(h5).st_mtime_ns
+        made = os.stat(folder.h5).st_mtime_ns
     except OSError:
         return NEW
-    if _text(os.path.join(work, LIST)) != table.encode("utf-8", "surrogateescape"):
+    if _text(folder.frames) != table.encode("utf-8", "surrogateescape"):
         return "frames changed"
-    if _text(os.path.join(work, REQUESTED)) != site.requested:
+    if _text(folder.requested) != site.requested:
         return "channel list changed"
-    if _text(os.path.join(work, SHAPE)).rstrip(b"\n") != os.fsencode(site.shape):
+    if _text(folder.settings).rstrip(b"\n") != os.fsencode(site.shape):
         return "settings changed"
-    inputs = (os.path.join(work, name) for name in (LIST, REQUESTED, SHAPE))
-    if max(os.stat(path).st_mtime_ns for path in inputs) > made:
+    if max(os.stat(path).st_mtime_ns for path in (folder.frames, folder.requested, folder.settings)) > made:
         return STOPPED
-    told = state.read(site.folder(day))
-    if told.get("status") != "completed":
-        return STOPPED if told.get("status") != "failed" else "failed before"
-    last = site.product(day, ".summary.json") if site.summary else os.path.join(work, TOLD)
+    status = folder.state().get("status")
+    if status != COMPLETED:
+        return STOPPED if status != FAILED else "failed before"
+    last = folder.summary if site.summary else folder.told
     try:
         return "" if os.stat(last).st_mtime_ns >= made else OLD_SUMMARY
     except OSError:
@@ -165,19 +156,19 @@ def _text(path):
 def _queue(day, site, table):
     """Lay down what a day is to be made from, and note that it waits for its turn."""
     folder = site.folder(day)
-    os.makedirs(os.path.join(folder, WORK), exist_ok=True)
-    files.write(os.path.join(folder, WORK, LISTED), table, durable=False)
-    if not state.is_held(folder) or not state.read(folder):
-        state.update(folder, date=day, status="queued", error=None, retries=0)
+    os.makedirs(folder.work, exist_ok=True)
+    files.write(folder.listed, table, durable=False)
+    if not folder.is_held() or not folder.state():
+        folder.note(date=day, status=QUEUED, error=None, retries=0)
 
 
 def _refuse(day, site, source):
     """Note that a day has failed as there is no frame of it."""
     folder, error = site.folder(day), f"no frame of {day} in {source!r}"
-    before = state.read(folder)
-    if (before.get("status"), before.get("error")) != ("failed", error):
-        os.makedirs(folder, exist_ok=True)
-        state.update(folder, date=day, status="failed", error=error, retries=0)
+    before = folder.state()
+    if (before.get("status"), before.get("error")) != (FAILED, error):
+        os.makedirs(folder.path, exist_ok=True)
+        folder.note(date=day, status=FAILED, error=error, retries=0)
 
 
 def runs(wanted):

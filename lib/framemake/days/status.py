@@ -9,22 +9,20 @@ import re
 import textwrap
 from typing import NamedTuple
 
-from ..day import state
+from ..day.folder import (
+    COMPLETED,
+    FAILED,
+    INTERRUPTED,
+    MISSING,
+    RUNNING,
+    STATUSES,
+    Folder,
+    is_date,
+)
 from ..errors import BadInput, wording
 
-# What a day's status can be.  The first four are those of state_day.json; a day is interrupted if it says that
-# it runs and no process does, and missing if it has no folder.
-COMPLETED, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING = STATUSES = (
-    "completed",
-    "running",
-    "queued",
-    "failed",
-    "interrupted",
-    "missing",
-)
 # Those for which somebody has to do something.
 BAD = (FAILED, INTERRUPTED, MISSING)
-_FOLDER = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)-(\d{4}-\d{2}-\d{2})")
 _WIDTH = 100
 # So many days in a row of which there is the same to tell are one line.
 _FOLD = 3
@@ -77,11 +75,11 @@ def look(out, spec=None, start=None, end=None):
     there is of the spec.  Raises BadInput if there is no such folder, no day in it, or no such day.
     """
     for day in filter(None, (start, end)):
-        if not _is_date(day):
+        if not is_date(day):
             raise BadInput(f"no such day, want YYYY-MM-DD: {day!r}")
     if start and end and start > end:
         raise BadInput(f"the range is empty: {start!r} to {end!r}")
-    found = _folders(out)
+    found = Folder.all_in(out)
     if spec is not None:
         found = {spec: found.get(spec, {})}
     if not any(found.values()):
@@ -99,11 +97,6 @@ def look(out, spec=None, start=None, end=None):
     if not looked:
         raise BadInput(f"no day from {start or 'the first'} to {end or 'the last'} in folder: {out!r}")
     return looked
-
-
-def product(folder, spec, date, suffix=".h5"):
-    """Path of a day's file in its folder; a state's own h5_path is of no use once the folder has moved."""
-    return os.path.join(folder, f"{spec}_{date.replace('-', '')}{suffix}")
 
 
 def totals(days):
@@ -183,23 +176,6 @@ def bad(days):
     return ", ".join(f"{counts[status]} {status}" for status in BAD if counts[status])
 
 
-def _folders(out):
-    """Day folders by spec and date."""
-    found = {}
-    for entry in os.scandir(out):
-        match = _FOLDER.fullmatch(entry.name)
-        if match and entry.is_dir() and _is_date(match[2]):
-            found.setdefault(match[1], {})[match[2]] = entry.path
-    return found
-
-
-def _is_date(text):
-    try:
-        return str(datetime.date.fromisoformat(text)) == text
-    except ValueError:
-        return False
-
-
 def _dates(first, last):
     """Days from first to last, both included: as ranges.days, but lal's table of leap seconds would bring numpy."""
     first, last = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
@@ -208,12 +184,12 @@ def _dates(first, last):
 
 def _look(folder, spec, date):
     try:
-        told, status = _state(folder)
-        summary = _summary(product(folder, spec, date, ".summary.json"))
+        told, status = folder.standing()
+        summary = _summary(folder.summary)
     except OSError as error:
         return Day(date, spec, FAILED, error=f"{wording(error)}: {error.filename!r}")
     error = told.get("error")
-    h5 = product(folder, spec, date)
+    h5 = folder.h5
     try:
         size = os.stat(h5).st_size
     except OSError:
@@ -239,26 +215,6 @@ def _look(folder, spec, date):
         error=_text(error) if status != COMPLETED else None,
     )
     return day._replace(**_facts(summary)) if summary and h5 else day
-
-
-def _state(folder):
-    """(the state of a day, its status) with what the lock of the day tells."""
-    told = state.read(folder)
-    status = told.get("status")
-    if status == COMPLETED:
-        return told, status
-    if state.is_held(folder):
-        return told, RUNNING
-    if status == RUNNING:
-        # It may have come to its end in between.
-        told = state.read(folder)
-        status = told.get("status")
-        return told, INTERRUPTED if status == RUNNING else status
-    if status is None:
-        return told, INTERRUPTED if os.path.exists(os.path.join(folder, state.LOCK)) else MISSING
-    if status == FAILED and told.get("error") == state.INTERRUPTED:
-        return told, INTERRUPTED
-    return told, status
 
 
 def _summary(path):

@@ -14,14 +14,10 @@ import stat
 from typing import NamedTuple
 
 from .. import files, gps
-from ..day import state
-from ..days import status
+from ..day.folder import COMPLETED, MISSING, Folder
 from ..errors import BadInput
 from ..frames import catalog
 
-PRUNED = ".pruned.tsv"
-# The frames that a day was made from, beside its day file.
-_MADE = os.path.join(".work", "frames.tsv")
 # Why a frame is kept: what is to be made from it is not; that is, but is not right; it is no frame that was used as it
 # is; or a keeper knows nothing of it.
 UNFINISHED, WRONG, ODD, STRANGE = range(4)
@@ -34,26 +30,6 @@ class Kept(NamedTuple):
 
     kind: int
     why: str
-
-
-# --- days of which frames were pruned -----------------------------------------------------
-
-
-def gone(folder):
-    """The frames.Frames of a day's folder that were pruned and are not there; none: the day can be made again."""
-    path = os.path.join(folder, PRUNED)
-    return [frame for frame in _table(path) if not os.path.exists(frame.path)] if os.path.exists(path) else []
-
-
-def as_made(folder, listing, pruned):
-    """Whether a listing is what a day was made from, but for the frames that were pruned.
-
-    It is, whether the source still names them, as absent, or no longer does.  What was absent before may be so.
-    """
-    path = os.path.join(folder, _MADE)
-    made = {frame[:5] for frame in _table(path)} if os.path.exists(path) else set()
-    there = {frame[:5] for frame in listing if frame.status != catalog.ABSENT}
-    return there | {frame[:5] for frame in pruned} == {frame for frame in made if frame[3] >= 0}
 
 
 def _table(path):
@@ -159,7 +135,7 @@ class Days:
         self._first = min((path[-10:] for path in there), default="")
 
     def folder(self, day):
-        return os.path.join(self.out, f"{self.spec}-{day}")
+        return Folder.of(self.out, self.spec, day)
 
     def concerns(self, frame):
         """Whether a frame may be a part of a day: any may."""
@@ -172,13 +148,10 @@ class Days:
             for day in [day for day in known if day < days[0]]:
                 del known[day]
         for day in days:
-            lock = os.path.join(self.folder(day), state.LOCK)
-            if not os.path.exists(lock):
+            folder = self.folder(day)
+            if not os.path.exists(folder.lock):
                 continue
-            if remove:
-                taken = held.enter_context(files.locked(lock, wait=False)) is None
-            else:
-                taken = state.is_held(self.folder(day))
+            taken = held.enter_context(files.locked(folder.lock, wait=False)) is None if remove else folder.is_held()
             if taken:
                 return Kept(UNFINISHED, f"{day} is being built")
         return None
@@ -211,7 +184,7 @@ class Days:
 
     def _day(self, day):
         """What is known of a day, looked at again when its day file is another."""
-        h5 = status.product(self.folder(day), self.spec, day)
+        h5 = self.folder(day).h5
         try:
             seen = os.stat(h5)
             stamp = seen.st_ino, seen.st_size, seen.st_mtime_ns
@@ -224,12 +197,12 @@ class Days:
     def _look(self, day, h5, stamp):
         from ..day import summary
 
-        told = state.now_of(self.folder(day))
-        if told.get("status") != status.COMPLETED or stamp is None:
-            said = told.get("status") or "not there"
+        _, said = self.folder(day).standing()
+        if said != COMPLETED or stamp is None:
+            said = "not there" if said in (None, MISSING) else said
             # What is before the first day was never asked for, and nothing will change that.
             kind = ODD if day < self._first else UNFINISHED
-            return _Day(stamp, Kept(kind, f"{day} is {'gone' if said == status.COMPLETED else said}"))
+            return _Day(stamp, Kept(kind, f"{day} is {'gone' if said == COMPLETED else said}"))
         try:
             made = summary.Day(h5)
         except BadInput as error:
@@ -259,10 +232,11 @@ class Days:
     def _of_others(self, day):
         """Paths of the frames that the day folders of other specs in the same output folder were made from."""
         if day not in self._others:
-            mine, found = self.folder(day), set()
-            for path in glob.glob(os.path.join(glob.escape(self.out), f"*-{day}", _MADE)):
-                if not os.path.samefile(os.path.dirname(os.path.dirname(path)), mine):
-                    found.update(frame.path for frame in _table(path))
+            mine, found = self.folder(day).path, set()
+            for days in Folder.all_in(self.out).values():
+                other = days.get(day)
+                if other and os.path.exists(other.frames) and not os.path.samefile(other.path, mine):
+                    found.update(frame.path for frame in _table(other.frames))
             self._others[day] = found
         return self._others[day]
 
@@ -276,14 +250,14 @@ class Days:
     def note(self, going, days):
         """Put frames that are about to go in the lists of their days, which must outlive them."""
         for day in days:
-            path = os.path.join(self.folder(day), PRUNED)
+            path = self.folder(day).pruned
             listed = {frame.path: frame for frame in (_table(path) if os.path.exists(path) else ())}
             mine = self._day(day).frames or {}
             mine = [mine[place] for place in (self._place(frame.path) for frame in going) if place in mine]
             if mine:
                 listed.update((frame.path, frame) for frame in mine)
                 files.write(path, catalog.table(listed.values()))
-                files.sync_folder(self.folder(day))
+                files.sync_folder(self.folder(day).path)
 
 
 class _Day(NamedTuple):

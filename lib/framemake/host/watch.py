@@ -19,6 +19,7 @@ import time
 from typing import NamedTuple
 
 from .. import gps
+from ..day.folder import COMPLETED, MISSING
 from ..days import status
 from ..errors import BadInput, wording
 from ..frames import catalog
@@ -307,11 +308,11 @@ def days(out, which, now, hours, failed, count, specs):
 
 
 def _of_spec(out, spec, held, which, name, now, hours, failed):
-    done = [day.date for day in held if day.status == status.COMPLETED]
+    done = [day.date for day in held if day.status == COMPLETED]
     if not done:
         # None of late: how old is the last that there is?
         with contextlib.suppress(BadInput):
-            done = [day.date for day in status.look(out, spec or None) if day.status == status.COMPLETED]
+            done = [day.date for day in status.look(out, spec or None) if day.status == COMPLETED]
     where = f"{name} in {out!r}"
     if done:
         age = now().gps - gps.day_window(max(done)).end
@@ -319,7 +320,7 @@ def _of_spec(out, spec, held, which, name, now, hours, failed):
     else:
         yield Finding(CRITICAL, f"no finished day{where}")
     # Days before the first and after the last were never asked for.
-    there = [at for at, day in enumerate(held) if day.status != status.MISSING]
+    there = [at for at, day in enumerate(held) if day.status != MISSING]
     asked = held[there[0] : there[-1] + 1] if there else []
     bad = [day for day in asked if day.status in status.BAD]
     told = f"{len(bad)} of {len(asked)} days failed{where}"

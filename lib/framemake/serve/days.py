@@ -7,7 +7,7 @@ import time
 from typing import NamedTuple
 
 from .. import gps
-from ..day import state
+from ..day.folder import COMPLETED, INTERRUPTED, MISSING, QUEUED, RUNNING, Folder
 from ..days import status
 from ..errors import BadInput, wording
 from . import dayfiles, spans
@@ -22,7 +22,7 @@ _ATTEMPTS = 3
 LONG_ONES, LONG = 2, 100
 # Seconds for which what was seen is taken as it is, and for which the states of days are.
 _AT_ONCE, _STATES = 0.05, 1.0
-_CHANGING = (status.RUNNING, status.QUEUED, status.INTERRUPTED)
+_CHANGING = (RUNNING, QUEUED, INTERRUPTED)
 
 
 class _Looked(NamedTuple):
@@ -82,10 +82,9 @@ class Days:
             return (), ()
         files, states = [], []
         for name in names:
-            folder, spec, date = os.path.join(self.out, name), name[:-11], name[-10:]
-            held = [identity(status.product(folder, spec, date, end)) for end in (".h5", ".summary.json")]
-            files.append((name, *held))
-            states.append(identity(os.path.join(folder, state.NAME)))
+            folder = Folder.of(self.out, name[:-11], name[-10:])
+            files.append((name, identity(folder.h5), identity(folder.summary)))
+            states.append(identity(folder.state_path))
         return tuple(files), tuple(states)
 
     def listing(self):
@@ -95,7 +94,7 @@ class Days:
                 "day": day.date,
                 "spec": day.spec,
                 # export-streams writes no state: a day file that is there is whole.
-                "status": status.COMPLETED if day.h5 and day.status == status.MISSING else day.status,
+                "status": COMPLETED if day.h5 and day.status == MISSING else day.status,
                 "start": window.start,
                 "end": window.end,
                 "channels": day.channels if day.h5 else None,
@@ -192,7 +191,7 @@ def _there(days):
 def _valid(day):
     """The names of a day's valid channels by its list of them; None if there is no list."""
     try:
-        path = os.path.join(os.path.dirname(day.h5), "channels_info", "valid_channels.txt")
+        path = Folder.holding(day.h5).channel_list("valid")
         with open(path, encoding="utf-8", errors="surrogateescape") as source:
             return source.read().split("\n")[:-1]
     except OSError:

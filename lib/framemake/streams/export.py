@@ -13,9 +13,10 @@ import os
 import h5py
 import numpy as np
 
-from .. import cli, files, gps, grid
+from .. import files, gps, grid
 from ..day import coverage, dayfile, layout
 from ..frames import catalog
+from ..version import version
 from . import reading
 from .runs import SAME
 
@@ -102,7 +103,7 @@ class _Made:
         count = math.ceil(self.window.duration / self.increment)
         inputs = {
             "layout": _LAYOUT,
-            "version": cli.version(),
+            "version": version(),
             "window": list(self.window),
             "increment": self.increment,
             "compression": self.compression,

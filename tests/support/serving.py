@@ -9,7 +9,7 @@ import subprocess
 from typing import NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
-from helpers import BIN
+from support.commands import BIN
 
 
 class Answer(NamedTuple):

@@ -5,9 +5,10 @@ import shutil
 import zlib
 from pathlib import Path
 
-import helpers
 import numpy as np
 from framemake.gwf.write import Signal, write
+
+from support import commands
 
 NIGHT = 1148000400  # a full hour of GPS time
 HOUR, TEN, MINUTE = 3600, 600, 60
@@ -115,7 +116,7 @@ def imported(root, streams):
 
 def commanded(root, streams, *more):
     """Import a tree by the command, which must go well; the one summary line that it says."""
-    status, out, told = helpers.run(IMPORTER, root, streams, *more)
+    status, out, told = commands.run(IMPORTER, root, streams, *more)
     assert (status, out) == (0, ""), told
     assert told.count("\n") == 1
     return told

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from framemake.gwf.write import write
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "bin"
 # 2024-04-10, and the first 100-s frame that overlaps it.
 DAY, START, END = "2024-04-10", 1396742418, 1396828818

@@ -5,8 +5,7 @@ import os
 import subprocess
 from pathlib import Path
 
-import helpers
-import parts
+from support import commands, daemons
 
 USER, PASSWORD = "i2u2data", "secret with spaces"
 
@@ -15,10 +14,10 @@ class Server:
     """An rsync daemon that gives folders as modules; off until start(), and off again after stop()."""
 
     def __init__(self, folder, modules):
-        helpers.needs("rsync")
+        commands.needs("rsync")
         self.folder = Path(folder)
         self.folder.mkdir(parents=True, exist_ok=True)
-        (self.port,) = parts.free_ports(1)
+        (self.port,) = daemons.free_ports(1)
         self.log = self.folder / "log"
         self.password = self._secret("password", f"{PASSWORD}\n")
         secrets = self._secret("secrets", f"{USER}:{PASSWORD}\n")
@@ -44,8 +43,8 @@ class Server:
     def start(self):
         command = ["rsync", "--daemon", "--no-detach", "--address", "127.0.0.1", "--port", str(self.port)]
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        self._running.enter_context(parts.daemon(*command, "--config", self.folder / "rsyncd.conf", **quiet))
-        parts.wait_until(self._answers, f"rsync daemon on port {self.port}")
+        self._running.enter_context(daemons.daemon(*command, "--config", self.folder / "rsyncd.conf", **quiet))
+        daemons.wait_until(self._answers, f"rsync daemon on port {self.port}")
         return self
 
     def _answers(self):

@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 from framemake.gwf.write import Signal, write
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 DAY, START = "2024-04-10", 1396742418
 SIX_MINUTES = 360
 

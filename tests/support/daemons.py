@@ -11,7 +11,7 @@ import tempfile
 import time
 from pathlib import Path
 
-import helpers
+from support import commands
 
 # Debian keeps daemons where only root's PATH looks.
 os.environ["PATH"] += ":/usr/sbin:/sbin"
@@ -74,7 +74,7 @@ def sshd(folder, machines, dead=(), hidden=None, greeting=None):
     hidden: a folder that is empty for whoever logs in: what is in it is not shared.
     greeting: words that every login prints.
     """
-    helpers.needs("sshd", "ssh", "ssh-keygen", "parallel", "rsync")
+    commands.needs("sshd", "ssh", "ssh-keygen", "parallel", "rsync")
     folder = Path(folder)
     port, nobody = free_ports(2)
     for key in ("host", "id"):
@@ -143,7 +143,7 @@ class Slurm:
 @contextlib.contextmanager
 def slurm():
     """Start munged, slurmctld and slurmd on this machine; yields a Slurm that takes jobs."""
-    helpers.needs("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
+    commands.needs("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
     # munged wants a socket that everybody can reach: not so below pytest's folders.
     folder = Path(tempfile.mkdtemp(prefix="framemake-slurm-"))
     folder.chmod(0o711)

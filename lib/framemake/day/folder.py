@@ -1,0 +1,273 @@
+"""The folder of a day: every name in it, its lock, its state, and when a day is closed.
+
+    OUT/V1trend-2024-04-10/
+      V1trend_20240410.h5               the day file
+      V1trend_20240410.summary.json     what it holds, in numbers
+      channels_info/                    channel lists and coverage
+      state_day.json                    how far the day is: see Folder.state
+      worker.log                        what happened when
+      .work/                            what the day was made from, and what a run needs
+      .pruned.tsv                       frame files of the day that were removed since: see Folder.gone
+
+Nothing else in the project writes a path or a rule of these down.
+"""
+
+import datetime
+import fcntl
+import json
+import os
+import re
+from typing import NamedTuple
+
+from .. import files
+from ..frames import catalog
+
+# What the status of a day can be.  The first four stand in state_day.json.  A day is interrupted if its state says that
+# it runs and no process holds its lock, and missing if it has no folder, or an empty one.
+COMPLETED, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING = STATUSES = (
+    "completed",
+    "running",
+    "queued",
+    "failed",
+    "interrupted",
+    "missing",
+)
+# The keys that a state always has, as the converter before this project wrote them.
+_KEYS = ("date", "h5_path", "increment_size", "last_completed_chunk", "status", "error")
+_NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)-(\d{4}-\d{2}-\d{2})")
+STATE, SUMMARY = "state_day.json", ".summary.json"
+
+
+class Folder(NamedTuple):
+    """A day's folder: its path, and the name that its products have: V1trend_20240410."""
+
+    path: str
+    name: str
+
+    @classmethod
+    def of(cls, out: str, spec: str, date: str) -> "Folder":
+        """The Folder of a day 'YYYY-MM-DD' in an output folder."""
+        return cls(os.path.join(out, f"{spec}-{date}"), f"{spec}_{date.replace('-', '')}")
+
+    @classmethod
+    def holding(cls, h5: str) -> "Folder":
+        """The Folder that a day file lies in, whatever its name is."""
+        return cls(os.path.dirname(os.path.abspath(h5)), os.path.basename(h5).removesuffix(".h5"))
+
+    @classmethod
+    def at(cls, path: str) -> "Folder":
+        """The Folder of a path alone: for its state and its work, not for its products."""
+        return cls(path, "")
+
+    @classmethod
+    def all_in(cls, out: str) -> dict:
+        """{spec: {date: Folder}} of an output folder; OSError if it cannot be read."""
+        found: dict = {}
+        for entry in os.scandir(out):
+            match = _NAME.fullmatch(entry.name)
+            if match and entry.is_dir() and is_date(match[2]):
+                found.setdefault(match[1], {})[match[2]] = cls.of(out, match[1], match[2])
+        return found
+
+    # --- names -----------------------------------------------------------------------------
+
+    @property
+    def h5(self) -> str:
+        return self._named(f"{self.name}.h5")
+
+    @property
+    def summary(self) -> str:
+        return self._named(self.name + SUMMARY)
+
+    @property
+    def lists(self) -> str:
+        """The folder of the channel lists."""
+        return self._named("channels_info")
+
+    @property
+    def coverage(self) -> str:
+        return os.path.join(self.lists, "channels_coverage.json")
+
+    def channel_list(self, kind: str) -> str:
+        """The list of the requested, valid, invalid or pruned channels."""
+        return os.path.join(self.lists, f"{kind}_channels.txt")
+
+    @property
+    def rejected(self) -> str:
+        """The table of the channels that the day does not have: name, invalid or pruned, reason."""
+        return os.path.join(self.lists, "rejected.tsv")
+
+    @property
+    def state_path(self) -> str:
+        return self._named(STATE)
+
+    @property
+    def log(self) -> str:
+        return self._named("worker.log")
+
+    @property
+    def pruned(self) -> str:
+        """The table of the frame files that were removed since the day was made from them."""
+        return self._named(".pruned.tsv")
+
+    @property
+    def work(self) -> str:
+        return self._named(".work")
+
+    @property
+    def lock(self) -> str:
+        return self._worked("lock")
+
+    @property
+    def frames(self) -> str:
+        """The table of the frame files that the day was made from."""
+        return self._worked("frames.tsv")
+
+    @property
+    def listed(self) -> str:
+        """The table of the frame files that the day is to be made from: what the plan of a range lays down."""
+        return self._worked("listed.tsv")
+
+    @property
+    def requested(self) -> str:
+        """A copy of the channel list that the day was made from."""
+        return self._worked("requested.txt")
+
+    @property
+    def settings(self) -> str:
+        """One line that holds every setting which changes what a day holds."""
+        return self._worked("settings")
+
+    @property
+    def told(self) -> str:
+        """Written when all has been told of a day that is to have no summary."""
+        return self._worked("told")
+
+    @property
+    def transient(self) -> str:
+        """There if the system did not give some frame files, a line each: they are to be read again as they are."""
+        return self._worked("transient")
+
+    @property
+    def parts(self) -> str:
+        return self._worked("parts")
+
+    def _named(self, name):
+        return os.path.join(self.path, name)
+
+    def _worked(self, name):
+        return os.path.join(self.work, name)
+
+    # --- the lock, and the state -----------------------------------------------------------
+
+    def is_held(self) -> bool:
+        """Whether a process holds the lock of the day."""
+        try:
+            handle = os.open(self.lock, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            return False
+        try:
+            fcntl.flock(handle, fcntl.LOCK_SH | fcntl.LOCK_NB)
+            return False
+        except BlockingIOError:
+            return True
+        finally:
+            os.close(handle)
+
+    def state(self) -> dict:
+        """What state_day.json says; empty if there is none yet, or a damaged one.
+
+        Besides the keys that are always there: started_at_utc, finished_at_utc, retries.
+        """
+        try:
+            with open(self.state_path, encoding="utf-8") as source:
+                said = json.load(source)
+        except (FileNotFoundError, ValueError):
+            return {}
+        return said if isinstance(said, dict) else {}
+
+    def standing(self) -> tuple:
+        """(the state, the status that it and the lock come to: one of STATUSES, or what a damaged state says)."""
+        said = self.state()
+        status = said.get("status")
+        if status == FAILED and said.get("error") == INTERRUPTED:
+            return said, INTERRUPTED
+        # A run notes how it ended while it still holds the lock.
+        if status in (COMPLETED, FAILED):
+            return said, status
+        if self.is_held():
+            return said, RUNNING
+        if status == RUNNING:
+            # It may have come to its end between the two looks.
+            said = self.state()
+            status = said.get("status")
+            return said, INTERRUPTED if status == RUNNING else status
+        if status is None:
+            return said, INTERRUPTED if os.path.exists(self.lock) else MISSING
+        return said, status
+
+    def note(self, **changes) -> None:
+        """Change some keys of the state; several processes may do so at once."""
+        self._change(lambda state: False, **changes)
+
+    def note_running(self, begun: str, **changes) -> None:
+        """Note how far the run that began at `begun` is, unless another process of it has said that it ended."""
+
+        def ended(state):
+            return begun and state.get("started_at_utc") == begun and state.get("status") in (COMPLETED, FAILED)
+
+        self._change(ended, status=RUNNING, started_at_utc=begun, **changes)
+
+    def note_completed(self, summary: dict) -> None:
+        """Note that the day is done, as its summary tells."""
+        self.note(
+            date=summary["date"],
+            h5_path=self.h5,
+            increment_size=summary["increment_size"],
+            last_completed_chunk=summary["total_chunks"] - 1,
+            status=COMPLETED,
+            error=None,
+            finished_at_utc=summary["completed_at_utc"],
+        )
+
+    def _change(self, unless, **changes):
+        with files.locked(self._named(".state.lock")):
+            state = self.state()
+            if unless(state):
+                return
+            for key in _KEYS:
+                state.setdefault(key, None)
+            state.update(changes)
+            files.write(self.state_path, json.dumps(state, indent=1) + "\n", durable=False)
+
+    # --- days of which frames were removed -------------------------------------------------
+
+    def gone(self) -> list:
+        """The catalog.Frames that were removed since the day was made from them, and are not there.
+
+        While there are any the day is closed: it cannot be made again, as what is gone would become NaN.
+        """
+        if not os.path.exists(self.pruned):
+            return []
+        return [frame for frame in _table(self.pruned) if not os.path.exists(frame.path)]
+
+    def is_made_from(self, listing: list, gone: list) -> bool:
+        """Whether the day was made from the frames of a listing and those that are gone, and from no others.
+
+        A frame that is gone may be listed as absent or not at all, and so may one that was absent before.
+        """
+        made = {frame[:5] for frame in _table(self.frames)} if os.path.exists(self.frames) else set()
+        there = {frame[:5] for frame in listing if frame.status != catalog.ABSENT}
+        return there | {frame[:5] for frame in gone} == {frame for frame in made if frame[3] >= 0}
+
+
+def is_date(text: str) -> bool:
+    """Whether a text is a day, YYYY-MM-DD."""
+    try:
+        return str(datetime.date.fromisoformat(text)) == text
+    except ValueError:
+        return False
+
+
+def _table(path):
+    return catalog.named(path).frames
