@@ -47,14 +47,14 @@ def test_channels_that_do_not_fit_into_memory_together_are_compared_in_turn(site
         channels["V1:B"][900:910] = np.nan
 
     spoil(site, change)
-    once = list(check_module.values(str(site.h5)))
+    once = list(check_module.differences(str(site.h5)))
     assert [row[0] for row in once] == ["V1:A", "V1:B"]
     calls = []
     compare = check_module._compare
-    monkeypatch.setattr(check_module, "_compare", lambda *given: calls.append(given[2]) or compare(*given))
+    monkeypatch.setattr(check_module, "_compare", lambda *given: calls.append(given[1]) or compare(*given))
     monkeypatch.setattr(check_module, "_MOST", 600)
     monkeypatch.setattr(check_module, "_AT_ONCE", 7)
-    assert list(check_module.values(str(site.h5))) == once
+    assert list(check_module.differences(str(site.h5))) == once
     assert calls == [["V1:A"], ["V1:B"]] * 3
     assert [row[0] for row in check_module.structure(str(site.h5))] == ["V1:B"]
 

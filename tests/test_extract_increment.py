@@ -11,7 +11,7 @@ import h5py
 import numpy as np
 import pytest
 from framemake import gps
-from framemake.day import blocks
+from framemake.day import plan as planning
 from framemake.frames import catalog, channels, synthetic
 from framemake.gwf.write import Signal, write
 from support.commands import BIN
@@ -480,7 +480,8 @@ def test_parts_that_are_there_are_not_read_again(site):
 
 def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypatch, tmp_path):
     """A list without rates says nothing of the memory that channels take; they still all come out right."""
-    from framemake.day import extract
+    from framemake.day import extract, rows
+    from framemake.day import reader as readers
     from framemake.gps import Window
 
     names = [f"V1:C{i}" for i in range(5)]
@@ -492,19 +493,20 @@ def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypat
         )
     site.want(*names)
     held = []
-    monkeypatch.setattr(extract, "_MOST", 2 * 18000 * 4)
+    monkeypatch.setattr(rows, "_MOST", 2 * 18000 * 4)
+    plain = rows.BlockRows.next_pass
     monkeypatch.setattr(
-        extract._Job,
+        rows.BlockRows,
         "next_pass",
-        lambda job, plain=extract._Job.next_pass: held.append(sum(r.data.nbytes for r in job.groups)) or plain(job),
+        lambda block: held.append(sum(r.data.nbytes for r in block.groups)) or plain(block),
     )
     window = Window(START, START + 180)
     listing = catalog.list_frames(str(site.ffl), window).frames
-    plan = blocks.make(window, 60, "lzf", listing, [channels.Channel(name) for name in names])
+    plan = planning.make(window, 60, "lzf", listing, [channels.Channel(name) for name in names])
     parts = tmp_path / "parts"
-    blocks.save(plan, parts)
+    planning.save(plan, parts)
     for block in plan.blocks:
-        extract.extract(plan, block, parts, extract.Reader())
+        extract.extract(plan, block, parts, readers.Reader())
     assert len(held) == 3 and max(held) <= 2 * 18000 * 4
     site.day.mkdir(parents=True)
     command("pad-merge", parts, "--out", site.h5)
@@ -534,7 +536,7 @@ def test_a_file_without_any_channel_gives_nothing_and_harms_nothing(site):
 
 def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
     from framemake import gwf
-    from framemake.day import extract
+    from framemake.day import reader as readers
 
     calls = []
 
@@ -548,11 +550,11 @@ def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
         calls.clear()
         return open_file
 
-    monkeypatch.setattr(extract, "_ATTEMPT_PAUSE", 0)
+    monkeypatch.setattr(readers, "_ATTEMPT_PAUSE", 0)
     monkeypatch.setattr(gwf, "open_file", failing(3))
-    assert extract.Reader(retries=3).open("a.gwf") == "open" and len(calls) == 4
+    assert readers.Reader(retries=3).open("a.gwf") == "open" and len(calls) == 4
     monkeypatch.setattr(gwf, "open_file", failing(3))
-    reader = extract.Reader(retries=2)
+    reader = readers.Reader(retries=2)
     with pytest.raises(gwf.BadFrame, match=r"^input/output error$"):
         reader.open("a.gwf")
     assert len(calls) == 3
@@ -563,16 +565,16 @@ def test_a_failing_read_is_tried_again_and_only_so_often(monkeypatch):
 
 def test_a_disk_that_fails_under_a_reader_is_told_from_a_frame_that_is_damaged(site, monkeypatch):
     from framemake import gwf
-    from framemake.day import extract
+    from framemake.day import reader as readers
 
-    monkeypatch.setattr(extract, "_ATTEMPT_PAUSE", 0)
+    monkeypatch.setattr(readers, "_ATTEMPT_PAUSE", 0)
     path = site.frame(0, 10, [signal(count=10)])
     whole = path.read_bytes()
     # The table of contents is whole, the channel's structure is not: it is read when the channel is.
     at = whole.index(b"V1:A\0") - 20
     path.write_bytes(whole[:at] + b"\xff" * 40 + whole[at + 40 :])
     for system in (False, True):
-        reader = extract.Reader(retries=1)
+        reader = readers.Reader(retries=1)
         file = reader.open(str(path))
         if system:
             # What Linux answers for this file is the error of a disk that fails.
@@ -618,11 +620,11 @@ def test_a_block_fits_into_memory_whatever_the_rate_and_the_frames(rate, dtype, 
     starts = range(window.start // duration * duration, window.end, duration)
     listing = [catalog.Frame(f"/f/V-raw-{start}-{duration}.gwf", start, duration, 1, 1) for start in starts]
     wanted = [channels.Channel(f"V1:C{n}", rate, "adc", dtype) for n in range(3 if rate > 1000 else 500)]
-    plan = blocks.make(window, 600, "lzf", listing, wanted)
+    plan = planning.make(window, 600, "lzf", listing, wanted)
     sizes = [len(block.channels) * (block.end - block.start) * rate * np.dtype(dtype).itemsize for block in plan.blocks]
     assert sum(sizes) == pytest.approx(len(wanted) * 86400 * rate * np.dtype(dtype).itemsize)
     # One unit of one channel is read whole.
-    assert max(sizes) <= max(blocks.BUDGET, 600 * rate * np.dtype(dtype).itemsize)
+    assert max(sizes) <= max(planning.BUDGET, 600 * rate * np.dtype(dtype).itemsize)
 
 
 def test_twenty_thousand_channels(site):
@@ -655,20 +657,21 @@ def test_a_frame_list_of_a_whole_day_meets_two_utc_days(site):
 
 def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(site, monkeypatch, tmp_path):
     """Hints that are wrong, rows larger than the limit, two rates in one channel: each pass still ends one channel."""
-    from framemake.day import extract
+    from framemake.day import extract, rows
+    from framemake.day import reader as readers
     from framemake.gps import Window
 
     names = ["V1:A", "V1:B", "V1:C"]
     for number, rate in enumerate((100.0, 50.0, 100.0)):
         signals = [signal(name, count=round(60 * rate), rate=rate) for name in names]
         site.frame(60 * number, 60, signals)
-    monkeypatch.setattr(extract, "_MOST", 1000)
+    monkeypatch.setattr(rows, "_MOST", 1000)
     window = Window(START, START + 180)
     wanted = [channels.Channel(name, 1.0, "adc", "float32", "V") for name in names]
-    plan = blocks.make(window, 60, "lzf", catalog.list_frames(str(site.ffl), window).frames, wanted)
-    blocks.save(plan, tmp_path / "parts")
+    plan = planning.make(window, 60, "lzf", catalog.list_frames(str(site.ffl), window).frames, wanted)
+    planning.save(plan, tmp_path / "parts")
     for block in plan.blocks:
-        extract.extract(plan, block, tmp_path / "parts", extract.Reader())
+        extract.extract(plan, block, tmp_path / "parts", readers.Reader())
     site.day.mkdir(parents=True)
     command("pad-merge", tmp_path / "parts", "--out", site.h5)
     for name in names:

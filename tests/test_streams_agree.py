@@ -1,12 +1,13 @@
 """The importer, check-streams, the reader and the rule taken literally: all must agree on any tree of frames."""
 
 import itertools
+import os
 import random
 import shutil
 
 import numpy as np
 import pytest
-from framemake.day import check as gwpy
+from framemake.day import check as day_check
 from framemake.frames.catalog import number
 from framemake.gwf.write import Signal
 from framemake.streams import reading, records, store
@@ -21,7 +22,7 @@ NIGHT, HOUR, TEN, MINUTE = made.NIGHT, made.HOUR, made.TEN, made.MINUTE
 
 @pytest.fixture(scope="module", autouse=True)
 def quiet():
-    gwpy.quiet()
+    os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
 
 
 def told(folder):
@@ -305,7 +306,7 @@ def test_each_frame_of_a_file_of_several_is_compared(tmp_path):
 
 
 def test_of_a_channel_that_gwpy_cannot_read_only_that_it_is_there_is_compared(two_hours, monkeypatch):
-    monkeypatch.setattr(gwpy, "second_reader", lambda *_: {})
+    monkeypatch.setattr(day_check, "second_reader", lambda *_: {})
     said = []
     path = str(two_hours / "streams"), str(two_hours / "frames")
     assert list(against.faults(*path, said.append)) == []

@@ -1,31 +1,31 @@
 """Comparing a day file with its frames through a second reader: gwpy over lalframe, which made none of it."""
 
-import os
 import warnings
+from collections.abc import Callable, Iterator
 
-import h5py
 import numpy as np
 
 from .. import grid, gwf
 from ..errors import BadInput
 from ..frames import catalog
-from . import layout, summary
+from . import layout, statistics, summary
+from .dayfile import open_day
 
 # Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
 _AT_ONCE, _MOST = 1 << 22, 1 << 24
 
 
-def structure(path):
+def structure(path: str) -> Iterator[tuple]:
     """What is wrong with the form of a day file, a line each: lengths, attributes, statistics against samples."""
-    day = summary.Day(path)
-    with h5py.File(path, "r") as file:
-        present = set(file[layout.CHANNELS])
+    with open_day(path) as day:
+        totals = day.totals()
+        present = set(day.file[layout.CHANNELS])
         for name in sorted(present ^ set(day.datasets)):
             yield name, "", "", "in the file" if name in present else "not in the file, but should be"
         for name, (rate, dtype, total, t0, unit) in day.datasets.items():
             if name not in present:
                 continue
-            dataset = file[layout.CHANNELS][name]
+            dataset = day.file[layout.CHANNELS][name]
             attrs = dict(dataset.attrs)
             told = (attrs.get("channel"), attrs.get("sample_rate"), attrs.get("t0"), attrs.get("unit"))
             if told != (name, rate, t0, unit):
@@ -33,56 +33,54 @@ def structure(path):
             if dataset.shape != (total,) or dataset.dtype != dtype:
                 yield name, "", "", f"is {dataset.dtype} {dataset.shape}, want {dtype} {(total,)}"
                 continue
-            good = total - day.coverage_of(name)["nan_samples"]
+            good = int(totals[name][statistics.COUNT])
             pieces = (dataset[at : at + _AT_ONCE] for at in range(0, total, _AT_ONCE))
             found = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in pieces)
             if found != good:
                 yield name, "", "", f"has {found} samples, its coverage says {good}"
 
 
-def missing(path):
+def missing(path: str) -> tuple[int, int, int]:
     """(samples that are NaN, all samples, channels asked for that are not there) of a day file."""
-    day = summary.Day(path)
-    covered = [day.coverage_of(name) for name in day.datasets]
-    _, invalid, pruned = day.channel_lists()
-    return (
-        sum(entry["nan_samples"] for entry in covered),
-        sum(entry["total_samples"] for entry in covered),
-        len(invalid) + len(pruned),
-    )
+    with open_day(path) as day:
+        total = sum(dataset.total for dataset in day.datasets.values())
+        good = sum(int(values[statistics.COUNT]) for values in day.totals().values())
+        _, invalid, pruned = summary.channel_lists(day)
+        return total - good, total, len(invalid) + len(pruned)
 
 
-def values(path, most=None, say=lambda message: None):
+def differences(
+    path: str, most: int | None = None, say: Callable[[str], None] = lambda message: None
+) -> Iterator[tuple[str, float, float, str]]:
     """Where a day file differs from its frames: yields (channel, GPS start, GPS end, what).
 
     most: compare at most so many channels, spread over the list; None: all.  Each sample that is not NaN must
     be the frame's, to the last bit; each NaN must be a sample that no frame gives: none there, or masked.
     Raises BadInput if no frame of the day is left.
     """
-    day = summary.Day(path)
-    names = list(day.datasets)
-    if most and len(names) > most:
-        names = [names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most)]
-    held, gone = [], 0
-    for frame in day.frames:
-        if frame.status == catalog.ABSENT:
-            continue
-        now = catalog.judge([frame])[0]
-        if now.status == catalog.ABSENT:
-            gone += 1
-        elif (now.size, now.mtime) != (frame.size, frame.mtime):
-            yield "", frame.start, frame.end, f"frame file has changed since: {frame.path!r}"
-        else:
-            held.append(frame)
-    if gone:
-        say(f"{gone} frame files are gone, their span is not compared")
-    if not held:
-        raise BadInput(f"no frame of the day is left to compare with: {path!r}")
-    with h5py.File(path, "r") as file:
+    with open_day(path) as day:
+        names = list(day.datasets)
+        if most and len(names) > most:
+            names = [names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most)]
+        held, gone = [], 0
+        for frame in day.provenance.frames:
+            if frame.status == catalog.ABSENT:
+                continue
+            now = catalog.judge([frame])[0]
+            if now.status == catalog.ABSENT:
+                gone += 1
+            elif (now.size, now.mtime) != (frame.size, frame.mtime):
+                yield "", frame.start, frame.end, f"frame file has changed since: {frame.path!r}"
+            else:
+                held.append(frame)
+        if gone:
+            say(f"{gone} frame files are gone, their span is not compared")
+        if not held:
+            raise BadInput(f"no frame of the day is left to compare with: {path!r}")
         # Where files overlap any of them may have given a sample: it must equal one, so they go together.
         for group in _overlapping(held):
             for some in _batches(day, names, group):
-                yield from _compare(day, file[layout.CHANNELS], some, group)
+                yield from _compare(day, some, group)
 
 
 def _overlapping(held):
@@ -112,21 +110,12 @@ def _batches(day, names, group):
         yield batch
 
 
-def _compare(day, datasets, names, group):
-    """Compare the span of files that overlap one another."""
+def _compare(day, names, group):
+    """Compare channels over the span of files that overlap one another."""
     start = day.window.start
     begin = max(start, min(frame.start for frame in group))
     end = min(day.window.end, max(frame.end for frame in group))
-    expected, allowed, extents = {}, {}, {}
-    for name in names:
-        rate, _, total, t0, _ = day.datasets[name]
-        where = grid.Grid(rate, grid.place(t0 - start, rate)[1])
-        a = max(0, grid.first_at(begin - start, where))
-        b = min(total, grid.first_at(end - start, where))
-        extents[name] = where, a, b
-        expected[name] = datasets[name][a:b]
-        # For each sample: 0 no file has it, 1 a file has it but says it is no good, 2 a file gives it.
-        allowed[name] = np.zeros(max(0, b - a), dtype=np.uint8), np.zeros(max(0, b - a), dtype=bool)
+    compared = {name: _Compared(day, name, begin, end) for name in names}
     for frame in group:
         try:
             file = gwf.open_file(frame.path)
@@ -136,55 +125,69 @@ def _compare(day, datasets, names, group):
             at = seconds - start + nanoseconds * 1e-9
             if at >= end - start or at + duration <= begin - start:
                 continue
-            present = [name for name in names if name in file.kinds and len(expected[name])]
+            present = [name for name in names if name in file.kinds and len(compared[name].expected)]
             second = second_reader(frame.path, present, seconds + nanoseconds * 1e-9, duration)
             for name in present:
-                _mark(
-                    file, index, name, second.get(name), at, frame, start, extents[name], expected[name], allowed[name]
-                )
-    for name in names:
-        found, equal = allowed[name]
-        has = ~np.isnan(expected[name])
-        where, a, _ = extents[name]
+                try:
+                    series = file.read(index, name, file.kinds[name])
+                except (gwf.BadFrame, OSError):
+                    continue
+                if series and not series.problem and series.dt > 0 and name in second:
+                    compared[name].mark(series, second[name], at, frame)
+    for each in compared.values():
+        yield from each.faults()
+
+
+class _Compared:
+    """A channel over a span: its samples in the day file, and what the frames give there."""
+
+    def __init__(self, day, name, begin, end):
+        rate, _, total, t0, _ = day.datasets[name]
+        self.name, self.start = name, day.window.start
+        self.grid = grid.Grid(rate, grid.place(t0 - self.start, rate)[1])
+        self.first = max(0, grid.first_at(begin - self.start, self.grid))
+        self.stop = min(total, grid.first_at(end - self.start, self.grid))
+        self.expected = day.samples(name, self.first, self.stop)
+        # For each sample: 0 no file has it, 1 a file has it but says it is no good, 2 a file gives it.
+        self.found = np.zeros(len(self.expected), dtype=np.uint8)
+        self.equal = np.zeros(len(self.expected), dtype=bool)
+
+    def mark(self, series, values, at, frame):
+        """Note which samples a file gives, and where the day file has their value.
+
+        series: by the first reader, for grid and masks; values: by the second.  at: the frame's begin in s from the
+        window's; frame: the file, a catalog.Frame.
+        """
+        rate = grid.rate_of(series.dt)
+        k, phase = grid.place(at + series.offset, rate)
+        if grid.Grid(rate, phase).key != self.grid.key:
+            return  # another sample rate: left out, and told in rate_changes
+        low = max(self.first, k, grid.first_at(frame.start - self.start, self.grid))
+        high = min(self.stop, k + len(values), grid.first_at(frame.end - self.start, self.grid))
+        if low >= high:
+            return
+        span = slice(low - self.first, high - self.first)
+        with np.errstate(invalid="ignore"):
+            exact = values[low - k : high - k].astype(self.expected.dtype)
+            there = ~np.isnan(exact)
+        if series.good is not None:
+            there &= series.good[low - k : high - k]
+        self.found[span] = np.maximum(self.found[span], np.where(there, 2, 1))
+        self.equal[span] |= there & (exact == self.expected[span])
+
+    def faults(self):
+        has = ~np.isnan(self.expected)
         for wrong, what in (
-            (has & ~equal, "differs from the frame"),
-            (~has & (found == 2), "NaN, but the frame has a sample"),
+            (has & ~self.equal, "differs from the frame"),
+            (~has & (self.found == 2), "NaN, but the frame has a sample"),
         ):
             for first, last in stretches(wrong):
-                times = [start + (a + k + where.phase) / where.rate for k in (first, last)]
-                yield name, times[0], times[1], f"{what}: {last - first} samples"
+                times = [self.start + (self.first + k + self.grid.phase) / self.grid.rate for k in (first, last)]
+                yield self.name, times[0], times[1], f"{what}: {last - first} samples"
 
 
-def _mark(file, index, name, values, at, frame, start, extent, expected, allowed):
-    """Note for each sample of the span whether this file gives it, and whether the day file has its value."""
-    where, a, b = extent
-    found, equal = allowed
-    try:
-        series = file.read(index, name, file.kinds[name])
-    except (gwf.BadFrame, OSError):
-        return
-    if series is None or series.problem or values is None or not series.dt > 0:
-        return
-    k, phase = grid.place(at + series.offset, grid.rate_of(series.dt))
-    if grid.Grid(grid.rate_of(series.dt), phase).key != where.key:
-        return  # another sample rate: left out, and told in rate_changes
-    low = max(a, k, grid.first_at(frame.start - start, where))
-    high = min(b, k + len(values), grid.first_at(frame.end - start, where))
-    if low >= high:
-        return
-    span = slice(low - a, high - a)
-    theirs = values[low - k : high - k]
-    with np.errstate(invalid="ignore"):
-        exact = theirs.astype(expected.dtype)
-        there = ~np.isnan(exact)
-    if series.good is not None:
-        there &= series.good[low - k : high - k]
-    found[span] = np.maximum(found[span], np.where(there, 2, 1))
-    equal[span] |= there & (exact == expected[span])
-
-
-def second_reader(path, names, start, duration):
-    """Channel name to array, read by gwpy; channels that it refuses alone are left out."""
+def second_reader(path: str, names: list, start: float, duration: float) -> dict[str, np.ndarray]:
+    """{channel: samples, 1-D} of a frame, read by gwpy; channels that it refuses alone are left out."""
     from gwpy.timeseries import TimeSeries, TimeSeriesDict
 
     options = {"format": "gwf.lalframe", "start": start, "end": start + duration}
@@ -204,12 +207,7 @@ def second_reader(path, names, start, duration):
             return found
 
 
-def stretches(flags):
+def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
     """Runs of True as half-open pairs of positions."""
     edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
     return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))
-
-
-def quiet():
-    """LAL prints its own reports of an error; what a command says is enough."""
-    os.environ.setdefault("LAL_DEBUG_LEVEL", "0")

@@ -1,135 +1,44 @@
-"""Which frame file gave what: statistics of the samples, masks by frame-file slot, gaps."""
+"""Which frame file gave what: masks by frame-file slot, and the gaps that they tell."""
 
 import math
 
 import numpy as np
 
 from ..frames import catalog
-
-# Columns of the statistics of one unit of one channel; `first` and `last` are sample numbers, -1 for none.
-COUNT, MIN, MAX, MEAN, M2, FIRST, LAST = range(7)
-NOTHING = (0, math.nan, math.nan, math.nan, 0, -1, -1)
-_ROWS_AT_ONCE, _SAMPLES_AT_ONCE = 64, 1 << 21
+from ..gps import Window
 
 
-def statistics(data, good, first, unit):
-    """Statistics of each unit of each row.
-
-    data: float array (rows, samples), NaN where nothing is; good: bool array of its shape, or None if all
-    are; first: number of sample 0; unit: samples a unit.  Returns float64 (rows, units, 7); M2 is the sum of
-    squared deviations from the unit's mean, in float64 throughout.  Rows do not touch one another, nor does the cut
-    of the work into blocks.
-    """
-    height, width = data.shape
-    count = math.ceil(width / unit)
-    result = np.empty((height, count, 7))
-    some = max(1, min(_ROWS_AT_ONCE, _SAMPLES_AT_ONCE // unit))
-    for number in range(count):
-        a, b = number * unit, min((number + 1) * unit, width)
-        for top in range(0, height, some):
-            rows = slice(top, top + some)
-            result[rows, number] = _of_unit(data[rows, a:b], None if good is None else good[rows, a:b], first + a)
-    return result
-
-
-def _of_unit(data, good, first):
-    if good is None:
-        return _of_full(data, first)
-    counts = np.count_nonzero(good, axis=1)
-    whole = counts == data.shape[1]
-    result = np.full((len(data), 7), np.nan)
-    if whole.all():
-        result[:] = _of_full(data, first)
-        return result
-    for row, count in enumerate(counts):
-        if count == 0:
-            result[row] = NOTHING
-        elif whole[row]:
-            result[row] = _of_full(data[row : row + 1], first)[0]
-        else:
-            at = np.flatnonzero(good[row])
-            result[row] = _of_full(data[row : row + 1, at], first)[0]
-            result[row, FIRST], result[row, LAST] = first + at[0], first + at[-1]
-    return result
-
-
-def _of_full(data, first):
-    width = data.shape[1]
-    result = np.empty((len(data), 7))
-    with np.errstate(over="ignore", invalid="ignore"):
-        wide = data.astype(np.float64)
-        mean = wide.sum(axis=1) / width
-        wide -= mean[:, None]
-        np.multiply(wide, wide, out=wide)
-        result[:, M2] = wide.sum(axis=1)
-    result[:, COUNT], result[:, MIN], result[:, MAX] = width, data.min(axis=1), data.max(axis=1)
-    result[:, MEAN], result[:, FIRST], result[:, LAST] = mean, first, first + width - 1
-    return result
-
-
-def combine(units):
-    """Statistics of a whole from those of its units, in their order: (..., units, 7) to (..., 7).
-
-    Mean and M2 are joined pair by pair (Chan, Golub, LeVeque 1979), which is stable whatever the mean.
-    """
-    total = units[..., 0, :].copy()
-    for number in range(1, units.shape[-2]):
-        more = units[..., number, :]
-        a, b = total[..., COUNT], more[..., COUNT]
-        empty, start = b == 0, a == 0
-        count = a + b
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            delta = more[..., MEAN] - total[..., MEAN]
-            mean = total[..., MEAN] + delta * (b / count)
-            m2 = total[..., M2] + more[..., M2] + delta * delta * (a * b / count)
-        total[..., MEAN] = np.where(start, more[..., MEAN], np.where(empty, total[..., MEAN], mean))
-        total[..., M2] = np.where(start, more[..., M2], np.where(empty, total[..., M2], m2))
-        total[..., MIN] = np.fmin(total[..., MIN], more[..., MIN])
-        total[..., MAX] = np.fmax(total[..., MAX], more[..., MAX])
-        total[..., FIRST] = np.where(start, more[..., FIRST], total[..., FIRST])
-        total[..., LAST] = np.where(empty, total[..., LAST], more[..., LAST])
-        total[..., COUNT] = count
-    return total
-
-
-def pairs(plan, near, runs):
+def pairs(window: Window, increment: int, near: list, runs: list) -> list:
     """Which files meet which increments: [(index of the frame, increment)], within runs of seconds.
 
-    near: [(index, frame)]; runs: [(begin, stop)] from the window's start.  An increment is the least that
-    is rebuilt, so what a file gave is known for each increment that it touches.
+    increment: its length in s.  near: [(index, catalog.Frame)].  runs: [(begin, stop)] in seconds from the window's
+    start.  What a file gave is known for each increment that it touches, as a day is rebuilt by whole increments.
     """
     found = []
     for at, frame in near:
-        begin, end = frame.start - plan.window.start, frame.end - plan.window.start
+        begin, end = frame.start - window.start, frame.end - window.start
         for run_begin, run_stop in runs:
-            a, b = max(begin, run_begin, 0), min(end, run_stop, plan.window.duration)
+            a, b = max(begin, run_begin, 0), min(end, run_stop, window.duration)
             if a < b:
-                found += [
-                    (at, increment)
-                    for increment in range(math.floor(a / plan.increment), math.ceil(b / plan.increment))
-                ]
+                found += [(at, number) for number in range(math.floor(a / increment), math.ceil(b / increment))]
     return sorted(set(found))
 
 
-def masks(listing, window, table, given):
+def masks(listing: list, window: Window, rows: dict, gave: np.ndarray) -> list:
     """The mask of each channel: one character a slot of catalog.slots, '1' where the file gave a sample.
 
-    table: [(frame index, increment)]; given: array (pairs, channels), zero where nothing was given.
-    Returns the list of masks, one a channel.
+    gave: array (rows, channels), 0 where nothing was given; rows: {index of a frame: its rows}.
+    Returns the masks as texts, one a channel.
     """
-    by_frame = {}
-    for row, (at, _) in enumerate(table):
-        by_frame.setdefault(at, []).append(row)
     slots = catalog.slots(listing, window)
-    bits = np.full((len(slots), given.shape[1]), ord("0"), dtype=np.uint8)
+    bits = np.full((len(slots), gave.shape[1]), ord("0"), dtype=np.uint8)
     for slot, (_, _, at) in enumerate(slots):
-        rows = by_frame.get(at)
-        if rows:
-            bits[slot] += given[rows].any(axis=0)
+        if at in rows:
+            bits[slot] += gave[rows[at]].any(axis=0)
     return [column.tobytes().decode("ascii") for column in np.ascontiguousarray(bits.T)]
 
 
-def missing_spans(seconds, mask):
+def missing_spans(seconds: list, mask: str) -> list:
     """Stretches of zeros of a mask as [(start, end)] in GPS; seconds: the slots' [(start, end, ...)]."""
     spans = []
     for (start, end, *_), character in zip(seconds, mask, strict=True):

@@ -15,6 +15,8 @@ import numpy as np
 from .. import gps
 from ..errors import BadInput
 
+# What a day file of this form is called; of one with another form no later day is built.
+LAYOUT = 1
 CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")
@@ -110,16 +112,3 @@ def stamp(file, window, increment, name):
     file.attrs["increment_size"] = increment
     file.attrs["dama_name"] = name
     file.attrs["time_stamp"] = now
-
-
-def write_statistics(group, statistics):
-    """Write {channel's number: float64 (units, 7)} below a provenance group, a table for each count of units."""
-    tables = {}
-    for at, values in statistics.items():
-        tables.setdefault(len(values), []).append(at)
-    group = group.create_group("statistics")
-    for count, members in sorted(tables.items()):
-        table = group.create_group(f"units{count}")
-        table["members"] = np.array(members, dtype=np.int32)
-        values = np.array([statistics[at] for at in members])
-        table.create_dataset("values", data=values, compression="gzip", compression_opts=1, shuffle=True)

@@ -104,10 +104,10 @@ def _slots(day):
         with open(path, encoding="utf-8") as source:
             told = json.load(source)
     except FileNotFoundError:
-        from ..day import summary
+        from ..day import dayfile
 
-        made = summary.Day(day.h5)
-        return made.window, made.slots
+        with dayfile.open_day(day.h5) as made:
+            return made.window, made.slots()
     window = gps.Window(told["start_gps"], told["end_gps"])
     listed = [
         # A file that could not be read was used, as far as slots go.

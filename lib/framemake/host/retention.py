@@ -195,7 +195,7 @@ class Days:
         return self._known[day]
 
     def _look(self, day, h5, stamp):
-        from ..day import summary
+        from ..day import dayfile
 
         _, said = self.folder(day).standing()
         if said != COMPLETED or stamp is None:
@@ -204,26 +204,26 @@ class Days:
             kind = ODD if day < self._first else UNFINISHED
             return _Day(stamp, Kept(kind, f"{day} is {'gone' if said == COMPLETED else said}"))
         try:
-            made = summary.Day(h5)
+            with dayfile.open_day(h5) as opened:
+                made = opened.provenance
         except BadInput as error:
             return _Day(stamp, Kept(WRONG, str(error)))
         if made.window != gps.day_window(day):
             return _Day(stamp, Kept(UNFINISHED, f"only a part of {day} was built"))
-        waiting = made.inputs.get("transient")
+        waiting = sorted(made.account.transient)
         if waiting:
             return _Day(stamp, Kept(UNFINISHED, f"{day} waits for a frame that could not be had: {waiting[0]!r}"))
         listed = {self._place(frame.path): frame for frame in made.frames}
-        return _Day(stamp, None, h5, listed, {path for path, *_ in made.inputs["bad"]}, [])
+        return _Day(stamp, None, h5, listed, {path for path, _ in made.account.bad}, [])
 
     def _check(self, known):
         """Why a day is not right, by a second reader; None if it is."""
         if not known.checked:
             from ..day import check
 
-            check.quiet()
             said = f"differs from its frames, check-day tells where: {known.h5!r}"
             try:
-                wrong = list(check.structure(known.h5)) or list(check.values(known.h5, self.most))
+                wrong = list(check.structure(known.h5)) or list(check.differences(known.h5, self.most))
             except (OSError, KeyError, ValueError) as error:
                 wrong, said = True, f"cannot be checked, {' '.join(str(error).split())[:120]}: {known.h5!r}"
             known.checked.append(Kept(WRONG, said) if wrong else None)

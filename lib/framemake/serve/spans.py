@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ..day import coverage
+from ..day import statistics
 from . import dayfiles
 
 # Samples that are read for one request: more than the longest unit has, and some tenths of a second's work.
@@ -111,7 +111,7 @@ def _add(made, day, edges, exact):
             runs = [(first, stop)]
     runs = [(at, min(at + _AT_ONCE, b)) for a, b in runs for at in range(a, b, _AT_ONCE)]
     # Where nothing is in the units that a run touches, nothing need be read.
-    runs = [(a, b) for a, b in runs if day.units[a // day.size : -(-b // day.size), coverage.COUNT].any()]
+    runs = [(a, b) for a, b in runs if day.units[a // day.size : -(-b // day.size), statistics.COUNT].any()]
     for at in range(0, len(runs), 4):
         some = runs[at : at + 4]
         for (a, _), held in zip(some, dayfiles.samples(day, some), strict=True):
@@ -121,12 +121,12 @@ def _add(made, day, edges, exact):
 def _add_units(made, day, bounds, begin, end):
     units = day.units[begin:end]
     at = np.searchsorted(bounds, np.arange(begin, end) * day.size, side="right") - 1
-    some = units[:, coverage.COUNT] > 0
+    some = units[:, statistics.COUNT] > 0
     units, at = units[some], at[some]
-    count = units[:, coverage.COUNT]
+    count = units[:, statistics.COUNT]
     with np.errstate(invalid="ignore", over="ignore"):
-        total = units[:, coverage.MEAN] * count
-    made.add(at, count, total, units[:, coverage.MIN], units[:, coverage.MAX])
+        total = units[:, statistics.MEAN] * count
+    made.add(at, count, total, units[:, statistics.MIN], units[:, statistics.MAX])
 
 
 def _add_samples(made, bounds, first, held):

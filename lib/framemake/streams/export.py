@@ -6,7 +6,6 @@ fill a whole one and all are valid; the others are NaN, and what is lost is told
 and bias are applied, as reading.calibrated does.
 """
 
-import json
 import math
 import os
 
@@ -14,7 +13,10 @@ import h5py
 import numpy as np
 
 from .. import files, gps, grid
-from ..day import coverage, dayfile, layout
+from ..day import layout, statistics
+from ..day.account import Account
+from ..day.dayfile import Dataset, Origin, Provenance, write_statistics
+from ..day.folder import Folder
 from ..frames import catalog
 from ..version import version
 from . import reading
@@ -26,7 +28,7 @@ _LAYOUT = "streams"
 
 def path_of(out, spec, day):
     """Where the file of a day belongs: OUT/SPEC-2024-04-10/SPEC_20240410.h5."""
-    return os.path.join(out, f"{spec}-{day}", f"{spec}_{day.replace('-', '')}.h5")
+    return Folder.of(out, spec, day).h5
 
 
 def write(folder, streams, day, path, spec, increment=600, compression="lzf"):
@@ -44,7 +46,9 @@ def write(folder, streams, day, path, spec, increment=600, compression="lzf"):
         made.group = file.create_group(layout.CHANNELS)
         for stream in streams:
             made.add(stream)
-        made.write_provenance(file.create_group(layout.PROVENANCE), folder, spec)
+        group = file.create_group(layout.PROVENANCE)
+        made.provenance(folder, spec).save(group)
+        write_statistics(group, dict(enumerate(made.statistics.values())))
         layout.stamp(file, window, increment, os.path.splitext(os.path.basename(path))[0])
     return made.told
 
@@ -89,42 +93,36 @@ class _Made:
                 layout.write_chunk(dataset, (at,), samples[at : at + cut.chunk], cut.chunk, self.compression)
         units = [slice(at, at + cut.unit) for at in range(0, total, cut.unit)]
         self.statistics[name] = np.array(
-            [coverage.statistics(samples[None, u], good[None, u], u.start, cut.unit)[0, 0] for u in units]
+            [statistics.of_units(samples[None, u], good[None, u], u.start, cut.unit)[0, 0] for u in units]
         )
-        self.datasets[name] = [where.rate, samples.dtype.name, total, t0, unit]
+        self.datasets[name] = Dataset(where.rate, samples.dtype.name, total, t0, unit)
         seconds = t0 - self.window.start + np.flatnonzero(good) / where.rate
         self.gave.append(np.unique((seconds // self.increment).astype(int)))
 
-    def write_provenance(self, group, folder, spec):
+    def provenance(self, folder, spec):
         """What the day was made from, so that summarize tells of it as of any day: one source, the folder."""
-        read = list(self.datasets)
-        units = sorted({unit for *_, unit in self.datasets.values()})
         source = catalog.Frame(os.path.abspath(folder), self.window.start, self.window.duration)
         count = math.ceil(self.window.duration / self.increment)
-        inputs = {
-            "layout": _LAYOUT,
-            "version": version(),
-            "window": list(self.window),
-            "increment": self.increment,
-            "compression": self.compression,
-            **dayfile.Origin(spec, folder, requested=self.requested, rejected=self.rejected)._asdict(),
-            "read": read,
-            "seen": read,
-            "datasets": self.datasets,
-            "frames": [list(source)],
-            "units": units,
-            "bad": [],
-            "problems": {},
-            "grids_dropped": self.dropped,
-            "units_dropped": {},
-        }
-        gave = np.zeros((count, len(read)), dtype=np.uint16)
-        for column, (name, increments) in enumerate(zip(read, self.gave, strict=True)):
-            gave[increments, column] = units.index(self.datasets[name][-1]) + 1
-        group["inputs"] = np.bytes_(json.dumps(inputs).encode("utf-8", "surrogateescape"))
-        group["pairs"] = np.array([(0, at) for at in range(count)], dtype=np.int32)
-        group.create_dataset("gave", data=gave, compression="gzip", compression_opts=1, shuffle=True)
-        layout.write_statistics(group, {at: self.statistics[name] for at, name in enumerate(read)})
+        account = Account([(0, at) for at in range(count)], len(self.datasets))
+        for unit in sorted({dataset.unit for dataset in self.datasets.values()}):
+            account.number_of(unit)
+        for column, (dataset, increments) in enumerate(zip(self.datasets.values(), self.gave, strict=True)):
+            account.gave[increments, column] = account.number_of(dataset.unit)
+        account.seen = set(self.datasets)
+        return Provenance(
+            version(),
+            self.window,
+            self.increment,
+            self.compression,
+            Origin(spec, folder, requested=self.requested, rejected=self.rejected),
+            list(self.datasets),
+            self.datasets,
+            [source],
+            account,
+            self.dropped,
+            {},
+            _LAYOUT,
+        )
 
 
 def _has_sample(stream, window):

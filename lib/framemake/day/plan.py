@@ -13,14 +13,14 @@ import math
 import os
 from typing import NamedTuple
 
-from .. import cli, files, gps, grid
+from .. import files, grid
 from ..errors import BadInput
 from ..frames import catalog
 from ..frames.channels import Channel
 from ..gps import Window
-from .folder import Folder
+from . import layout
+from .earlier import Earlier
 
-LAYOUT = 1
 PLAN = "plan.json"
 BUDGET = 96e6
 _SMALL = 2e6
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
     """All that the extraction of a day is made from; see extract-increment.
 
     dirty: increments to read for every channel.  fresh: positions of channels of which all is read.
-    keep: the earlier day file that holds the rest, or ''.
+    keep: path of the earlier day file that holds the rest, or ''.
     """
 
     window: Window
@@ -62,11 +62,13 @@ class Plan(NamedTuple):
         return math.ceil(self.window.duration / self.increment)
 
 
-def make(window, increment, compression, listing, wanted, keep=None):
-    """Plan a day: window, increment in s, compression, catalog.Frame list, channels.Channel list.
+def make(
+    window: Window, increment: int, compression: str, listing: list, wanted: list, keep: Earlier | None = None
+) -> Plan:
+    """Plan a day: window, increment in s, compression, catalog.Frames, channels.Channels.
 
-    keep: what stored.holds tells of an earlier result, or None.  Increments that no changed frame touches
-    and channels that it already has are not planned.
+    keep: an earlier result, or None.  Increments that no changed frame touches, and channels that it already has, are
+    not planned.
     """
     count = math.ceil(window.duration / increment)
     dirty, fresh = list(range(count)), list(range(len(wanted)))
@@ -141,7 +143,7 @@ def _cut(plan, unit, members, increments, kept):
                 yield _block(plan, tuple(members[at : at + per_block]), start, end, kept)
 
 
-def runs(values):
+def runs(values: list) -> list:
     """Consecutive whole numbers as half-open runs [(first, end)]."""
     found = []
     for value in values:
@@ -152,7 +154,7 @@ def runs(values):
     return found
 
 
-def streams_kept(names, vector):
+def streams_kept(names: int, vector: float) -> int:
     """How many open frame files, each of so many names and with a vector of so many bytes read, a process may keep."""
     return max(2, int(_STREAMS_BUDGET / (_STREAM_BYTES + _NAME_BYTES * names + vector)))
 
@@ -192,7 +194,7 @@ def _shape(plan, unit, units, rates):
 def _block(plan, members, start, end, kept):
     begin, stop = plan.window.start + start, plan.window.start + end
     made_of = [
-        LAYOUT,
+        layout.LAYOUT,
         plan.window,
         plan.increment,
         plan.compression,
@@ -206,33 +208,18 @@ def _block(plan, members, start, end, kept):
     return Block(digest[:24], members, start, end)
 
 
-def part_path(folder, block):
+def part_path(folder: str, block: Block) -> str:
+    """The path of the part file of a block."""
     return os.path.join(folder, f"{block.id}.h5")
 
 
-def note_progress(plan, folder, command, began):
-    """Show how many blocks are done, and note in the day's state up to which increment all is."""
-    left = [block for block in plan.blocks if not os.path.exists(part_path(folder, block))]
-    cli.progress(len(plan.blocks) - len(left), len(plan.blocks), gps.day_of(plan.window.start), began)
-    if command.args.record:
-        done = min((math.floor(block.start / plan.increment) for block in left), default=plan.increments)
-        Folder.at(command.args.record).note_running(
-            command.args.begun,
-            date=gps.day_of(plan.window.start),
-            increment_size=plan.increment,
-            last_completed_chunk=done - 1,
-            error=None,
-            finished_at_utc=None,
-        )
-
-
-def save(plan, folder):
+def save(plan: Plan, folder: str) -> None:
     """Write the plan beside its parts."""
     os.makedirs(folder, exist_ok=True)
     files.write_if_changed(os.path.join(folder, PLAN), json.dumps(plan._asdict()) + "\n", durable=False)
 
 
-def load(folder):
+def load(folder: str) -> Plan:
     """The plan of a folder of parts; BadInput if there is none."""
     try:
         with open(os.path.join(folder, PLAN), encoding="utf-8") as source:

@@ -1,0 +1,322 @@
+"""The day's HDF5 file, written whole and at once from part files, and from what still holds of an earlier one."""
+
+import contextlib
+import hashlib
+import heapq
+import math
+import os
+from collections.abc import Callable
+
+import h5py
+import numpy as np
+
+from .. import files, grid
+from ..errors import BadInput, Told
+from ..frames import catalog, channels
+from ..version import version
+from . import coverage, earlier, layout, plan, statistics
+from .account import Account
+from .dayfile import Dataset, Origin, Provenance, write_statistics
+from .earlier import Earlier
+from .parts import Part, PartRow
+
+
+def origin_of(
+    spec: str, source: str, requested: str | None, rejected: str | None, channel_list: str | None = None
+) -> Origin:
+    """The Origin of a day; requested and rejected are the paths of files, or None.
+
+    channel_list: the path to tell, if requested is a copy of what lies there.
+    """
+    origin = Origin(spec, source or "")
+    if requested:
+        with open(requested, "rb") as file:
+            raw = file.read()
+        names, _ = channels.read(raw.decode("utf-8", "surrogateescape"), requested)
+        origin = origin._replace(
+            channel_list=os.path.abspath(channel_list or requested),
+            channel_list_sha256=hashlib.sha256(raw).hexdigest(),
+            requested=[channel.name for channel in names],
+        )
+    if rejected:
+        with open(rejected, encoding="utf-8", errors="surrogateescape") as file:
+            origin = origin._replace(rejected=[line.rstrip("\n").split("\t") for line in file])
+    return origin
+
+
+def merge(
+    folder: str,
+    out: str,
+    origin: Origin,
+    wait: Callable[[], object] | None = None,
+    transient: str | None = None,
+) -> Provenance:
+    """Join the parts of a plan into the day file `out`; returns the provenance that it wrote.
+
+    folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
+    next is not there; returns False when none will come any more.  transient: a file that is there afterwards, and
+    lists them, if the system did not give some frame files: they are to be read again though they are what they were.
+    Raises BadInput if a part is missing (Told if it was waited for: whoever was to make it says why) or no frame of the
+    day could be read.
+    """
+    wanted = plan.load(folder)
+    keep = earlier.find(wanted.keep) if wanted.keep else None
+    if wanted.keep and keep is None:
+        raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
+    with (
+        files.replacing(out) as aside,
+        h5py.File(aside, "w", libver=("earliest", "v110")) as file,
+        files.flushing(aside),
+    ):
+        made = _Merge(wanted, keep, _Parts(wanted, folder, wait))
+        made.write_channels(file.create_group(layout.CHANNELS))
+        provenance = made.provenance(origin)
+        group = file.create_group(layout.PROVENANCE)
+        provenance.save(group)
+        write_statistics(group, made.statistics)
+        layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
+        if transient:
+            _note_transient(transient, sorted(provenance.account.transient))
+    return provenance
+
+
+def _note_transient(path, paths):
+    if paths:
+        files.write(path, "".join(f"{each}\n" for each in paths))
+    else:
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+
+
+class _Parts:
+    """The parts of a plan, each opened when a channel of it is wanted first, and closed after the last."""
+
+    def __init__(self, wanted, folder, wait):
+        self._plan, self._folder, self._wait = wanted, folder, wait
+        self._open: dict[int, Part] = {}
+        self._last = [max(block.channels) for block in wanted.blocks]
+        self.blocks_of: list[list[int]] = [[] for _ in wanted.channels]
+        for number, block in enumerate(wanted.blocks):
+            for member in block.channels:
+                self.blocks_of[member].append(number)
+
+    def open_for(self, at: int) -> list[Part]:
+        """Open the parts of a channel that are not open yet; returns these."""
+        new = [number for number in self.blocks_of[at] if number not in self._open]
+        self._open.update((number, self._opened(number)) for number in new)
+        return [self._open[number] for number in new]
+
+    def close_after(self, at: int) -> None:
+        """Close the parts of which a channel was the last."""
+        for number in self.blocks_of[at]:
+            if self._last[number] == at:
+                self._open[number].close()
+
+    def _opened(self, number):
+        """The part of a block, waited for if it is on its way."""
+        block = self._plan.blocks[number]
+        path = plan.part_path(self._folder, block)
+        while not os.path.exists(path):
+            if self._wait is not None and not self._wait() and not os.path.exists(path):
+                raise Told
+            if self._wait is None:
+                raise BadInput(f"a part is missing, run extract-increment again: {path!r}")
+        try:
+            return Part(path, block)
+        except (OSError, KeyError, ValueError):
+            raise BadInput(f"a part is damaged, remove it and run extract-increment again: {path!r}") from None
+
+
+class _Channel:
+    """One channel while it is written: rows of parts, and units of the earlier result that still hold."""
+
+    def __init__(self, name: str, rows: list[PartRow], keep: Earlier | None, held: list[int]):
+        self.name, self.rows, self.keep, self.held = name, rows, keep, held
+
+    def grids(self) -> tuple[dict, dict]:
+        """({key of a grid: seconds of samples on it}, {key: the grid})."""
+        seconds: dict = {}
+        grids: dict = {}
+        if self.held:
+            where, _ = self.keep.grid_of(self.name)
+            counts = self.keep.statistics(self.name)[self.held, statistics.COUNT]
+            seconds[where.key], grids[where.key] = counts.sum() / where.rate, where
+        for row in self.rows:
+            key = row.grid.key
+            seconds[key] = seconds.get(key, 0) + row.good / row.grid.rate
+            grids.setdefault(key, row.grid)
+        return seconds, grids
+
+    def keep_only(self, where: grid.Grid) -> set[str]:
+        """Leave out what lies on another grid; returns the dtypes of the rest."""
+        self.rows = [row for row in self.rows if row.grid.key == where.key]
+        dtypes = {row.dtype for row in self.rows}
+        if self.held:
+            held_where, held_dtype = self.keep.grid_of(self.name)
+            if held_where.key == where.key:
+                dtypes.add(held_dtype.str[1:])
+            else:
+                self.held = []
+        return dtypes
+
+    def move_chunks(self, dataset, cut: grid.Cut) -> None:
+        """Move compressed chunks as they are, in order: nothing is compressed twice, and few are in memory at once."""
+        old = self.keep.chunks(self.name, set(self.held), cut.unit) if self.held else ()
+        new = (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
+        for first, data, mask in heapq.merge(old, new, key=lambda chunk: chunk[0]):
+            dataset.write_direct_chunk((first,), data, mask)
+
+    def join_statistics(self, cut: grid.Cut, total: int) -> np.ndarray:
+        result = np.empty((math.ceil(total / cut.unit), 7))
+        result[:] = statistics.NOTHING
+        if self.held:
+            result[self.held] = self.keep.statistics(self.name)[self.held]
+        for row in self.rows:
+            values = row.statistics()
+            first = row.first // cut.unit
+            result[first : first + len(values)] = values
+        return result
+
+    def write_samples(self, dataset, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
+        """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved; the statistics."""
+        held = set(self.held)
+        result = np.empty((math.ceil(total / cut.unit), 7))
+        for unit in range(len(result)):
+            a, b = unit * cut.unit, min((unit + 1) * cut.unit, total)
+            values = np.full(b - a, np.nan, dtype=dataset.dtype)
+            if unit in held:
+                values[:] = self.keep.day.samples(self.name, a, b)
+            for row in self.rows:
+                first, samples = row.samples(a, b)
+                into = values[first - a : first - a + len(samples)]
+                good = ~np.isnan(samples)
+                into[good] = samples[good]
+            good = ~np.isnan(values)
+            if good.any():
+                # Chunk by chunk, so that one without a sample is not written.
+                for at in range(0, b - a, cut.chunk):
+                    if good[at : at + cut.chunk].any():
+                        layout.write_chunk(dataset, (a + at,), values[at : at + cut.chunk], cut.chunk, compression)
+            result[unit] = statistics.of_units(values[None], good[None], a, cut.unit)[0, 0]
+        return result
+
+
+class _Merge:
+    """The writing of a day file: what it will say of itself, as far as it is known."""
+
+    def __init__(self, wanted: plan.Plan, keep: Earlier | None, parts: _Parts):
+        self.plan, self.keep, self.parts = wanted, keep, parts
+        self.fresh = set(wanted.fresh)
+        self.rows: dict[int, list[PartRow]] = {}
+        near = [(at, frame) for at, frame in enumerate(wanted.frames) if frame.status != catalog.ABSENT]
+        whole = [(0, wanted.window.duration)]
+        pairs = coverage.pairs(wanted.window, wanted.increment, near, whole)
+        self.account = Account(pairs, len(wanted.channels))
+        if keep:
+            columns = [at for at in range(len(wanted.channels)) if at not in self.fresh]
+            names = [wanted.channels[at].name for at in columns]
+            self.account.join(keep.account(wanted.frames, pairs, names, set(wanted.dirty)), columns)
+        self.datasets: dict[str, Dataset] = {}
+        self.statistics: dict[int, np.ndarray] = {}
+        self.rates_dropped: dict[str, dict] = {}
+        self.units_dropped: dict[str, dict] = {}
+
+    def write_channels(self, group: h5py.Group) -> None:
+        """Write all channels, in the order of the list, whatever the order of the parts: same input, same bytes."""
+        for at in range(len(self.plan.channels)):
+            for part in self.parts.open_for(at):
+                self.account.join(part.account, part.block.channels)
+                for member, row in part.rows():
+                    self.rows.setdefault(member, []).append(row)
+            self._write_channel(group, at)
+            self.parts.close_after(at)
+        self._refuse_if_unread()
+
+    def provenance(self, origin: Origin) -> Provenance:
+        # Units are numbered by name, so that they do not tell in what order the parts came.
+        return Provenance(
+            version(),
+            self.plan.window,
+            self.plan.increment,
+            self.plan.compression,
+            origin,
+            [channel.name for channel in self.plan.channels],
+            self.datasets,
+            self.plan.frames,
+            self.account.by_unit_name(),
+            self.rates_dropped,
+            self.units_dropped,
+        )
+
+    def _refuse_if_unread(self):
+        """A day of which no frame at all can be read is a failure, not a day of NaN."""
+        whole = self.account.unreadable()
+        used = [frame for frame in self.plan.frames if frame.status != catalog.ABSENT]
+        if any(frame.path not in whole for frame in used):
+            return
+        what = [f"{frame.path!r} ({whole[frame.path]})" for frame in used]
+        what += [f"{frame.path!r} (absent)" for frame in self.plan.frames if frame.status == catalog.ABSENT]
+        more = f" and {len(what) - 5} more" if len(what) > 5 else ""
+        raise BadInput(f"no frame can be read: {', '.join(what[:5])}{more}")
+
+    def _write_channel(self, group, at):
+        wanted, window = self.plan.channels[at], self.plan.window
+        channel = _Channel(
+            wanted.name, [row for row in self.rows.pop(at, ()) if row.good], self.keep, self._units_held(at)
+        )
+        where = self._choose_grid(channel)
+        if where is None:
+            return
+        dtypes = channel.keep_only(where)
+        dtype = max(dtypes)
+        cut = grid.cut(where.rate, self.plan.increment, window.duration)
+        total = grid.length(window.duration, where.rate)
+        dataset = layout.create(group, wanted.name, dtype, total, cut.chunk, self.plan.compression)
+        made = Dataset(where.rate, np.dtype(dtype).name, total, grid.t0(window, where), self._unit_of(at))
+        layout.describe(dataset, wanted.name, made.rate, made.unit, made.t0)
+        self.datasets[wanted.name] = made
+        apart = len({row.first for row in channel.rows}) == len(channel.rows)
+        if len(dtypes) == 1 and apart and all(row.aligned for row in channel.rows):
+            channel.move_chunks(dataset, cut)
+            self.statistics[at] = channel.join_statistics(cut, total)
+        else:
+            self.statistics[at] = channel.write_samples(dataset, cut, total, self.plan.compression)
+
+    def _units_held(self, at):
+        """Units of the earlier result that no block of this plan rebuilds, and that have a sample."""
+        name = self.plan.channels[at].name
+        if self.keep is None or at in self.fresh or self.keep.dataset(name) is None:
+            return []
+        where, _ = self.keep.grid_of(name)
+        good = self.keep.statistics(name)[:, statistics.COUNT]
+        seconds = grid.cut(where.rate, self.plan.increment, self.plan.window.duration).unit / where.rate
+        rebuilt: set[int] = set()
+        for block in (self.plan.blocks[number] for number in self.parts.blocks_of[at]):
+            rebuilt.update(range(round(block.start / seconds), min(len(good), math.ceil(block.end / seconds - 1e-6))))
+        return [unit for unit in range(len(good)) if unit not in rebuilt and good[unit]]
+
+    def _choose_grid(self, channel):
+        """The grid that holds for most of the day, or None; the others' samples are NaN, and told."""
+        seconds, grids = channel.grids()
+        if not seconds:
+            return None
+        best = max(seconds, key=lambda key: (seconds[key], key))
+        if len(seconds) > 1:
+            dropped = {_grid_name(key): seconds[key] for key in sorted(seconds) if key != best}
+            self.rates_dropped[channel.name] = {"kept": _grid_name(best), "dropped_seconds": dropped}
+        return grids[best]
+
+    def _unit_of(self, at):
+        """The unit that most of the samples' files give; a change is told."""
+        channel, seen = self.plan.channels[at], self.account.units_of(at)
+        if not seen:
+            return channel.unit
+        best = max(sorted(seen), key=seen.get)
+        if len(seen) > 1:
+            self.units_dropped[channel.name] = {"kept": best, "seen": dict(sorted(seen.items()))}
+        return best
+
+
+def _grid_name(key):
+    rate, phase = key
+    return f"{rate:g} Hz" + (f" shifted by {phase:g} samples" if phase else "")

@@ -1,0 +1,55 @@
+"""The making of all parts of a plan, by several processes at once."""
+
+import math
+import os
+import time
+from collections.abc import Callable
+
+from .. import files
+from .earlier import Earlier
+from .extract import extract
+from .plan import Plan, part_path
+from .reader import Reader
+
+
+def work(
+    plan: Plan,
+    folder: str,
+    keep: Earlier | None,
+    share: tuple[int, int],
+    retries: int,
+    there: Callable[[str], None],
+    made: Callable[[int, float], None] = lambda number, seconds: None,
+    progress: Callable[[int, int, int], None] = lambda done, total, complete: None,
+) -> None:
+    """Make every part of a plan that is not there yet; several processes may do so at once.
+
+    share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
+    which they are joined; each has a lock while it is made, and one that another process holds is left to it.
+    there: called with the path of each part that is there, by one of the processes.  made: called with the number of a
+    block and the seconds that it took.  progress: called with how many parts are done, of how many, and how many
+    increments from the first on are complete.
+    """
+    reader = Reader(retries, max(1000, len(plan.channels)))
+    for number, block in enumerate(plan.blocks):
+        path = part_path(folder, block)
+        if os.path.exists(path):
+            if number % share[1] == share[0] - 1:
+                there(path)
+            continue
+        lock = os.path.join(folder, f".{block.id}.lock")
+        with files.locked(lock, wait=False) as mine:
+            if mine is not None and not os.path.exists(path):
+                since = time.monotonic()
+                extract(plan, block, folder, reader, keep)
+                os.unlink(lock)
+                there(path)
+                made(number, time.monotonic() - since)
+                progress(*progress_of(plan, folder))
+
+
+def progress_of(plan: Plan, folder: str) -> tuple[int, int, int]:
+    """(parts done, parts in all, increments from the first on that are complete) of a plan, as of `progress`."""
+    left = [block for block in plan.blocks if not os.path.exists(part_path(folder, block))]
+    complete = min((math.floor(block.start / plan.increment) for block in left), default=plan.increments)
+    return len(plan.blocks) - len(left), len(plan.blocks), complete
