@@ -69,6 +69,15 @@ class Account:
         counts = np.bincount(self.gave[:, column], minlength=1)
         return {unit: int(counts[n]) for unit, n in self.units.items() if n < len(counts) and counts[n]}
 
+    def of_frames(self, frames: list[int]) -> "Account":
+        """The same of some frames only; frames: their numbers, which are counted anew in this order."""
+        number = {at: new for new, at in enumerate(frames)}
+        rows = [row for row, (at, _) in enumerate(self.pairs) if at in number]
+        same = Account([(number[self.pairs[row][0]], self.pairs[row][1]) for row in rows], 0)
+        same.gave, same.units = self.gave[rows], self.units
+        same.bad, same.transient, same.problems, same.seen = self.bad, self.transient, self.problems, self.seen
+        return same
+
     def unreadable(self) -> dict[str, str]:
         """{path: why} of the files of which nothing can be read."""
         return {path: reason for (path, channel), reason in self.bad.items() if not channel}

@@ -6,6 +6,7 @@ import h5py
 import numpy as np
 
 from ..errors import BadInput
+from ..frames import catalog
 from ..gps import Window
 from . import layout
 from .account import Account
@@ -22,6 +23,28 @@ class Earlier:
         self.frames = [f._replace(mtime=-1) if f.path in made.account.transient else f for f in made.frames]
         # A channel seen on several grids is read whole again: which grid has most of the day may change.
         self._read = set(made.channels) - set(made.rates_dropped)
+        self._place: tuple | None = None
+
+    def gave(self) -> list:
+        """The frames that gave the day samples of any channel."""
+        account = self.day.provenance.account
+        rows = np.flatnonzero(account.gave.any(axis=1)).tolist() if account.gave.size else []
+        return [self.day.provenance.frames[at] for at in sorted({account.pairs[row][0] for row in rows})]
+
+    def unit_given(self, frame, increment: int, name: str) -> str | None:
+        """The unit in which a frame gave a channel samples in an increment; None if it gave none."""
+        if self._place is None:
+            made = self.day.provenance
+            frames = {catalog.identity(each): at for at, each in enumerate(made.frames)}
+            columns = {each: at for at, each in enumerate(made.channels)}
+            units = {number: unit for unit, number in made.account.units.items()}
+            self._place = frames, columns, units
+        frames, columns, units = self._place
+        account = self.day.provenance.account
+        pair = frames.get(catalog.identity(frame)), increment
+        if pair not in account or name not in columns:
+            return None
+        return units.get(int(account.gave[account.row_of(pair), columns[name]]))
 
     def __contains__(self, name: str) -> bool:
         """Whether the file was made with the channel in its list, found or not, and what it has of it holds."""
@@ -52,10 +75,10 @@ class Earlier:
         frames: those of the new day, whose numbers the account has.  pairs: those of the new day's account.  names:
         of the channels, in the order of the account's columns.  dirty: increments that are read anew.
         """
-        made, now = self.day.provenance, {frame: at for at, frame in enumerate(frames)}
+        made, now = self.day.provenance, {catalog.identity(frame): at for at, frame in enumerate(frames)}
         wanted, kept = set(pairs), []
         for row, (at, increment) in enumerate(made.account.pairs):
-            pair = now.get(self.frames[at]), increment
+            pair = now.get(catalog.identity(self.frames[at])), increment
             if increment not in dirty and pair in wanted:
                 kept.append((pair, row))
         account = Account([pair for pair, _ in kept], len(names))

@@ -48,6 +48,7 @@ class _BlockReading:
         ]
         self.used = [(at, frame) for at, frame in near if frame.status == catalog.USED]
         self.spare = [(at, frame) for at, frame in near if frame.status in (catalog.DUPLICATE, catalog.COVERED)]
+        self.kept = [(at, frame) for at, frame in near if frame.status == catalog.KEPT]
         self.reach, self.crowded = _reaches(self.used), _crowded(self.used)
         self.rows = BlockRows(plan, block)
         self.account = Account(coverage.pairs(plan.window, plan.increment, near, self.runs), len(block.channels))
@@ -103,6 +104,42 @@ class _BlockReading:
             for spare_at, spare in self.spare:
                 if spare.start < broken.end and spare.end > broken.start:
                     self._read_file(spare_at, spare, lost, math.inf, True, (broken.start, broken.end))
+
+    def keep_samples(self):
+        """Where no frame gave any, keep the samples of frames that are gone, or that can no longer be read."""
+        here = {frame.path for _, frame in self.used}
+        for at, frame in self.kept:
+            for member in self.rows.wanted:
+                name = self.plan.channels[member].name
+                # A file that changed and can be read has the last word on what it holds.
+                lost = frame.path not in here or {(frame.path, ""), (frame.path, name)} & self.account.bad.keys()
+                where, dtype = self.keep.grid_of(name) if lost and member not in self.rows.deferred else (None, None)
+                if where is not None:
+                    rows, row = self.rows.find(member, where, dtype)
+                    if rows is not None:
+                        self._keep_of(at, frame, member, rows, row)
+
+    def _keep_of(self, at, frame, member, rows, row):
+        name, start = self.plan.channels[member].name, self.plan.window.start
+        for pair in self.pair_rows.get(at, ()):
+            _, increment = self.account.pairs[pair]
+            unit = self.keep.unit_given(frame, increment, name)
+            if unit is None:
+                continue
+            begin = max(frame.start - start, increment * self.plan.increment)
+            stop = min(frame.end - start, (increment + 1) * self.plan.increment)
+            for run_begin, run_stop in self.runs:
+                a = grid.first_at(max(begin, run_begin), rows.grid) - rows.first
+                b = grid.first_at(min(stop, run_stop), rows.grid) - rows.first
+                into = rows.data[row, max(0, a) : max(0, b)]
+                held = self.keep.day.samples(name, rows.first + max(0, a), rows.first + max(0, a) + len(into))
+                free = np.isnan(into[: len(held)]) & ~np.isnan(held)
+                if free.any():
+                    into[: len(held)][free] = held[free]
+                    rows.touched[row] = True
+                    self.account.gave[pair, self.column[member]] = self.account.number_of(unit)
+                    self.unit_of.setdefault(member, self.account.number_of(unit))
+                    self.account.seen.add(name)
 
     def _note_bad(self, path, name, error):
         self.account.bad[path, name] = str(error)
@@ -284,6 +321,7 @@ def extract(plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier
             reading.rows.expect()
             reading.prefill()
             reading.read_frames()
+            reading.keep_samples()
             reading.note_coverage()
             count = parts.write_rows(part, plan, reading.rows.groups, count)
             going = reading.rows.next_pass()

@@ -50,12 +50,14 @@ def merge(
     origin: Origin,
     wait: Callable[[], object] | None = None,
     transient: str | None = None,
+    shrink: bool = False,
 ) -> Provenance:
     """Join the parts of a plan into the day file `out`; returns the provenance that it wrote.
 
     folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
     next is not there; returns False when none will come any more.  transient: a file that is there afterwards, and
     lists them, if the system did not give some frame files: they are to be read again though they are what they were.
+    shrink: whether a day file that is there may be replaced by one that has less: else that raises WouldLose.
     Raises BadInput if a part is missing (Told if it was waited for: whoever was to make it says why) or no frame of the
     day could be read.
     """
@@ -75,9 +77,68 @@ def merge(
         provenance.save(group)
         write_statistics(group, made.statistics)
         layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
+        if not shrink:
+            _refuse_loss(out, provenance, made.statistics)
         if transient:
             _note_transient(transient, sorted(provenance.account.transient))
     return provenance
+
+
+class WouldLose(BadInput):
+    """A day file that is there has samples which the new one has not; the message says which, and what to do."""
+
+
+def _refuse_loss(out, made, new):
+    """Raise WouldLose if a day file that is there has more: samples of a channel in a unit, or a channel.
+
+    new: statistics by the number of a channel.  What a frame that changed has no longer is no loss.
+    """
+    old = earlier.find(out)
+    if old is None:
+        return
+    number = {name: at for at, name in enumerate(made.channels)}
+    changed = _changed(old.day.provenance.frames, made)
+    lost = {}
+    for name, dataset in old.day.datasets.items():
+        before = old.statistics(name)
+        cut = grid.cut(dataset.rate, old.day.provenance.increment, old.day.window.duration)
+        now = made.datasets.get(name)
+        if now is None:
+            lost[name] = before[:, statistics.COUNT].sum() / dataset.rate
+            continue
+        same = (now.rate, now.t0, now.total) == (dataset.rate, dataset.t0, dataset.total)
+        after = new[number[name]]
+        if same and len(after) == len(before):
+            less = before[:, statistics.COUNT] - after[:, statistics.COUNT]
+            for unit in np.flatnonzero(less > 0).tolist():
+                begin = old.day.window.start + unit * cut.unit / dataset.rate
+                if not any(a < begin + cut.unit / dataset.rate and b > begin for a, b in changed):
+                    lost[name] = lost.get(name, 0) + less[unit] / dataset.rate
+        else:
+            less = before[:, statistics.COUNT].sum() / dataset.rate - after[:, statistics.COUNT].sum() / now.rate
+            if less > 1e-6 and not changed:
+                lost[name] = less
+    old.day.close()
+    if lost:
+        worst = max(lost, key=lambda name: (lost[name], name))
+        raise WouldLose(
+            f"would lose {lost[worst]:g} s of {worst!r}"
+            + (f" and samples of {len(lost) - 1} more channels" if len(lost) > 1 else "")
+            + f", the day stays as it is, SHRINK=yes makes it anyway: {out!r}"
+        )
+
+
+def _changed(before, made):
+    """GPS spans of frame files that are used, are not what they were, and can be read."""
+    was, bad = {frame.path: frame for frame in before}, made.account.unreadable()
+    return [
+        (frame.start, frame.end)
+        for frame in made.frames
+        if frame.status == catalog.USED
+        and frame.path in was
+        and frame.path not in bad
+        and catalog.identity(was[frame.path]) != frame
+    ]
 
 
 def _note_transient(path, paths):
@@ -233,6 +294,14 @@ class _Merge:
         self._refuse_if_unread()
 
     def provenance(self, origin: Origin) -> Provenance:
+        # Of what might be kept, only that stands there which gave something.
+        rows = self.account.rows_by_frame()
+        idle = {
+            at
+            for at, frame in enumerate(self.plan.frames)
+            if frame.status == catalog.KEPT and not self.account.gave[rows.get(at, [])].any()
+        }
+        left = [at for at in range(len(self.plan.frames)) if at not in idle]
         # Units are numbered by name, so that they do not tell in what order the parts came.
         return Provenance(
             version(),
@@ -242,8 +311,8 @@ class _Merge:
             origin,
             [channel.name for channel in self.plan.channels],
             self.datasets,
-            self.plan.frames,
-            self.account.by_unit_name(),
+            [self.plan.frames[at] for at in left],
+            self.account.of_frames(left).by_unit_name(),
             self.rates_dropped,
             self.units_dropped,
         )

@@ -63,17 +63,28 @@ class Plan(NamedTuple):
 
 
 def make(
-    window: Window, increment: int, compression: str, listing: list, wanted: list, keep: Earlier | None = None
+    window: Window,
+    increment: int,
+    compression: str,
+    listing: list,
+    wanted: list,
+    keep: Earlier | None = None,
+    shrink: bool = False,
 ) -> Plan:
     """Plan a day: window, increment in s, compression, catalog.Frames, channels.Channels.
 
     keep: an earlier result, or None.  Increments that no changed frame touches, and channels that it already has, are
-    not planned.
+    not planned.  Samples are kept whose frames are gone, or are no longer what they were, and so are channels that left
+    the list; shrink: neither is.
     """
     count = math.ceil(window.duration / increment)
     dirty, fresh = list(range(count)), list(range(len(wanted)))
     held = keep is not None and keep.fits(window, increment, compression)
     if held:
+        if not shrink:
+            listing = catalog.with_kept(listing, keep.gave())
+            listed = {channel.name for channel in wanted}
+            wanted = wanted + [Channel(name) for name in keep.day.datasets if name not in listed]
         dirty = sorted(_touched(keep.frames, listing, window, increment))
         fresh = [at for at, channel in enumerate(wanted) if channel.name not in keep]
         wanted = [_as_held(channel, keep) for channel in wanted]
@@ -96,7 +107,7 @@ def _as_held(channel, keep):
 def _touched(before, after, window, increment):
     """Increments that any frame file overlaps which is new, gone or not what it was."""
     hit = set()
-    for frame in set(before) ^ set(after):
+    for frame in set(map(catalog.identity, before)) ^ set(map(catalog.identity, after)):
         first = math.floor((max(frame.start, window.start) - window.start) / increment)
         last = math.ceil((min(frame.end, window.end) - window.start) / increment)
         hit.update(range(first, last))

@@ -21,7 +21,9 @@ USED = "used"
 ABSENT = "absent"
 DUPLICATE = "duplicate"
 COVERED = "covered"
-STATUSES = (USED, ABSENT, DUPLICATE, COVERED)
+# Of a day that was made before: the file is gone, or is no longer what it was, and its samples are kept.
+KEPT = "kept"
+STATUSES = (USED, ABSENT, DUPLICATE, COVERED, KEPT)
 
 _NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -316,11 +318,29 @@ def slots(frames, window):
 
 
 def is_slot(frame, frames, index):
-    """Whether a file counts as a slot: it is used, or it is absent and no other file starts where it does."""
+    """Whether a file counts as a slot: it is used, or it is kept or absent and no other file starts where it does."""
     if frame.status == USED:
         return True
     before = index > 0 and frames[index - 1].start == frame.start
-    return frame.status == ABSENT and not before
+    return frame.status in (KEPT, ABSENT) and not before
+
+
+def with_kept(listing, before):
+    """A listing with files of which samples are kept, in its order; one that is listed as absent stands once.
+
+    before: Frames of an earlier day that gave it samples.  Those that are not in the listing as they were are kept.
+    """
+    same = {identity(frame) for frame in listing}
+    kept = [frame._replace(status=KEPT) for frame in before if identity(frame) not in same]
+    paths = {frame.path for frame in kept}
+    rest = [frame for frame in listing if not (frame.status == ABSENT and frame.path in paths)]
+    rank = {USED: 0, KEPT: 1}
+    return sorted(rest + kept, key=lambda frame: (frame.start, rank.get(frame.status, 2)))
+
+
+def identity(frame):
+    """What a file is, whether it is used or kept: equal for files that hold the same."""
+    return frame._replace(status=USED) if frame.status == KEPT else frame
 
 
 def _check_path(path):
