@@ -18,7 +18,7 @@ from ..day import coverage, dayfile, layout
 from ..frames import catalog
 from ..version import version
 from . import reading
-from .runs import SAME
+from .records import SAME
 
 # What the day's files call the form of this provenance: make builds no later day from it.
 _LAYOUT = "streams"

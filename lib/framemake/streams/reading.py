@@ -16,7 +16,8 @@ import numpy as np
 
 from ..errors import BadInput
 from ..frames.catalog import number
-from .runs import SAME, Runs
+from .records import SAME
+from .runs import Runs
 
 MEAN, RMS = "mean", "rms"
 _COLUMNS = {MEAN: "sum", RMS: "square"}

@@ -6,12 +6,10 @@ that the index says.
 
 import numpy as np
 
-# Times closer than this, in s, are one: float64 holds a GPS time to a tenth of it.
-SAME = 1e-6
+from .records import CHANGE, SAME
+
 # So many runs around a span are looked at, so that each record in it is seen with what is before and after it.
 _AROUND = 4
-# Intervals closer than this, in s, are one in an index.
-_CHANGE = 1e-8
 
 
 class Runs:
@@ -195,7 +193,7 @@ def _of_index(index, size):
 
 def _opened(first, time, interval, size):
     """Let a run begin with the first sample of another trend: an entry for a step like those before is one to it."""
-    again = np.flatnonzero(np.abs(np.diff(interval)) < _CHANGE) + 1
+    again = np.flatnonzero(np.abs(np.diff(interval)) < CHANGE) + 1
     following = np.append(first[1:], size)[again]
     opened = np.zeros(len(first), bool)
     opened[again[(following == first[again] + 1) & (again + 1 < len(first))] + 1] = True
@@ -216,7 +214,7 @@ def _of_times(records):
     if len(time) < 2:
         return np.arange(len(time)), time, np.full(len(time), np.nan)
     interval = np.diff(time)
-    first = np.flatnonzero(np.insert(np.abs(np.diff(interval)) >= 1e-8, 0, True))
+    first = np.flatnonzero(np.insert(np.abs(np.diff(interval)) >= CHANGE, 0, True))
     return first, time[first], interval[first]
 
 

@@ -13,9 +13,6 @@ import numpy as np
 
 from .. import records
 
-_W_MOST = 2**31 - 1
-_SAME = 1e-8
-
 
 class Running(NamedTuple):
     """Where a stream stands after its last record.
@@ -108,7 +105,7 @@ def extend(running, rate, datatype, pieces):
     made["time"], made["sum"], made["square"] = time, total, square
     step = np.diff(time, prepend=running.last)
     before = np.concatenate(([running.listed], step[:-1]))
-    entry = (np.abs(step - before) >= _SAME) | (opening & (np.abs(step - interval) >= _SAME))
+    entry = (np.abs(step - before) >= records.CHANGE) | (opening & (np.abs(step - interval) >= records.CHANGE))
     index = np.empty(np.count_nonzero(entry), records.INDEX)
     index["time"] = np.concatenate(([running.last], time[:-1]))[entry]
     index["interval"] = step[entry]
@@ -129,7 +126,8 @@ def arrange(pieces, reach):
         end = max(end, pieces[at].end)
     if plain:
         return [(at, 0, len(pieces[at].mean)) for at in order]
-    kept, covered = [], []
+    kept: list[tuple[int, int, int]] = []
+    covered: list[tuple[float, float]] = []
     for fine in (True, False):
         end = reach
         for at in order:
@@ -219,7 +217,7 @@ def _gaps(running, time, interval, firsts, rate):
         else:
             # All raw samples of the gap but the two that these records stand at the ends of.
             inside = int((time[at] - last) * rate - 2)
-            found.append((at, [early, late], [1, min(max(inside, 0), _W_MOST)]))
+            found.append((at, [early, late], [1, min(max(inside, 0), records.MOST_WEIGHT)]))
     return found
 
 

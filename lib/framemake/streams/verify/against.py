@@ -12,13 +12,11 @@ from ... import gwf
 from ...day import check
 from ...errors import BadInput
 from .. import store
-from ..runs import SAME
+from ..records import MOST_WEIGHT, SAME, last_valid
 from . import reread
 
-_CHUNK = 1 << 16
 # Records before the first sample of a span that are looked at: the two of a gap, and the sample before it.
 _BEFORE = 3
-_MOST_WEIGHT = 2**31 - 1
 # Numbers of records that are none, and of those that are not known.
 _NONE, _UNKNOWN = -1, -2
 _COLUMNS = ("sum", "square")
@@ -176,7 +174,8 @@ class _Compared:
         low = max(0, first - _BEFORE)
         stop = max(bisect.bisect_left(times, held.end[-1] - SAME, lo=first), low + 1)
         part = np.array(self.stream.records[low:stop])
-        self._valid, self._seen = _last_valid(valid, self._seen, low, self._valid), low
+        found = last_valid(valid, self._seen, low)
+        self._valid, self._seen = (self._valid if found < 0 else found), low
         good = np.where(part["valid"] != 0, np.arange(low, stop), _NONE)
         return _Span(low, part, np.maximum.accumulate(np.insert(good, 0, self._valid)))
 
@@ -233,7 +232,7 @@ class _Compared:
         """
         (last, end, start), rate = times, self.stream.rate
         early, late = last + 1 / rate, start - 1 / rate
-        inside = min(max(int((start - last) * rate - 2), 0), _MOST_WEIGHT)
+        inside = min(max(int((start - last) * rate - 2), 0), MOST_WEIGHT)
         wanted = [(early, 1), (late, inside)]
         if len(between) == 1 and late <= early:
             wanted.pop()
@@ -261,14 +260,3 @@ def _finer(span, held):
     first, stop = np.searchsorted(time, held.time + SAME), np.searchsorted(time, held.end - SAME)
     valid = np.insert(np.cumsum(span.part["valid"] != 0), 0, 0)
     return (stop - first > 2) | ((stop - first > 1) & (valid[stop] > valid[first]))
-
-
-def _last_valid(valid, begin, end, otherwise):
-    """The number of the last valid record of [begin, end), or what is to be said if there is none."""
-    while end > begin:
-        first = max(begin, end - _CHUNK)
-        places = np.flatnonzero(valid[first:end])
-        if len(places):
-            return first + int(places[-1])
-        end = first
-    return otherwise

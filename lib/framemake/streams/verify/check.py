@@ -10,11 +10,9 @@ import numpy as np
 from ...day import check
 from ...errors import BadInput
 from .. import records, store
-from ..runs import SAME
+from ..records import CHANGE, SAME
 
 _AT_ONCE = 1 << 20
-# What the importer takes for a change of the interval, in s.
-_CHANGE = 1e-8
 
 
 def structure(folder):
@@ -116,7 +114,7 @@ def _changes(kept):
         if at == 1:
             time = np.insert(time, 0, 0.0)
         step = np.diff(time)
-        here = np.flatnonzero(np.abs(np.diff(step)) >= _CHANGE)
+        here = np.flatnonzero(np.abs(np.diff(step)) >= CHANGE)
         found.append((at + here, time[1:-1][here], step[1:][here]))
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
@@ -140,7 +138,7 @@ def _switches(stream, changes):
     for at in changes[changes >= 3].tolist():
         time, valid = np.array(kept["time"][at - 3 : at + 3]), np.array(kept["valid"][at - 3 : at + 3])
         before, leads, after, *behind = np.diff(time).tolist()
-        if abs(before - leads) >= _CHANGE:
+        if abs(before - leads) >= CHANGE:
             continue  # an entry of its own
         if abs(after - step) < SAME and valid[3] == records.INVALID:
             continue  # the last sample before a gap

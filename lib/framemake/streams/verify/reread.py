@@ -14,7 +14,7 @@ from ... import gwf
 from ...day import check
 from ...gwf import adc
 from .. import records
-from ..runs import SAME
+from ..records import SAME
 
 SITES = ("LHO", "LLO")
 _ENDS = _MEAN, _RMS = ".mean", ".rms"
