@@ -90,7 +90,7 @@ class Late:
         return cuts
 
     def _damage(self, name):
-        """GPS time from which a damaged stream is made again: the start of the files that its last record, or entry, is of."""
+        """GPS time from which a damaged stream is made again: the start of the files of its last record or entry."""
         there, wanted = self._writer.committed(name), self._writer.streams[name].counts
         if not len(there.records) or not len(there.index):
             return -math.inf

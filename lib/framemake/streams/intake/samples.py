@@ -75,7 +75,7 @@ class _Unusable(Exception):
 
 
 def streams_of(path: str) -> set[str]:
-    """The names of the streams that a file has a .mean for.  Raises gwf.BadFrame and OSError."""
+    """The names of the streams of which a file has a .mean.  Raises gwf.BadFrame and OSError."""
     return {_stream_name(name[: -len(_MEAN)]) for name in gwf.open_file(path).kinds if name.endswith(_MEAN)}
 
 
@@ -138,7 +138,7 @@ def choose_rate(name: str, path: str | None, channel: str | None) -> tuple[int, 
 
 
 def _spans(frames, file):
-    """(GPS start, duration) of each frame; BadFrame if one lies outside of what the file's name tells."""
+    """(GPS start, seconds) of each frame; BadFrame if one lies outside of the span that the file's name gives."""
     spans = []
     for seconds, nanoseconds, duration in frames:
         start = seconds + nanoseconds * 1e-9
@@ -175,7 +175,7 @@ def _channels(kinds, wanted):
 
 
 def _pieces(source, channel, kind, spans, fine):
-    """(datatype, [Piece]) of a channel; _Unusable if mean and rms are no pair of series that fill their frames."""
+    """(datatype, a Piece for each frame with it) of a channel; _Unusable if mean and rms do not fill their frames."""
     pieces, dtypes = [], set()
     for number, (start, duration) in enumerate(spans):
         mean = source.read(number, channel + _MEAN, kind)
