@@ -56,7 +56,7 @@ def server(streams):
 
 def expected(streams, name, kind, start, end, points=None):
     """Times and values as the reader of the streams gives them, NaN as None."""
-    times, held = reading.values(store.open_stream(str(streams), name), kind, start, end, points)
+    times, held = reading.points(store.open_stream(str(streams), name), kind, start, end, points)
     return times.tolist(), [None if value != value else value for value in held.tolist()]
 
 

@@ -49,7 +49,7 @@ def by_the_rule(root, folder):
                 pieces.setdefault(name, []).extend(channel.pieces)
         for name, parts in pieces.items():
             stream = store.open_stream(str(folder), name)
-            held = reread.samples(parts)
+            held = reread.expected(parts)
             apart = (np.diff(held.piece) != 0) | (held.time[1:] > held.end[:-1])
             cuts = [0, *(np.flatnonzero(apart) + 1), len(apart) + 1]
             for first, stop in itertools.pairwise(cuts):

@@ -110,7 +110,7 @@ def test_where_the_interval_of_a_record_is_not_sure_it_tells_nothing():
     kept = np.concatenate((kept, gap))
     assert past.from_records(kept, 59, 16, "int") == (5, 7)
     assert past.from_records(kept[59:], 0, 16, "int") is None
-    with pytest.raises(past.Refused):
+    with pytest.raises(past.PastUnknown):
         past.nearly(kept[59:], 0, 16)
 
 

@@ -198,11 +198,11 @@ def sampling(stream, first, last):
 
 
 def values(streams, names, kind, start, end, points):
-    """[(stream's name, unit, times, values)], as reading.values gives them; Refused if one cannot be had."""
+    """[(stream's name, unit, times, values)], as reading.points gives them; Refused if one cannot be had."""
     found = []
     for _, stream in streams.open_all(names):
         with _whole(stream.name):
-            times, held = reading.values(stream, kind, start, end, points)
+            times, held = reading.points(stream, kind, start, end, points)
         found.append((stream.name, _text(stream.info.units), times, held))
     return found
 
