@@ -20,7 +20,7 @@ VALID, INVALID = 0xFF, 0x00
 SUMS = {"float": np.dtype("<f8"), "double": np.dtype("<f8"), "int": np.dtype("<i8")}
 DATATYPES = {np.dtype("f4"): "float", np.dtype("f8"): "double", np.dtype("i4"): "int"}
 INDEX = np.dtype([("time", "<f8"), ("interval", "<f8")])
-RATES = os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "channels", "elab_rates.tsv")
+RATES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables", "elab_rates.tsv")
 BIN, INDEX_BIN, INFO = ".bin", ".index.bin", ".info"
 
 
