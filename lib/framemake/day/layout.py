@@ -65,7 +65,7 @@ def _shuffle(values):
     return shuffled.reshape(-1)
 
 
-_PROPERTIES = {}
+_PROPERTIES: dict = {}
 
 
 def create(group, name, dtype, total, chunk, compression):

@@ -17,7 +17,8 @@ TRANSIENT = "a frame could not be had"
 # A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
 CLOSED = "frames were pruned"
 # So many frames are looked up by several processes, which find what to do in _tasks.
-_MANY, _tasks = 50_000, []
+_MANY = 50_000
+_tasks: list = []
 
 
 class Site(NamedTuple):

@@ -36,7 +36,7 @@ class Samples(NamedTuple):
 
     time: np.ndarray
     seconds: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # tuple.count
     good: np.ndarray
     sums: np.ndarray
 

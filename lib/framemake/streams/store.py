@@ -33,7 +33,7 @@ class Stream(NamedTuple):
     info: records.Info
     rate: float
     records: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # tuple.index
 
 
 def hidden(folder, *names):
