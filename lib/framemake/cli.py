@@ -4,13 +4,22 @@ import argparse
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
 import time
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
 from .errors import BadInput, Incomplete, Told, wording
 from .version import ROOT, version
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from .day.folder import Folder
+    from .gps import Window
 
 FAILED, USAGE, MISSING = 1, 2, 3
 
@@ -52,31 +61,35 @@ class Command:
     `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.
     """
 
-    def __init__(self, doc, name=None):
+    def __init__(self, doc: str | None, name: str | None = None) -> None:
         _use_environment()
         _settle_libraries()
         self.name = name or os.path.basename(sys.argv[0])
         self.parser = _Parser(prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.option = self.parser.add_argument
-        self.args = None
+        self.args = argparse.Namespace()
         self.exit_status = 0
-        self._records = False
-        # The least that is told: INFO is what only a day's log tells, WARNING what people are told as well.
+        self._bar: tqdm | None = None
+        # The least that is said: INFO goes into a day's log only, WARNING to people as well.
         self.level = os.environ.get("LOG_LEVEL") or "INFO"
 
-    def run(self, main):
+    def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
         # Many small objects live until a part is written: looking through them for cycles finds none.
         gc.set_threshold(200_000, 20, 20)
-        sys.stdin.reconfigure(errors="surrogateescape")
-        sys.stdout.reconfigure(errors="surrogateescape")
+        for stream in (sys.stdin, sys.stdout):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         group = self.parser.add_argument_group("for every command")
         group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
         group.add_argument("--version", action="version", version=f"framemake {version()}")
         self.args = self.parser.parse_args()
         try:
-            main(self)
+            try:
+                main(self)
+            finally:
+                self._end_bar()
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
@@ -99,31 +112,52 @@ class Command:
             self.fail(_one_line(error))
         sys.exit(self.exit_status)
 
-    def record_option(self):
+    def record_option(self) -> None:
         """The option --record, for the commands that make a day: messages and a failure are noted in its folder."""
         self.option("--record", metavar="DIR", help="day folder: note messages and a failure there as well")
 
     @property
-    def recorded(self):
+    def recorded(self) -> "Folder | None":
         """The folder.Folder that --record names, or None."""
         from .day.folder import Folder
 
         path = getattr(self.args, "record", None)
         return Folder.at(path) if path else None
 
-    def progress(self, what):
-        """A function of (done, total) that shows a bar on a terminal, and nothing elsewhere.  what: words before it."""
-        begun = time.monotonic()
-        return lambda done, total: progress(done, total, what, begun)
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows a bar on a terminal: how much is done and how long the rest takes.
 
-    def say_first(self, messages, most=10):
+        what: words before the bar.  Elsewhere, and with PROGRESS=no, it shows nothing.
+        """
+        if not sys.stderr.isatty() or os.environ.get("PROGRESS") == "no":
+            return lambda done, total: None
+
+        def show(done: int, total: int) -> None:
+            if self._bar is None and 0 <= done < total:
+                self._bar = _bar(what, total)
+            if self._bar is not None:
+                self._bar.total = total
+                self._bar.update(done - self._bar.n)
+                if done >= total:
+                    self._end_bar()
+
+        return show
+
+    def _end_bar(self) -> None:
+        """Leave a bar that is full, and go to the next line; take away one that is not: others may draw there too."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.leave = bar.n >= bar.total
+            bar.close()
+
+    def say_first(self, messages: Sequence[str], most: int = 10) -> None:
         """Tell people the first of several messages, and how many more there are."""
         for message in messages[:most]:
             self.say(message)
         if len(messages) > most:
             self.say(f"and {len(messages) - most} more such lines")
 
-    def say(self, message):
+    def say(self, message: str) -> None:
         """Tell people: one line on stderr and, with --record, in the day's log."""
         if self.level == "ERROR":
             return
@@ -131,10 +165,12 @@ class Command:
 
     def _tell(self, message):
         with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.clear()
             sys.stderr.write(f"{self.name}: {message}\n")
         self._write(message)
 
-    def log(self, message):
+    def log(self, message: str) -> None:
         """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
         if self.level in ("DEBUG", "INFO"):
             self._write(message)
@@ -145,17 +181,15 @@ class Command:
             with contextlib.suppress(OSError), open(folder.log, "a", encoding="utf-8", errors="surrogateescape") as log:
                 log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self.name}: {message}\n")
 
-    def fail(self, message):
+    def fail(self, message: str) -> None:
         """Tell what went wrong, note it in the day's state, and make the exit status 1."""
         self._tell(message)
         self.exit_status = FAILED
         folder = self.recorded
         if folder:
-            told = {"status": "failed", "error": f"{self.name}: {message}"}
-            if getattr(self.args, "day", None):
-                told["date"] = self.args.day
+            date = getattr(self.args, "day", None)
             with contextlib.suppress(OSError, ValueError):
-                folder.note(**told)
+                folder.note(status="failed", error=f"{self.name}: {message}", **({"date": date} if date else {}))
 
 
 def _one_line(error):
@@ -173,7 +207,21 @@ def _one_line(error):
     return f"unexpected {type(error).__name__}, -v shows where: {text[:300]}"
 
 
-def read_text(path):
+def _bar(what: str, total: int) -> "tqdm":
+    """A bar that is drawn again at each half percent; loaded here, as only a terminal has one."""
+    from tqdm import tqdm
+
+    # No thread that looks after slow bars: a command may fork.
+    tqdm.monitor_interval = 0
+    shape = "{desc} [{bar:30}] {percentage:3.0f} %  {remaining_s:4.0f} s left, {n_fmt} of {total_fmt}, {rate_noinv_fmt}"
+    # A terminal that does not know its size says 0, and tqdm would draw nothing.
+    width, height = os.get_terminal_size(sys.stderr.fileno())
+    size = {"ncols": width or 100, "nrows": height or 24}
+    often = {"miniters": total // 200, "mininterval": 0}
+    return tqdm(total=total, desc=what, bar_format=shape, ascii=" #", unit="", **size, **often)
+
+
+def read_text(path: str) -> str:
     """The text of a file, or of standard input for '-'; Told if a command before in a pipe gave nothing."""
     if path == "-":
         text = sys.stdin.read()
@@ -184,7 +232,12 @@ def read_text(path):
         return source.read()
 
 
-def positive(text):
+def source(path: str) -> str | TextIO:
+    """What catalog.list_frames takes for the operand of a command: standard input for '-'."""
+    return sys.stdin if path == "-" else path
+
+
+def positive(text: str) -> int:
     """argparse type: a whole number above zero."""
     value = int(text)
     if value <= 0:
@@ -192,7 +245,7 @@ def positive(text):
     return value
 
 
-def not_negative(text):
+def not_negative(text: str) -> int:
     """argparse type: a whole number, zero or more."""
     value = int(text)
     if value < 0:
@@ -203,7 +256,7 @@ def not_negative(text):
 positive.__name__, not_negative.__name__ = "whole number above 0", "whole number"
 
 
-def window_options(command):
+def window_options(command: Command) -> None:
     """The options --day, or --start and --end, that name a span of time."""
     command.option("--day", metavar="YYYY-MM-DD", help="a UTC day")
     command.option("--minutes", type=positive, metavar="M", help="only the first M minutes of the day")
@@ -211,7 +264,7 @@ def window_options(command):
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
 
-def days_options(command):
+def days_options(command: Command) -> None:
     """The options --first and --last, days that are both included; --start and --end name them too, as they did."""
     for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
         what = f"{which} (the {name[2:]} that there is)"
@@ -219,7 +272,7 @@ def days_options(command):
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
-def window_of(args, required=True):
+def window_of(args: argparse.Namespace, required: bool = True) -> "Window | None":
     """The Window that window_options gave, or None if none was and none is required."""
     from . import gps
 
@@ -242,7 +295,7 @@ def window_of(args, required=True):
     return gps.Window(start, end)
 
 
-def share(text):
+def share(text: str) -> tuple[int, int]:
     """(i, n) of 'I/N', 1 <= I <= N."""
     try:
         part, whole = map(int, text.split("/"))
@@ -254,7 +307,7 @@ def share(text):
 
 
 def progress(done, total, what, begun):
-    """Show a bar on a terminal: done of total, rate and time left.  Elsewhere, or with PROGRESS=no, nothing."""
+    """Command.progress before there were callbacks: to be removed when no room of the library calls it."""
     if not sys.stderr.isatty() or not total or os.environ.get("PROGRESS") == "no":
         return
     share = done / total

@@ -116,7 +116,8 @@ def _cut(source, wanted, windows, found, site, write):
     longest = max((frame.duration for frame in found), default=0)
     for day, window in zip(wanted, windows, strict=True):
         near = found[bisect.bisect_left(starts, window.start - longest) : bisect.bisect_left(starts, window.end)]
-        yield source, day, [frame for frame in near if frame.start + frame.duration > window.start], site, write
+        overlap = [frame for frame in near if frame.start + frame.duration > window.start]
+        yield source if isinstance(source, str) else "-", day, overlap, site, write
 
 
 def _why(day, table, site):
