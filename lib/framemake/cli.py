@@ -1,4 +1,4 @@
-"""The command contract, written once: options, messages, exit statuses, progress."""
+"""The command contract, written once: options, messages, exit statuses, progress.  The commands alone import it."""
 
 import argparse
 import contextlib
@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, NoReturn, TextIO
 
+from . import gps
 from .errors import BadInput, Incomplete, Told, wording
 from .version import ROOT, version
 
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from .day.folder import Folder
-    from .gps import Window
 
 FAILED, USAGE, MISSING = 1, 2, 3
 
@@ -38,12 +38,12 @@ def _use_environment():
 
 
 def _settle_libraries():
-    """Set what libraries read from the environment when they are loaded: a command loads them after this."""
+    """Set what libraries read from the environment when they are loaded, which a command does after this."""
     # OpenBLAS starts a thread a core when it is loaded, which costs time and is never used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-    # LAL prints reports of its own for each error; what a command says is enough.
+    # LAL prints a report of its own on each error; the message of the command is enough.
     os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
 
 
@@ -56,9 +56,10 @@ class _Parser(argparse.ArgumentParser):
 
 
 class Command:
-    """One run of one command: its parsed options, its messages, its exit status.
+    """One run of one command: its options, its messages, its exit status.
 
-    `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.
+    `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.  What the
+    environment must hold for the libraries is set now, so a command loads them later, in its main.
     """
 
     def __init__(self, doc: str | None, name: str | None = None) -> None:
@@ -70,12 +71,12 @@ class Command:
         self.args = argparse.Namespace()
         self.exit_status = 0
         self._bar: tqdm | None = None
-        # The least that is said: INFO goes into a day's log only, WARNING to people as well.
+        # The least level that is written: log() is of INFO, say() of WARNING, fail() of ERROR.
         self.level = os.environ.get("LOG_LEVEL") or "INFO"
 
     def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
-        # Many small objects live until a part is written: looking through them for cycles finds none.
+        # Many small objects live until a part is written; the garbage collector would look through them in vain.
         gc.set_threshold(200_000, 20, 20)
         for stream in (sys.stdin, sys.stdout):
             if isinstance(stream, io.TextIOWrapper):
@@ -113,16 +114,18 @@ class Command:
         sys.exit(self.exit_status)
 
     def record_option(self) -> None:
-        """The option --record, for the commands that make a day: messages and a failure are noted in its folder."""
+        """Give a command that makes a day the option --record: messages and a failure are noted in the day's folder."""
         self.option("--record", metavar="DIR", help="day folder: note messages and a failure there as well")
 
     @property
     def recorded(self) -> "Folder | None":
         """The folder.Folder that --record names, or None."""
+        path = getattr(self.args, "record", None)
+        if not path:
+            return None
         from .day.folder import Folder
 
-        path = getattr(self.args, "record", None)
-        return Folder.at(path) if path else None
+        return Folder.at(path)
 
     def progress(self, what: str) -> Callable[[int, int], None]:
         """A function of (done, total) that shows a bar on a terminal: how much is done and how long the rest takes.
@@ -151,19 +154,19 @@ class Command:
             bar.close()
 
     def say_first(self, messages: Sequence[str], most: int = 10) -> None:
-        """Tell people the first of several messages, and how many more there are."""
+        """Say the first of several messages, and how many more there are."""
         for message in messages[:most]:
             self.say(message)
         if len(messages) > most:
             self.say(f"and {len(messages) - most} more such lines")
 
     def say(self, message: str) -> None:
-        """Tell people: one line on stderr and, with --record, in the day's log."""
+        """Say one line on stderr and, with --record, note it in the day's log."""
         if self.level == "ERROR":
             return
-        self._tell(message)
+        self._put(message)
 
-    def _tell(self, message):
+    def _put(self, message):
         with contextlib.suppress(OSError):
             if self._bar is not None:
                 self._bar.clear()
@@ -179,11 +182,11 @@ class Command:
         folder = self.recorded
         if folder:
             with contextlib.suppress(OSError), open(folder.log, "a", encoding="utf-8", errors="surrogateescape") as log:
-                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self.name}: {message}\n")
+                log.write(f"{gps.now_utc()} {self.name}: {message}\n")
 
     def fail(self, message: str) -> None:
-        """Tell what went wrong, note it in the day's state, and make the exit status 1."""
-        self._tell(message)
+        """Say what went wrong, note it with --record in the day's state, and make the exit status 1."""
+        self._put(message)
         self.exit_status = FAILED
         folder = self.recorded
         if folder:
@@ -193,7 +196,7 @@ class Command:
 
 
 def _one_line(error):
-    """What went wrong and with which thing; the errors of HDF5 hold the system's in their text."""
+    """What went wrong and with which thing.  HDF5's errors have the system's only in their text."""
     text = " ".join(str(error).split())
     if isinstance(error, BadInput):
         return text
@@ -222,7 +225,10 @@ def _bar(what: str, total: int) -> "tqdm":
 
 
 def read_text(path: str) -> str:
-    """The text of a file, or of standard input for '-'; Told if a command before in a pipe gave nothing."""
+    """The text of a file, or of standard input for '-'.
+
+    Raises Told if that is empty: the command before in the pipe has failed, and said why.
+    """
     if path == "-":
         text = sys.stdin.read()
         if not text and not sys.stdin.isatty():
@@ -265,17 +271,15 @@ def window_options(command: Command) -> None:
 
 
 def days_options(command: Command) -> None:
-    """The options --first and --last, days that are both included; --start and --end name them too, as they did."""
+    """The options --first and --last: days, both included.  The older --start and --end still mean the same."""
     for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
         what = f"{which} (the {name[2:]} that there is)"
         command.option(name, metavar="YYYY-MM-DD", help=what)
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
-def window_of(args: argparse.Namespace, required: bool = True) -> "Window | None":
+def window_of(args: argparse.Namespace, required: bool = True) -> gps.Window | None:
     """The Window that window_options gave, or None if none was and none is required."""
-    from . import gps
-
     if args.day is not None:
         if args.start is not None or args.end is not None:
             raise BadInput(f"--day and --start/--end exclude each other: {args.day!r}")
@@ -292,7 +296,7 @@ def window_of(args: argparse.Namespace, required: bool = True) -> "Window | None
             raise BadInput(f"a span begins and ends on whole GPS seconds: {value!r}")
     if start >= end:
         raise BadInput(f"the span is empty: {args.start!r} to {args.end!r}")
-    return gps.Window(start, end)
+    return gps.Window(int(start), int(end))
 
 
 def share(text: str) -> tuple[int, int]:
