@@ -118,9 +118,10 @@ bench:  ## measure against the floor and the peers (an hour, 20 GB)
 	@$(ROOT)/lib/setup test
 	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py && python3 tests/bench/streams.py && python3 tests/bench/serve.py
 
-lint:  ## check the code's form: ruff, shellcheck, shfmt
+lint:  ## check the code's form: ruff, mypy, shellcheck, shfmt
 	@$(ROOT)/lib/setup test
 	@cd $(ROOT) && ruff check -q . && ruff format --check -q .
+	@cd $(ROOT) && mypy --no-error-summary
 	@cd $(ROOT) && shellcheck -x $(SCRIPTS) && shfmt -d -i 2 -ci $(SCRIPTS)
 
 clean:  ## remove what make demo wrote

@@ -47,7 +47,7 @@ endif
 # given it CORES of its own.
 $(NAME).h5: .work/requested.txt .work/frames.tsv .work/settings
 	@workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
-	prune-channels .work/requested.txt .work/frames.tsv --probe 8 --rejected .work/rejected.tsv \
+	prune-channels .work/frames.tsv .work/requested.txt --probe 8 --rejected .work/rejected.tsv \
 	  --out .work/channels.tsv --record .
 	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
 	  extract-increment .work/frames.tsv .work/channels.tsv $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \

@@ -206,11 +206,11 @@ class Folder(NamedTuple):
             return said, INTERRUPTED if os.path.exists(self.lock) else MISSING
         return said, status
 
-    def note(self, **changes) -> None:
+    def note(self, **changes: object) -> None:
         """Change some keys of the state; several processes may do so at once."""
         self._change(lambda state: False, **changes)
 
-    def note_running(self, begun: str, **changes) -> None:
+    def note_running(self, begun: str, **changes: object) -> None:
         """Note how far the run that began at `begun` is, unless another process of it has said that it ended."""
 
         def ended(state):

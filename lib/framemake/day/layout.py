@@ -67,7 +67,7 @@ def _shuffle(values):
     return shuffled.reshape(-1)
 
 
-_PROPERTIES = {}
+_PROPERTIES: dict = {}
 
 
 def create(group, name, dtype, total, chunk, compression):

@@ -70,7 +70,7 @@ class Piece(NamedTuple):
 
     source: int
     first: int
-    count: int
+    count: int  # type: ignore[assignment]  # tuple.count
     held: int
 
 

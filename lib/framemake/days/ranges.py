@@ -17,7 +17,8 @@ TRANSIENT = "a frame could not be had"
 # A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
 CLOSED = "frames were pruned"
 # So many frames are looked up by several processes, which find what to do in _tasks.
-_MANY, _tasks = 50_000, []
+_MANY = 50_000
+_tasks: list = []
 
 
 class Site(NamedTuple):
@@ -115,7 +116,8 @@ def _cut(source, wanted, windows, found, site, write):
     longest = max((frame.duration for frame in found), default=0)
     for day, window in zip(wanted, windows, strict=True):
         near = found[bisect.bisect_left(starts, window.start - longest) : bisect.bisect_left(starts, window.end)]
-        yield source, day, [frame for frame in near if frame.start + frame.duration > window.start], site, write
+        overlap = [frame for frame in near if frame.start + frame.duration > window.start]
+        yield source if isinstance(source, str) else "-", day, overlap, site, write
 
 
 def _why(day, table, site):

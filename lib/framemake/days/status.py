@@ -186,8 +186,8 @@ def _look(folder, spec, date):
     try:
         told, status = folder.standing()
         summary = _summary(folder.summary)
-    except OSError as error:
-        return Day(date, spec, FAILED, error=f"{wording(error)}: {error.filename!r}")
+    except OSError as refused:
+        return Day(date, spec, FAILED, error=f"{wording(refused)}: {refused.filename!r}")
     error = told.get("error")
     h5 = folder.h5
     try:

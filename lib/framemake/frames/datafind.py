@@ -12,9 +12,11 @@ import re
 import threading
 import time
 import warnings
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from ..errors import BadInput
+from ..gps import Window
 
 # T010150 keeps "-" apart as the separator of a name's parts.
 _SOURCE = re.compile(
@@ -40,16 +42,16 @@ class _Away(Exception):
     """No answer that can be used, but there may be one later; the message says why."""
 
 
-def is_server(source):
+def is_server(source: str) -> bool:
     """Whether a source of frames is a GWDataFind server."""
     return source.startswith("gwdatafind") and "://" in source
 
 
-def find(source, window, told):
+def find(source: str, window: Window | None, notes: list[str]) -> list[str]:
     """The paths of the frame files that a server knows in a window of GPS seconds, each once.
 
-    told: what was odd is appended to it, a line each.  Raises BadInput if the server gives no answer, refuses, or
-    knows no such observatory or frame type: no path means that it has answered, and has none.
+    notes: what was odd is appended to it, a line each.  Raises BadInput if there is no window, or if the server gives
+    no answer, refuses, or knows no such observatory or frame type: no path means that it has answered, and has none.
     """
     match = _SOURCE.fullmatch(source)
     if not match:
@@ -58,16 +60,16 @@ def find(source, window, told):
         raise BadInput(f"a GWDataFind server is asked for a span, name one by --day or --start and --end: {source!r}")
     root = _root(match["protocol"], match["host"], source)
     with warnings.catch_warnings(record=True) as odd:
-        urls = _urls(root, match["observatory"], match["type"], window, told)
+        urls = _urls(root, match["observatory"], match["type"], window, notes)
     # A certificate that is out of date, say; not what concerns who writes programs.
-    told += dict.fromkeys(_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
-    return list(_local(urls, told))
+    notes += dict.fromkeys(_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
+    return list(_local(urls, notes))
 
 
-def _urls(root, observatory, kind, window, told):
+def _urls(root: str, observatory: str, kind: str, window: Window, notes: list[str]) -> Iterable[str]:
     """The URLs that the server gives, each once: a file that two spans share comes twice."""
-    api, ask = _api(), _asker(root, told)
-    urls = {}
+    api, ask = _api(), _asker(root, notes)
+    urls: dict[str, None] = {}
     for start in range(window.start, window.end, _SPAN):
         end = min(start + _SPAN, window.end)
         urls.update(dict.fromkeys(ask(api.find_urls_path(observatory, quote(kind), start, end, urltype="file"))))
@@ -77,13 +79,13 @@ def _urls(root, observatory, kind, window, told):
     return urls
 
 
-def _local(urls, told):
+def _local(urls, notes):
     for url in urls:
         match = _LOCAL.fullmatch(url)
         if match:
             yield os.path.normpath(match[1])
         else:
-            told.append(f"no file of this machine, left out: {url!r}")
+            notes.append(f"no file of this machine, left out: {url!r}")
 
 
 def _root(protocol, host, source):
@@ -120,7 +122,7 @@ def _api():
     return import_module(f"gwdatafind.api.{DEFAULT_API.lower()}")
 
 
-def _asker(root, told):
+def _asker(root, notes):
     """A function that gives the answer to a path; all its calls together use up _PAUSES once."""
     pauses = iter(_PAUSES)
 
@@ -135,7 +137,7 @@ def _asker(root, told):
                     raise BadInput(
                         f"no answer from the GWDataFind server in {tries} tries, {away}: {_shown(root)!r}"
                     ) from away
-                told.append(f"the GWDataFind server was asked again, {away}: {_shown(root)!r}")
+                notes.append(f"the GWDataFind server was asked again, {away}: {_shown(root)!r}")
                 time.sleep(pause)
 
     return ask

@@ -15,8 +15,10 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import gps
 from ..errors import BadInput
 from ..frames.catalog import number
+from . import store
 from .records import SAME, Info
 from .runs import Runs
 from .store import Stream
@@ -150,6 +152,18 @@ def points(
     fine = start + np.arange(2 * count + 1) * ((end - start) / (2 * count))
     fine[-1] = end
     return fine[:-1:2], _points(stream, kind, runs, fine) if runs else np.full(count, np.nan)
+
+
+def read_stream(
+    folder: str, name: str, kind: str, start: float | str, end: float | str, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Open a stream of an e-Lab folder and give its points in a span: (times, values), float64, NaN where none is.
+
+    name: of the stream, such as 'H0:PEM-EX_SEISX'.  start, end: GPS seconds, or a text as gps.parse takes it; end
+    is excluded.  Raises BadInput too for a stream that is not there or is torn.
+    """
+    first, last = (gps.parse(time) if isinstance(time, str) else time for time in (start, end))
+    return points(store.open_stream(folder, name), kind, first, last, count)
 
 
 def _check_span(kind, start, end):

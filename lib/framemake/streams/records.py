@@ -27,7 +27,7 @@ CHANGE = 1e-8
 SAME = 1e-6
 # The second record of a gap adds the last good sample so many times at most.
 MOST_WEIGHT = 2**31 - 1
-RATES = os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "channels", "elab_rates.tsv")
+RATES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables", "elab_rates.tsv")
 _CHUNK = 1 << 16
 
 
