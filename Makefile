@@ -51,7 +51,7 @@ export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
 READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range streams serve install-cron remove-cron demo setup test test-long test-deps bench lint clean
+.PHONY: help day range streams serve install-cron remove-cron demo setup test test-quick test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@sed -n 's/^\([a-z-]*\):.*  ## /\1\t/p' $(ROOT)/Makefile | expand -t 14
@@ -106,6 +106,10 @@ endif
 test:  ## run the tests (TESTS="-k name" for some of them)
 	@$(ROOT)/lib/setup test
 	@cd $(ROOT) && python3 -m pytest -q -n 2 -m 'not long' $(TESTS)
+
+test-quick:  ## run the tests that start no daemon, browser or make of days (a minute)
+	@$(ROOT)/lib/setup test
+	@cd $(ROOT) && python3 -m pytest -q -n 2 -m quick $(TESTS)
 
 test-long:  ## run the tests that take minutes
 	@$(ROOT)/lib/setup test
