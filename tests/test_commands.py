@@ -88,7 +88,8 @@ def test_no_tool_of_ours_is_missed_by_lint():
     linted = {path for pattern in line.split()[2:] for path in ROOT.glob(pattern)}
     bash = {
         p
-        for p in (ROOT / "lib").rglob("*")
+        for folder in ("lib", "cron")
+        for p in (ROOT / folder).rglob("*")
         if p.is_file() and p.read_bytes().startswith((b"#!/usr/bin/env bash", b"# Sourced"))
     }
     assert bash and bash <= linted
