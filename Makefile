@@ -38,7 +38,7 @@ $(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
 MAKEOVERRIDES :=
 
 # What is bash; the rest is Python.
-SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart lib/cron cron/nightly lib/engine/* lib/demo .ci/run
+SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart cron/install cron/nightly lib/engine/* lib/demo .ci/run
 
 # The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
 ifeq ($(origin VENV),undefined)
@@ -86,12 +86,12 @@ serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve
 	@days=; if [[ -d $$OUT ]]; then days=$$OUT; fi; \
 	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+--days "$$days"} --host "$$ADDRESS" --port "$$PORT"
 
-# Only what is between the project's own markers changes; make -n or DRY=1 shows it and changes nothing.
-install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY=1]
-	@+exec $(ROOT)/lib/cron install
+# Only what is between the project's own markers changes; make -n or DRY_RUN=yes shows it and changes nothing.
+install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY_RUN=yes]
+	@+exec $(ROOT)/cron/install install
 
 remove-cron:  ## take them out again
-	@+exec $(ROOT)/lib/cron remove
+	@+exec $(ROOT)/cron/install remove
 
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
 	@+exec $(ROOT)/lib/demo $(MAKE)
