@@ -10,7 +10,7 @@ import os
 from typing import NamedTuple
 
 from .. import files, gps
-from ..day import check
+from ..day import check, dayfile
 from ..day.folder import COMPLETED, MISSING, Folder
 from ..errors import BadInput
 from ..frames import catalog
