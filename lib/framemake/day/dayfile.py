@@ -139,7 +139,7 @@ class DayFile:
     def __enter__(self) -> "DayFile":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:

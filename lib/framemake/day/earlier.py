@@ -55,9 +55,9 @@ class Earlier:
         made, now = self.day.provenance, {frame: at for at, frame in enumerate(frames)}
         wanted, kept = set(pairs), []
         for row, (at, increment) in enumerate(made.account.pairs):
-            pair = now.get(self.frames[at]), increment
-            if increment not in dirty and pair in wanted:
-                kept.append((pair, row))
+            new = now.get(self.frames[at])
+            if new is not None and increment not in dirty and (new, increment) in wanted:
+                kept.append(((new, increment), row))
         account = Account([pair for pair, _ in kept], len(names))
         account.units = dict(made.account.units)
         column = {name: at for at, name in enumerate(made.channels)}

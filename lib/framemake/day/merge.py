@@ -6,6 +6,7 @@ import heapq
 import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -128,10 +129,14 @@ class _Parts:
 
 
 class _Channel:
-    """One channel while it is written: rows of parts, and units of the earlier result that still hold."""
+    """One channel while it is written: rows of parts, and units of the earlier result that still hold.
+
+    keep: the earlier result; there must be one if `held`, the numbers of these units, is not empty.
+    """
 
     def __init__(self, name: str, rows: list[PartRow], keep: Earlier | None, held: list[int]):
-        self.name, self.rows, self.keep, self.held = name, rows, keep, held
+        self.name, self.rows, self.held = name, rows, held
+        self.keep: Any = keep
 
     def grids(self) -> tuple[dict, dict]:
         """({key of a grid: seconds of samples on it}, {key: the grid})."""
@@ -159,7 +164,7 @@ class _Channel:
                 self.held = []
         return dtypes
 
-    def move_chunks(self, dataset, cut: grid.Cut) -> None:
+    def move_chunks(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut) -> None:
         """Move compressed chunks as they are, in order: nothing is compressed twice, and few are in memory at once."""
         old = self.keep.chunks(self.name, set(self.held), cut.unit) if self.held else ()
         new = (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
@@ -177,7 +182,7 @@ class _Channel:
             result[first : first + len(values)] = values
         return result
 
-    def write_samples(self, dataset, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
+    def write_samples(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
         """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved; the statistics."""
         held = set(self.held)
         result = np.empty((math.ceil(total / cut.unit), 7))
