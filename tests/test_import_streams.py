@@ -821,7 +821,7 @@ def test_a_full_disk_is_one_line_and_the_import_is_continued(tmp_path, tree):
 # --- the command -------------------------------------------------------------------------
 
 
-def test_progress_on_a_terminal_has_files_done_rate_and_time_left(tree, out):
+def test_progress_on_a_terminal_has_a_bar_and_the_time_left(tree, out):
     for hour in range(3):
         made.frame(tree, NIGHT + hour * HOUR, FLOAT)
     ours, theirs = pty.openpty()
@@ -830,7 +830,7 @@ def test_progress_on_a_terminal_has_files_done_rate_and_time_left(tree, out):
     text = os.read(ours, 65536).decode()
     os.close(ours)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert re.search(r"2 of 3 files, \d+ a second \[#+ *\] +67 % +\d+ s left", text)
+    assert re.search(r"frame files \[#+ *\] +67 % +\d+ s left", text)
     assert "3 files done, 180 records in 1 streams" in text.splitlines()[-1]
 
 
