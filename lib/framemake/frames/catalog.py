@@ -275,9 +275,9 @@ def judge(found: Sequence[Frame]) -> list[Frame]:
     """Look each file up on the disk and decide which are used: the first in time order keeps its samples.
 
     Of files with the same start one is used: one that is there before an absent or empty one, then the longer,
-    then the newer, then the first by name; the others are duplicates.  A file all of whose span others that
-    start earlier already cover is `covered`.  Duplicates and covered files are read only in place of a
-    file that cannot be.  What becomes of a day's frames is the same by itself and in a longer span.
+    then the newer, then the first by name; the others are duplicates.  A file is `covered` if files that start
+    earlier cover its whole span.  Duplicates and covered files are read only in place of a file that cannot be
+    read.  What becomes of a frame is the same whether its day is listed alone or in a longer span.
     """
     if all(before.start < after.start for before, after in itertools.pairwise(found)):
         looked = [_on_disk(frame) for frame in found]
@@ -302,7 +302,7 @@ def judge(found: Sequence[Frame]) -> list[Frame]:
 
 
 def _on_disk(frame):
-    """A frame with the size and time that its file has now."""
+    """The frame with the size and time that its file has now."""
     path, start, duration = frame[:3]
     try:
         seen = os.stat(path)

@@ -2,8 +2,8 @@
 
 Sources: LIGO-T970130 (frame format version 8) for the structures; POSIX cksum for their checksums.
 Only the file's header, its end, its table of contents and the wanted FrAdcData are read, however large the file.
-Each of these is held against its checksum, if it has one, and a FrAdcData against its name, class and length as
-well: what comes back is what was written, or BadFrame.
+Each of these must agree with its checksum, if it has one, and a FrAdcData with its name, class and length as well:
+what comes back is what was written, else BadFrame is raised.
 """
 
 import io
@@ -20,7 +20,7 @@ _ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
 # Every structure begins with its length, checksum type, class and instance; FrEndOfFile is always as long.
 _BEGIN = "QBBI"
 _HEAD_SIZE, _BEGIN_SIZE, _END_SIZE = 40, 14, 46
-# What FrTOC and FrAdcData may take: a wrong length must not make a reader ask for all memory.
+# The most bytes of a FrTOC and a FrAdcData, so that a wrong length does not make a reader ask for all memory.
 _LONGEST_TOC, _LONGEST_ADC = 1 << 28, 3 * 0xFFFF + 92
 _CLASSES = {"adc": "FrAdcData", "proc": "FrProcData"}
 _NONE = 2**32 - 1
@@ -32,9 +32,9 @@ _MISFIT = "damaged: a length or position does not fit"
 
 
 class Calibration(NamedTuple):
-    """What the frame has to turn stored samples into physical ones: stored * slope + bias, in units.
+    """How stored samples become physical ones: stored * slope + bias, in units.
 
-    nbits: bits of the converter, or of the stored samples.  All come as the frame has them, a slope of 0 as well.
+    nbits: bits of the converter, or of the stored samples.  All are as the frame has them, even a slope of 0.
     """
 
     bias: float
@@ -46,8 +46,8 @@ class Calibration(NamedTuple):
 def calibrations(path: str | os.PathLike[str], names: Iterable[str] | None = None) -> dict[str, Calibration]:
     """{channel name: Calibration} of the ADC channels of a frame file, those of `names`, or all for None.
 
-    Each is that of the first frame in the file that has the channel; a name that is not there is left out.  Files
-    of formats before 8 give {}, whole or not: lalframe, which reads those, does not tell it.  Raises BadFrame for a
+    Each is that of the first frame in the file that has the channel; a name that is in none is left out.  Files of
+    formats before 8, damaged or not, give {}: lalframe, which reads those, does not give it.  Raises BadFrame for a
     file that is no frame file, is cut short or damaged, or of a format after 8, OSError if it cannot be read.
     """
     with open(path, "rb", buffering=0) as file:

@@ -1,8 +1,8 @@
 """Frame files of format 8 and later, through gwframe's low-level objects (frameCPP).
 
-gwframe's public read() searches all names for each channel and knows neither Virgo's second vector nor
-gaps inside a file; its objects do.  They are borrowed from one another, so each is kept in a variable
-while the next is in use.  The module is private: requirements.txt pins it, tests watch its shape.
+gwframe's public read() searches all names for each channel, and gives neither Virgo's second vector nor
+gaps inside a file; its low-level objects do.  One object borrows its memory from another, so each is kept in a
+variable while the next is in use.  The module is private: requirements.txt pins its version, tests watch its shape.
 """
 
 import os

@@ -1,7 +1,7 @@
 """What a channel is, read from the heads of its structures: no sample is read, however many there are.
 
-Source: LIGO-T970130 (frame format version 8).  A channel's FrVect follows its FrAdcData or FrProcData in the files
-that the known writers make; what is otherwise, or out of the ordinary in any way, is left to frameCPP.
+Source: LIGO-T970130 (frame format version 8).  In files of the known writers a channel's FrVect follows its FrAdcData
+or FrProcData.  A channel that is stored otherwise, or is unusual in any way, is left to frameCPP.
 """
 
 import contextlib
