@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from framemake.errors import BadInput
 from framemake.host import night, nightconf
-from framemake.host.night import Counts, Verdict
+from framemake.host.night import RangeCounts, Verdict
 from support.commands import BIN, refused, run
 from support.daemons import wait_until
 
@@ -125,25 +125,35 @@ RANGE = {
 )
 def test_the_counts_of_a_range_are_those_of_this_run(tmp_path, left, found):
     (tmp_path / ".range.json").write_text(json.dumps(left))
-    assert night.counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") == found
+    assert night.range_counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") == found
     (tmp_path / ".range.json").write_text("{half")
-    assert night.counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") is None
+    assert night.range_counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") is None
     (tmp_path / ".range.json").unlink()
-    assert night.counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") is None
+    assert night.range_counts(str(tmp_path), DAY("2024-04-10"), "2024-04-13T00:51:00Z") is None
 
 
 def test_days_without_a_frame_are_missing_data_and_failed_ones_a_failure():
-    assert night.judge_build(2, Counts(failed=0, no_frame=1)) == 3
-    assert night.judge_build(0, Counts(0, 1)) == 0
-    for status, found in ((2, Counts(1, 1)), (2, Counts(0, 0)), (2, None), (124, Counts(0, 1)), (143, Counts(0, 1))):
-        assert night.judge_build(status, found) == status
+    assert night.status_of_build(2, RangeCounts(failed=0, no_frame=1)) == 3
+    assert night.status_of_build(0, RangeCounts(0, 1)) == 0
+    for status, found in (
+        (2, RangeCounts(1, 1)),
+        (2, RangeCounts(0, 0)),
+        (2, None),
+        (124, RangeCounts(0, 1)),
+        (143, RangeCounts(0, 1)),
+    ):
+        assert night.status_of_build(status, found) == status
 
 
 def test_an_exit_status_is_a_verdict():
-    assert night.judge(0, "5s") == (Verdict.OK, "")
-    assert night.judge(3, "5s") == (Verdict.WARNING, "data is missing")
-    assert night.judge(137, "5s") == night.judge(124, "5s") == (Verdict.FAILED, "stopped after the time limit of 5s")
-    assert night.judge(127, "5s") == (Verdict.FAILED, "failed, exit status 127")
+    assert night.verdict_on(0, "5s") == (Verdict.OK, "")
+    assert night.verdict_on(3, "5s") == (Verdict.WARNING, "data is missing")
+    assert (
+        night.verdict_on(137, "5s")
+        == night.verdict_on(124, "5s")
+        == (Verdict.FAILED, "stopped after the time limit of 5s")
+    )
+    assert night.verdict_on(127, "5s") == (Verdict.FAILED, "failed, exit status 127")
 
 
 # --- the night ---------------------------------------------------------------------------

@@ -28,7 +28,10 @@ class DayKeeper:
         if not os.path.isdir(out):
             raise BadInput(f"no such folder: {out!r}")
         self.out, self.spec, self.most = out, spec, most
-        self._known, self._places, self._others = {}, {}, {}
+        # By day: what is known of it, and paths of the frames that other specs made from it; by folder: its real path.
+        self._known: dict[str, _Known] = {}
+        self._others: dict[str, set[str]] = {}
+        self._places: dict[str, str] = {}
         there = glob.glob(os.path.join(glob.escape(out), f"{glob.escape(spec)}-????-??-??"))
         self._first = min((path[-10:] for path in there), default="")
 

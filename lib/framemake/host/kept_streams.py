@@ -26,7 +26,9 @@ class StreamKeeper:
     def __init__(self, folder: str, root: str):
         if not os.path.isdir(folder):
             raise BadInput(f"no such folder: {folder!r}")
-        self.folder, self._streams, root = folder, {}, os.path.abspath(root)
+        self.folder, root = folder, os.path.abspath(root)
+        # Times of the records of streams, by name.
+        self._streams: dict = {}
         self._paths = {file.path for site in tree.SITES for file in tree.files(root, site)[0]}
         self._state = store.load(folder)
         self._done, self._faulty = self._read()

@@ -90,7 +90,7 @@ def read_origins(text: str) -> list[Origin]:
         unknown = [name for name in options if name not in _OPTIONS]
         if len(folders) > 1 or unknown:
             raise BadInput(f"not a source, want SOURCE [FOLDER] [{'= '.join(_OPTIONS)}=]: {line!r}")
-        found.append(Origin(words[0], *folders or [""], options))
+        found.append(Origin(words[0], folders[0] if folders else "", options))
     return found
 
 
@@ -227,7 +227,7 @@ def _mirror(origin, dest, logs, lock, more, came):
             if process.poll() is None:
                 _end(process)
         said.seek(0)
-        outcome = judge(origin.address, status, os.fsdecode(said.read(1_000_000)))
+        outcome = outcome_of(origin.address, status, os.fsdecode(said.read(1_000_000)))
     with contextlib.suppress(OSError), open(log, "a", encoding="utf-8", errors="surrogateescape") as out:
         out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.message or 'done'}\n")
     return outcome
@@ -289,7 +289,7 @@ def _log_of(origin, logs):
     return log
 
 
-def judge(address: str, status: int, said: str) -> Outcome:
+def outcome_of(address: str, status: int, said: str) -> Outcome:
     """The Outcome of an rsync that ended with an exit status and said something.
 
     MISSING: some files could not be sent (23), or the other end is away (10, 12, 30, 35, and 255 of ssh).  Files that

@@ -37,7 +37,7 @@ RUNNING = "running"
 _MISSING, _TIMED_OUT, _KILLED, _NOT_STARTED = 3, 124, 137, 126
 # Seconds that a step which is told to end may take before it is killed.
 _PATIENCE = 60
-# So many lines of what a step said are told.
+# So many lines of what a step said go to cron's mail.
 _LINES = 10
 # No day of GPS time is before this one.
 _EARLIEST = datetime.date(1980, 1, 6)
@@ -53,7 +53,7 @@ class Verdict(enum.Enum):
     FAILED = "failed"
 
 
-class Counts(NamedTuple):
+class RangeCounts(NamedTuple):
     """What a range of days left when it came to its end: days that failed, days without a frame."""
 
     failed: int
@@ -95,26 +95,29 @@ def _back(last, count):
 # --- what came of it ----------------------------------------------------------------------
 
 
-def counts(out: str, first: datetime.date, begun: str) -> Counts | None:
-    """The Counts that a range over OUT left, if it began with the day `first` and ended since `begun` (gps.now_utc)."""
+def range_counts(out: str, first: datetime.date, begun: str) -> RangeCounts | None:
+    """What a range left in OUT, if it began with the day `first` and ended since `begun`, a time of gps.now_utc.
+
+    None if this range left nothing: it was killed, or what is there is of another one.
+    """
     try:
         with open(os.path.join(out, index.RANGE), encoding="utf-8") as source:
-            said = json.load(source)
-        if said["start_date"] != str(first) or said["finished_utc"] < begun:
+            left = json.load(source)
+        if left["start_date"] != str(first) or left["finished_utc"] < begun:
             return None
-        return Counts(int(said["failed"]), int(said["no_frame"]))
+        return RangeCounts(int(left["failed"]), int(left["no_frame"]))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def judge_build(status: int, found: Counts | None) -> int:
+def status_of_build(status: int, found: RangeCounts | None) -> int:
     """The exit status that a range amounts to: days without a frame are data that is missing, and no failure."""
     if found and 0 < status < _TIMED_OUT and not found.failed and found.no_frame:
         return _MISSING
     return status
 
 
-def judge(status: int, limit: str) -> tuple[Verdict, str]:
+def verdict_on(status: int, limit: str) -> tuple[Verdict, str]:
     """The Verdict on a step by its exit status, and why it is that ('' for OK).  limit: the time limit in words."""
     if status == 0:
         return Verdict.OK, ""
@@ -155,7 +158,7 @@ def run(
         raise BadInput(f"cannot write to the folder: {asked.logs!r}")
     with contextlib.nullcontext() if part else _alone(asked.logs):
         night = _Night(asked, until, say, part)
-        with _told_to_stop(night.stop):
+        with _asked_to_end(night.stop):
             return night.run(steps)
 
 
@@ -176,7 +179,7 @@ def _alone(logs):
 
 
 @contextlib.contextmanager
-def _told_to_stop(stop):
+def _asked_to_end(stop):
     """Call stop() for each signal that asks to end, but for those that whoever started us has switched off (nohup)."""
     asking = [
         each for each in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP) if signal.getsignal(each) != signal.SIG_IGN
@@ -250,11 +253,12 @@ class _Night:
         link, aside = self._file(f"{NAME}.log"), self._file(f".{NAME}.log.{os.getpid()}.tmp")
         logs = glob.glob(os.path.join(glob.escape(self.asked.logs), f"{NAME}-{'?' * 8}T{'?' * 6}-*.log"))
         with contextlib.suppress(OSError):
-            for path in sorted(logs)[: -self.asked.keep_logs]:
-                os.unlink(path)
             if not self.part:
                 os.symlink(os.path.basename(self.log.path), aside)
                 os.replace(aside, link)
+        for path in sorted(logs)[: -self.asked.keep_logs]:
+            with contextlib.suppress(OSError):
+                os.unlink(path)
 
     def stop(self):
         """End the step that runs, and begin no other."""
@@ -268,8 +272,8 @@ class _Night:
             self._take(step)
             self._report(RUNNING)
         self._report(self.worst.value, gps.now_utc())
-        told = ", ".join(f"{step['name']} {step['status']}" for step in self.steps)
-        last = f"{self.worst.value}: {told}: {self.log.path!r}"
+        each = ", ".join(f"{step['name']} {step['status']}" for step in self.steps)
+        last = f"{self.worst.value}: {each}: {self.log.path!r}"
         self.log.note(f"{NAME}: {last}")
         if self.worst is not Verdict.OK:
             self.say(last)
@@ -283,7 +287,7 @@ class _Night:
             why = "not run, stopped" if self.stopped else f"not run, the time limit of {self.asked.limit_text} is over"
         else:
             status, said = self._execute(step, left)
-            verdict, why = (Verdict.FAILED, "stopped") if self.stopped else judge(status, self.asked.limit_text)
+            verdict, why = (Verdict.FAILED, "stopped") if self.stopped else verdict_on(status, self.asked.limit_text)
         seconds = int(time.monotonic() - begun)
         self.log.note(f"{NAME}: {step.name}: {why or 'ok'}, {seconds} s")
         if verdict is not Verdict.OK:
@@ -336,27 +340,34 @@ class _Night:
         return status if status >= 0 else 128 - status
 
     def _words(self, step):
+        """The words of a step with the days that some of them stand for."""
+        matches = [(word, _STANDS_FOR_A_DAY.fullmatch(word)) for word in step.words]
+        if not any(match for _, match in matches):
+            return step.words
         show_first, show_last = days_to_show(self.asked, self.until, self.built_to)
         days = {"first": self.first, "last": self.until, "picture_first": show_first, "picture_last": show_last}
-        matches = [(word, _STANDS_FOR_A_DAY.fullmatch(word)) for word in step.words]
         return [f"{match[1]}{days[match[2]]}" if match else word for word, match in matches]
 
     def _judge_build(self, status, begun):
-        """A range that came to its end need not be gone through again, whatever it found."""
-        found = counts(self.asked.out, self.first, begun)
+        """Note how far the range came: one that came to its end is not gone through again, whatever it found."""
+        found = range_counts(self.asked.out, self.first, begun)
         if found and status < _TIMED_OUT:
             self.built_to = max(self.until, self.built_to or self.until)
-        return judge_build(status, found)
+        return status_of_build(status, found)
 
     def _judge_days(self, status):
         """A day with a damaged frame lacks data until the frame is healed."""
         try:
-            told = _unreadable(self.asked, self.first, self.until)
-        except (BadInput, OSError, ValueError):
+            lines = _unreadable(self.asked, self.first, self.until)
+        except (BadInput, OSError):
             # day-status has said what is wrong with the folder.
             return status
-        self.log.write(os.fsencode("".join(f"{line}\n" for line in told)))
-        return _MISSING if told and not status else status
+        except Exception as error:
+            # Whatever it is, the steps after this one still run.
+            self.log.note(f"{NAME}: no look for damaged frames: {wording(error)}")
+            return status
+        self.log.write(os.fsencode("".join(f"{line}\n" for line in lines)))
+        return _MISSING if lines and not status else status
 
     def _report(self, status, finished=None):
         """Write nightly.json, which check-nightly reads.
@@ -367,7 +378,7 @@ class _Night:
         if self.part:
             return
         path = self._file(f"{NAME}.json")
-        told = {
+        report = {
             "started_utc": self.began,
             "finished_utc": finished,
             "status": status,
@@ -380,7 +391,7 @@ class _Night:
             "log": self.log.path,
         }
         try:
-            files.write(path, json.dumps(told, indent=2) + "\n")
+            files.write(path, json.dumps(report, indent=2) + "\n")
         except OSError:
             self.say(f"cannot be written: {path!r}")
             self.worst = Verdict.FAILED
@@ -397,7 +408,7 @@ def _aside():
 
 
 def _built_to(path):
-    """The day that the report of the night before tells; None if there is no such report, or a damaged one."""
+    """The built_to of the report that the night before left; None if there is none, or a damaged one."""
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
             text = json.load(source)["built_to"]

@@ -186,5 +186,5 @@ def datum(label: str, value: float, unit: str = "", limits: Limits | None = None
     quoted = label.replace("=", "_").replace("'", "''")
     quoted = f"'{quoted}'" if re.search(r"[^\w./:-]", label) else quoted
     ranges = [str(limit or "") for limit in limits or ("", "")]
-    value = f"{value:.1f}".removesuffix(".0")
-    return ";".join([f"{quoted}={value}{unit}", *ranges, str(low), str(high)]).rstrip(";")
+    number = f"{value:.1f}".removesuffix(".0")
+    return ";".join([f"{quoted}={number}{unit}", *ranges, str(low), str(high)]).rstrip(";")

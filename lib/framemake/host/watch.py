@@ -133,7 +133,9 @@ def newest(folder: str) -> float | None:
     Of folders whose names differ by a number at their end alone, be it GPS time or a date, those with the highest
     are looked into; of all others each.  Names that begin with a dot are left out.
     """
-    ends, groups, others = [], {}, []
+    ends: list[float] = []
+    groups: dict[str, list] = {}
+    others: list[str] = []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -173,12 +175,12 @@ def days(
     specs: Sequence[str],
 ) -> Iterator[Finding]:
     """The age of the newest finished day of each spec, and how many of the last `count` days failed."""
-    first, looked = clock().day - datetime.timedelta(days=count), {}
-    for spec in specs or [None]:
-        for day in status.look(out, spec, str(first), str(clock().day)):
-            looked.setdefault(day.spec, []).append(day)
-    for spec, held in looked.items():
-        yield from _of_spec(out, spec, held, which, f" {spec}" if len(looked) > 1 else "", clock, hours, failed)
+    first, last = str(clock().day - datetime.timedelta(days=count)), str(clock().day)
+    by_spec: dict[str, list] = {}
+    for day in (day for spec in specs or (None,) for day in status.look(out, spec, first, last)):
+        by_spec.setdefault(day.spec, []).append(day)
+    for spec, held in by_spec.items():
+        yield from _of_spec(out, spec, held, which, f" {spec}" if len(by_spec) > 1 else "", clock, hours, failed)
 
 
 def _of_spec(out, spec, held, which, name, clock, hours, failed):
@@ -207,7 +209,8 @@ def streams_in(folder: str, which: str, clock: Callable[[], Moment], hours: Limi
     """The age of the newest record of the streams of a folder, by the site that their names begin with."""
     from ..streams import store
 
-    names, ends, problems = store.names(folder), {}, []
+    names, problems = store.names(folder), []
+    ends: dict[str, float] = {}
     for name in names:
         try:
             held = store.open_stream(folder, name).records
