@@ -92,7 +92,7 @@ def _note_transient(path, paths):
 class _Parts:
     """The parts of a plan, each opened when a channel of it is wanted first, and closed after the last."""
 
-    def __init__(self, wanted, folder, wait):
+    def __init__(self, wanted: plan.Plan, folder: str, wait: Callable[[], object] | None):
         self._plan, self._folder, self._wait = wanted, folder, wait
         self._open: dict[int, Part] = {}
         self._last = [max(block.channels) for block in wanted.blocks]
