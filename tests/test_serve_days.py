@@ -242,6 +242,22 @@ def test_what_leads_out_of_a_day_file_is_not_followed(out, tmp_path, kind):
     assert np.isnan(series.mean).all()
 
 
+def test_the_order_and_the_form_of_the_provenance_do_not_matter(out, tmp_path):
+    ask = (["V1:SLOW", "V1:TENTH"], "", BEGIN, BEGIN + HOUR, 3)
+    wanted = days.ServedDays(str(out)).curves(*ask)
+    shutil.copytree(out, tmp_path / "out")
+    for path in (tmp_path / "out").glob("*/*.h5"):
+        with h5py.File(path, "r+") as file:
+            inputs = json.loads(file["provenance/inputs"][()])
+            del file["provenance/inputs"]
+            text = json.dumps(dict(reversed(inputs.items())), indent=3, separators=(" ,", " : "))
+            file["provenance/inputs"] = np.bytes_(text.encode())
+    known = days.ServedDays(str(tmp_path / "out"))
+    assert known.channels() == days.ServedDays(str(out)).channels()
+    for found, curve in zip(known.curves(*ask), wanted, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(found[1:5], curve[1:5], strict=True)) and curve.unit == "V"
+
+
 def test_a_day_that_is_made_again_is_seen_at_once(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
     known = days.ServedDays(str(tmp_path / "out"))

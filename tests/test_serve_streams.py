@@ -668,7 +668,7 @@ def test_a_process_that_dies_is_replaced(streams):
             time.sleep(0.05)
         for _ in range(10):
             assert server.get("/health").status == 200
-    assert server.told == f"serve-streams: a process ended and is replaced: {before[0]}\n"
+    assert server.said == f"serve-streams: a process ended and is replaced: {before[0]}\n"
 
 
 def test_when_the_first_process_is_killed_the_others_end(streams):

@@ -2,36 +2,36 @@
 
 GET /api/streams
     {"streams": [{"name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last"}, ...]}
-    first and last are the times of the first and the last record; sampling is what lies between two, as "60 s", or
-    "1 s, 60 s" where that changes.  They are null where nothing is known; "problem" says why, if something is wrong.
+    first and last are the times of the first and the last record.  sampling is the time between two samples, as "60 s",
+    or "1 s, 60 s" where it changes.  They are null where they are not known; "problem" says why, if something is wrong.
 GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points=N]
     {"kind", "start", "end", "series": [{"name", "unit", "times": [...], "values": [...]}, ...]}
-    The span is cut into N equal points, each told by the time at which it begins, null where there is no data.
-    Without points, each record that there is, if there are no more than 800, else 800 points.
+    The span is cut into N equal points.  times has the beginning of each; values are null where there is no data.
+    Without points: each record of the span if there are at most 800, else 800 points.
 GET /api/days
     {"days": [{"day", "spec", "status", "start", "end", "channels"}, ...]}
-    The days of a folder of day datasets, end excluded; channels: how many a day has, null if not known.
+    The days of a folder of day datasets, end excluded.  channels: how many the day has, null if not known.
 GET /api/channels[?spec=SPEC]
     {"channels": [{"name", "rate", "unit", "spec"}, ...]}
-    The channels of all days, rate in Hz and unit those of the last day that has the channel.
+    The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.
 GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
     {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean"}, ...]}
-    The span is cut into at most N points (800), each told by the time at which it begins; it ends where the next does,
-    the last at end.  Samples that begin in a point count for it; null where none is good.  Where the samples are
-    too many to be read, points begin and end on the units that the day files keep statistics of, and may be fewer
-    and not all equally long: min, max and mean are those of all samples in them, whatever the length.  "problem" is
-    there if something was left out, as days that have another unit.
+    The span is cut into at most N points (800 if not given).  times has the beginning of each; a point ends where the
+    next begins, the last one at end.  min, max and mean are those of the good samples that begin in the point, null
+    where there are none.  If the samples are too many to be read, points begin and end on the units of which the day
+    files keep statistics.  They may then be fewer than N and differ in length, but min, max and mean are still those
+    of all good samples in them.  "problem" is there if something was left out, such as days with another unit.
 GET /api/time?t=TIME[&t=...]
     {"gps", "utc", "times": [{"gps", "utc"}, ...]}
-    One time, or up to 1000, both as GPS seconds and as UTC with leap seconds; gps and utc are those of the first.
+    1 to 1000 times, each as GPS seconds and as UTC with leap seconds.  gps and utc are those of the first.
 GET /health
     {"status": "ok", "streams": how many, "version"}; status 503 if the streams cannot be read.
 
-TIME is GPS seconds or UTC, 2016-05-22 or 2016-05-22T10:20:30.  NAME may come 16 times, N is at most 10000, and 50000
-for all names together.  &format=csv (or the header Accept: text/csv) gives a table of the same: with one row for each
-point or entry, and empty fields for null.  An ETag comes with each answer; If-None-Match gives 304 while nothing has
-changed.  Errors are {"error": what is wrong} with a status of 400 (the request is wrong), 404 (no such name), 414 (it
-is too long), 503 (try again: what was asked for is changing).
+TIME is GPS seconds or UTC, 2016-05-22 or 2016-05-22T10:20:30.  name can be given 16 times.  N is at most 10000, and
+50000 for all names together.  &format=csv (or the header Accept: text/csv) gives the same as a table, with a row for
+each point or entry, and empty fields for null.  Each answer has an ETag; If-None-Match gives 304 while nothing has
+changed.  Errors are {"error": what is wrong} with a status of 400 (the request is wrong), 404 (no such name), 414 (the
+address is too long) or 503 (try again: what was asked for is changing, or the server is busy).
 
 POST / with file, recsz and records is the protocol of the e-Lab's clients.
 """

@@ -1,7 +1,6 @@
 """The day datasets as the server knows them: the days of an output folder, their channels, and curves of these."""
 
 import contextlib
-import os
 import threading
 import time
 from collections.abc import Sequence
@@ -81,16 +80,11 @@ class ServedDays:
     def _identities(self):
         """The identities of the day files and summaries that there are, and those of the states: two tuples."""
         try:
-            with os.scandir(self.out) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            folders = sorted(folder for days in Folder.all_in(self.out).values() for folder in days.values())
         except OSError:
             return (), ()
-        files, states = [], []
-        for name in names:
-            folder = Folder.of(self.out, name[:-11], name[-10:])
-            files.append((name, identity(folder.h5), identity(folder.summary)))
-            states.append(identity(folder.state_path))
-        return tuple(files), tuple(states)
+        files = tuple((folder.path, identity(folder.h5), identity(folder.summary)) for folder in folders)
+        return files, tuple(identity(folder.state_path) for folder in folders)
 
     def listing(self) -> list[dict]:
         """The entries of /api/days: a dict for each day, by spec, then by date."""
