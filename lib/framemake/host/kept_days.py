@@ -96,6 +96,7 @@ class DayKeeper:
         return self._known[day]
 
     def _found(self, day, h5, stamp):
+        """What is known of a day now: whether it is done, and what it was made from."""
         _, said = self._folder(day).standing()
         if said != COMPLETED or stamp is None:
             said = "not there" if said in (None, MISSING) else said
