@@ -18,6 +18,8 @@ sys.path.insert(0, str(ROOT / "lib"))
 sys.path.insert(0, str(ROOT / "tests"))
 # Before the first of them is imported: an assert that fails in a helper shows what it compared, as one in a test does.
 pytest.register_assert_rewrite("support")
+# As under make: with another python3 first, each command would start that one, and then this.
+os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
 
 # The helpers that start something, and the mark of each test that reaches one.
 STARTS = {
@@ -73,10 +75,9 @@ def mentioned(thing):
     names = all_names(thing.__code__)
     for name in names:
         found = thing.__globals__.get(name)
-        within = [getattr(found, each, None) for each in names] if isinstance(found, types.ModuleType) else [found]
-        for each in within:
-            of_ours = getattr(each, "__module__", "") or ""
-            if isinstance(each, (type, types.FunctionType)) and of_ours.startswith(("support.", "test_")):
+        ours = isinstance(found, types.ModuleType) and found.__name__.startswith("support.")
+        for each in [getattr(found, each, None) for each in names] if ours else [found]:
+            if isinstance(each, (type, types.FunctionType)) and each.__module__.startswith(("support.", "test_")):
                 yield inspect.unwrap(each)
 
 

@@ -318,6 +318,7 @@ def test_a_range_of_which_nothing_is_there_is_all_missing(out):
     assert out.json("--start", day_after(0), "--end", day_after(9))[0] == 3
 
 
+@pytest.mark.slow
 def test_six_hundred_days_take_under_a_second(out):
     for number in range(588):
         out.day(number, nan_samples=number)

@@ -37,6 +37,7 @@ def minutes(site, *numbers, **more):
         site.frame(60 * number, 60, [signal(first=60 * number, **more)])
 
 
+@pytest.mark.quick
 def test_samples_are_the_frames_own_at_their_own_times(site):
     minutes(site, 0, 1, 2, 3, 4, 5)
     site.span()

@@ -106,6 +106,7 @@ def links(path):
         return json.loads(file["provenance/links"][()])
 
 
+@pytest.mark.quick
 def test_every_sample_is_the_day_files_and_a_missing_day_is_nan(out, tmp_path):
     path = tmp_path / "range.h5"
     status, printed, told = run("link-range", out, "--out", path)

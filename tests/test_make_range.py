@@ -252,6 +252,7 @@ def test_a_damaged_state_is_made_again(built, damage):
     assert {built.state(day)["status"] for day in DAYS} == {"completed"}
 
 
+@pytest.mark.quick
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):
     done = days.make("-j2", DRY_RUN="yes")
     assert done.returncode == 0 and done.stdout == "".join(f"{day}\tnew\n" for day in DAYS)

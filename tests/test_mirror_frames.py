@@ -262,6 +262,7 @@ def test_a_source_that_is_away_is_told_and_the_others_go_on(server, frames, tmp_
     assert "the source is away" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_speak_is_away(frames):
     import socket
 

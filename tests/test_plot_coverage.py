@@ -290,6 +290,7 @@ def test_the_key_shows_the_shades(out):
         assert (abs(colour - colours([part + aside / 240])) <= 5).all(), label
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["failed", "queued", "running"])
 def test_a_day_that_is_not_completed_is_hatched_and_told(out, status):
     out.day("2024-04-10")
@@ -378,6 +379,7 @@ def test_numbers_stand_beside_the_days():
         assert [text.get_position()[1] for text in axes.texts] == [0.5, 1.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -414,6 +416,7 @@ def test_the_command_says_what_cannot_be_read_and_leaves_with_3(out):
 # --- the picture -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 14, 60, 61, 400, 600, 601, 3000])
 def test_the_size_is_sensible_for_any_number_of_days(count):
     height = plots.row_height(count)
@@ -426,6 +429,7 @@ def test_the_size_is_sensible_for_any_number_of_days(count):
     assert all((b - a) * height >= 11 for a, b in itertools.pairwise(places))
 
 
+@pytest.mark.slow
 def test_the_same_days_give_the_same_bytes_whatever_the_users_settings(out, tmp_path):
     out.day(), out.day("2024-04-12", ["10"], START + 2 * 86400)
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 20\n")
@@ -437,6 +441,7 @@ def test_the_same_days_give_the_same_bytes_whatever_the_users_settings(out, tmp_
     assert out.picture.read_bytes() == second.read_bytes() == closed.read_bytes()
 
 
+@pytest.mark.slow
 def test_it_replaces_what_was_there_and_leaves_nothing_aside(out, tmp_path):
     out.day()
     folder = tmp_path / "new"
@@ -445,6 +450,7 @@ def test_it_replaces_what_was_there_and_leaves_nothing_aside(out, tmp_path):
         assert [path.name for path in folder.iterdir()] == ["p.png"]
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_the_old_picture(out, tmp_path):
     out.day()
     kept = tmp_path / "kept.png"
@@ -454,6 +460,7 @@ def test_a_write_that_fails_leaves_the_old_picture(out, tmp_path):
     assert done.returncode != 0 and kept.read_text() == "old" and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_of_several_specs_one_is_drawn(out):
     out.day(), out.day(spec="V1raw")
     told = refused("plot-coverage", out.path, "--out", out.picture)
@@ -469,6 +476,7 @@ def test_the_range_asked_for_is_drawn(out):
     assert title == "V1trend: 4 days, 2024-04-08 to 2024-04-11" and below.startswith("1 completed, 3 missing, ")
 
 
+@pytest.mark.slow
 def test_no_name_is_taken_for_a_formula(out):
     out.plot(spec="$\\frac$\nx", first=DAY, last=DAY)
     assert words(out.picture)[0] == f"$\\frac$?x: {DAY}"

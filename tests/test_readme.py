@@ -40,6 +40,7 @@ def demo(tmp_path_factory):
     return folder, done.stdout
 
 
+@pytest.mark.slow
 def test_the_demo_and_the_sessions(demo):
     folder, printed = demo
     assert "200 of 201 channels valid, 1 invalid, 0 pruned" in printed
@@ -53,6 +54,7 @@ def test_the_demo_and_the_sessions(demo):
         assert "".join(line for line in lines if "listed but absent" not in line) == output, command
 
 
+@pytest.mark.slow
 def test_the_python_in_it_runs(demo):
     folder, _ = demo
     code = "\n".join(blocks("python"))

@@ -110,6 +110,7 @@ def test_days_are_listed_with_those_between_that_are_missing(server):
     ]  # fmt: skip
 
 
+@pytest.mark.quick
 def test_channels_are_listed_with_rate_and_unit(server):
     told = server.get("/api/channels").json["channels"]
     assert told == [

@@ -261,6 +261,7 @@ def test_the_description_is_there(server):
         assert f"GET {path}" in text
 
 
+@pytest.mark.quick
 def test_health_tells_that_all_is_well(server):
     told = server.get("/health").json
     assert (told["status"], told["streams"]) == ("ok", 3)

@@ -90,6 +90,7 @@ def all_agree(folder, seed):
         (folder / trend).rename(folder / "frames" / trend)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", (3, 17, 90, 115, 150, *range(200, 205)))
 def test_all_agree_on_the_streams_of_a_tree(tmp_path, seed):
     all_agree(tmp_path, seed)
