@@ -1,6 +1,7 @@
 """`pip install CHECKOUT` and `import framemake`: what a program gets, and that the import costs next to nothing."""
 
 import ast
+import importlib
 import os
 import shutil
 import subprocess
@@ -14,8 +15,6 @@ import pytest
 from support.commands import START, frame_file, needs_package, well
 from support.sites import ROOT, signal
 from support.stream_files import Written
-
-NAMES = [name for name in framemake.__all__ if name != "open_day"]
 
 
 def fresh(code, *args, path=ROOT / "lib"):
@@ -39,8 +38,10 @@ print(sorted(name for name in new if name.split(".")[0] == "framemake"), "numpy"
     assert fresh(code).strip() == "['framemake'] False True"
 
 
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", framemake.__all__)
 def test_each_name_is_there_with_its_words(name):
+    if name == "open_day" and not hasattr(importlib.import_module("framemake.day.dayfile"), name):
+        pytest.skip("framemake.day.dayfile has no open_day yet")
     assert getattr(framemake, name).__doc__
     assert name in dir(framemake)
 
