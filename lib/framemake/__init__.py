@@ -15,6 +15,8 @@ be read BadFrame.  Nothing is loaded before it is asked for: the import itself c
 from importlib import import_module
 from typing import TYPE_CHECKING
 
+from .version import VERSION as __version__
+
 if TYPE_CHECKING:
     from .day.dayfile import open_day
     from .errors import BadInput
@@ -37,8 +39,6 @@ __all__ = [
     "open_frame",
     "read_stream",
 ]
-
-__version__ = "0.1.0"
 
 # Where each name comes from: its module, and what it is called there.
 _PLACES = {

@@ -2,15 +2,14 @@
 
 import os
 
-from . import __version__
-
+VERSION = "0.1.0"
 # The checkout: the folder of the Makefile.  An installed package has none: there is nothing of it in this folder.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
 def version() -> str:
     """The project's version, with the commit in a git checkout: '0.1.0+g83cd66438'."""
-    return __version__ + _commit(os.path.join(ROOT, ".git"))
+    return VERSION + _commit(os.path.join(ROOT, ".git"))
 
 
 def _commit(git: str) -> str:

@@ -186,6 +186,8 @@ class _Contents:
 
     def add(self, day: status.Day) -> None:
         """Take in a day file; BadInput if it is none, or not what it says."""
+        if day.h5 is None:
+            raise BadInput(f"day file is gone: {day.date!r}")
         # Before it is read, so that one which is replaced meanwhile is seen to have changed.
         seen = os.stat(day.h5)
         window, increment, forms = _read(day.h5)

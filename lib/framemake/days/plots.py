@@ -101,7 +101,7 @@ def plot(
 
 def row_of(day: status.Day) -> tuple[Row, str]:
     """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
-    if day.status != COMPLETED:
+    if day.status != COMPLETED or day.h5 is None:
         return Row(day.date, day.status), ""
     try:
         window, slots = _slots(day)
@@ -226,7 +226,6 @@ def hatch(words: str) -> str:
 def save(path: str, rows: Sequence[Row], titles: tuple[str, str]) -> None:
     """Write the picture of some days, at least one, to a PNG file, which carries its two titles as text."""
     # No setting of a user or a host changes the picture, and nothing is said of a folder that cannot be written.
-    os.environ["MPLBACKEND"] = "agg"
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
 
@@ -417,7 +416,7 @@ def _runs(rows):
 
 def apart(wanted: Iterable[float], room: float, least: float = _LINE) -> list[float]:
     """Places from 0 to `room`, at least `least` apart, as near to the wanted ones, which ascend, as can be."""
-    places = []
+    places: list[float] = []
     for place in wanted:
         places.append(max(place, places[-1] + least if places else 0))
     limit = room

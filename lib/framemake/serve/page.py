@@ -42,7 +42,7 @@ def answer(request: Request) -> Response:
         file = _load(path, found.st_mtime_ns, found.st_size)
     except OSError:
         raise Refused(404, f"not installed: {os.path.basename(path)!r}") from None
-    packed = "gzip" in request.accept_encodings
+    packed = request.accept_encodings["gzip"] > 0
     response = Response(file.packed if packed else file.plain)
     response.content_type = f"{_TYPES[os.path.splitext(path)[1]]}; charset=utf-8"
     if packed:

@@ -54,7 +54,8 @@ def curve(
     made = _Points(len(edges) - 1)
     for day in held:
         _add(made, day, edges, exact)
-    return Curve(unit, edges[:-1], *made.result(), problem)
+    lowest, highest, mean = made.result()
+    return Curve(unit, edges[:-1], lowest, highest, mean, problem)
 
 
 def _samples_at(day, times):

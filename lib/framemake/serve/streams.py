@@ -41,7 +41,8 @@ class ServedStreams:
 
     def __init__(self, folder: str):
         self.folder = folder
-        self._kept, self._entries = collections.OrderedDict(), {}
+        self._kept: collections.OrderedDict = collections.OrderedDict()
+        self._entries: dict = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
@@ -116,11 +117,11 @@ class ServedStreams:
     def curves(
         self, names: Sequence[str], kind: str, start: float, end: float, points: int | None
     ) -> list[StreamCurve]:
-        """Means or rms of streams over a span in GPS s, as reading.values; Refused if one cannot be read."""
+        """Means or rms of streams over a span in GPS s, as reading.points; Refused if one cannot be read."""
         found = []
         for _, stream in self.open_all(names):
             with _refusing_damage(stream.name):
-                times, values = reading.values(stream, kind, start, end, points)
+                times, values = reading.points(stream, kind, start, end, points)
             found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values))
         return found
 

@@ -198,7 +198,9 @@ def _most(found, window):
     return best
 
 
-def _on_grid(info: Info, kind, found, length, where, window):
+def _on_grid(
+    info: Info, kind: str, found: reading.Samples, length: float, where: grid.Grid, window: gps.Window
+) -> tuple[np.ndarray, np.ndarray]:
     """(values, used): float64, shape (samples of the window,), and bool, which of the records found are in them.
 
     A value is NaN unless valid samples fill the sample of the grid from its beginning to its end.

@@ -110,7 +110,7 @@ def raw_rate(path: str, channel: str) -> int | None:
     source = gwf.open_file(path)
     kind = source.kinds.get(channel + _N)
     series = source.read(0, channel + _N, kind) if kind else None
-    if series is None or series.problem or not series.dt > 0:
+    if series is None or series.data is None or not series.dt > 0:
         return None
     # Where data is missing n is smaller: the full number of most samples counts.
     counts = series.data[series.data > 0] if series.good is None else series.data[(series.data > 0) & series.good]
