@@ -33,6 +33,7 @@ __all__ = [
     "Listing",
     "Series",
     "Window",
+    "__version__",
     "day_window",
     "list_frames",
     "open_day",

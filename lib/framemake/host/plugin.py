@@ -181,7 +181,14 @@ def line(found: list[Finding]) -> tuple[int, str]:
     return worst, f"NIGHTLY {WORDS[worst]}: {text}" + (f" | {data}" if data else "")
 
 
-def datum(label: str, value: float, unit: str = "", limits: Limits | None = None, low: str = "", high: str = "") -> str:
+def datum(
+    label: str,
+    value: float,
+    unit: str = "",
+    limits: Limits | None = None,
+    low: float | str = "",
+    high: float | str = "",
+) -> str:
     """One datum of the performance data: 'label'=value[UOM];warn;crit;min;max."""
     quoted = label.replace("=", "_").replace("'", "''")
     quoted = f"'{quoted}'" if re.search(r"[^\w./:-]", label) else quoted
