@@ -103,6 +103,7 @@ def row_of(day: status.Day) -> tuple[Row, str]:
     """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
     if day.status != COMPLETED:
         return Row(day.date, day.status), ""
+    assert day.h5, "a completed day has a day file"
     try:
         window, slots = _slots(day)
         path = Folder.holding(day.h5).coverage
@@ -417,7 +418,7 @@ def _runs(rows):
 
 def apart(wanted: Iterable[float], room: float, least: float = _LINE) -> list[float]:
     """Places from 0 to `room`, at least `least` apart, as near to the wanted ones, which ascend, as can be."""
-    places = []
+    places: list[float] = []
     for place in wanted:
         places.append(max(place, places[-1] + least if places else 0))
     limit = room

@@ -45,7 +45,8 @@ class ServedDays:
     def __init__(self, out: str):
         self.out = out
         self._lock = threading.Lock()
-        self._snapshot = self._listed = None
+        self._snapshot: _Snapshot | None = None
+        self._listed: tuple[tuple, list[dict]] | None = None
         self._open = dayfiles.OpenChannels()
         self._long = threading.BoundedSemaphore(LONG_ONES)
 

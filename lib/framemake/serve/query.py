@@ -53,9 +53,11 @@ class Query:
         found = self.args.getlist(name)
         if len(found) > 1:
             raise Refused(400, f"parameter given {len(found)} times: {name!r}")
-        if not found and default is None:
+        if found:
+            return found[0]
+        if default is None:
             raise Refused(400, f"parameter missing: {name!r}")
-        return found[0] if found else default
+        return default
 
     def names(self) -> list[str]:
         """The values of `name`: one to NAMES different ones."""
