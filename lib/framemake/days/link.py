@@ -70,14 +70,14 @@ class ChannelForm(NamedTuple):
 
 
 class LinkedSamples(NamedTuple):
-    """The first `count` of the `held` samples of a channel in a day file: samples `first` and on of the range.
+    """The first `used` of the `held` samples of a channel in a day file: samples `first` and on of the range.
 
     day: the number of the day file among those that are linked.
     """
 
     day: int
     first: int
-    count: int  # type: ignore[assignment]  # tuple.count
+    used: int
     held: int
 
 
@@ -293,7 +293,7 @@ def _linked(channel, members, days, range_):
             # The last of round(duration * rate) samples can have the time of the next day's first; that one is kept.
             if first < reached - 1:
                 raise BadInput(f"samples of {channel!r} overlap those of the day before: {days[number].path!r}")
-            linked[-1] = linked[-1]._replace(count=linked[-1].count - 1)
+            linked[-1] = linked[-1]._replace(used=linked[-1].used - 1)
         linked.append(LinkedSamples(number, first, form.total, form.total))
         reached = first + form.total
     total = max(reached, math.ceil((range_.end - t0) * rate - near))
@@ -384,11 +384,11 @@ def _create(group, name, linked, paths):
     space = h5py.h5s.create_simple((linked.total,))
     # Whole day files first.  Through a Python file object (see the head) HDF5 takes this file for the first day file:
     # if that is linked whole the read is an error, but in part HDF5 follows it until it crashes.
-    for day in sorted(linked.days, key=lambda day: day.count < day.held):
-        space.select_hyperslab((day.first,), (1,), None, (day.count,))
+    for day in sorted(linked.days, key=lambda day: day.used < day.held):
+        space.select_hyperslab((day.first,), (1,), None, (day.used,))
         source = h5py.h5s.create_simple((day.held,))
-        if day.count < day.held:
-            source.select_hyperslab((0,), (1,), None, (day.count,))
+        if day.used < day.held:
+            source.select_hyperslab((0,), (1,), None, (day.used,))
         made.set_virtual(space, _escaped(paths[day.day]), there, source)
     space.select_all()
     return h5py.h5d.create(group, name.encode(), layout.TYPES[linked.dtype], space, made)

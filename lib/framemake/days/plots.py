@@ -103,6 +103,7 @@ def row_of(day: status.Day) -> tuple[Row, str]:
     """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
     if day.status != COMPLETED or day.h5 is None:
         return Row(day.date, day.status), ""
+    assert day.h5, "a completed day has a day file"
     try:
         window, slots = _slots(day)
         path = Folder.holding(day.h5).coverage

@@ -46,7 +46,7 @@ class ServedDays:
         self.out = out
         self._lock = threading.Lock()
         self._snapshot: _Snapshot | None = None
-        self._listed: tuple | None = None
+        self._listed: tuple[tuple, list[dict]] | None = None
         self._open = dayfiles.OpenChannels()
         self._long = threading.BoundedSemaphore(LONG_ONES)
 

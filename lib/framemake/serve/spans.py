@@ -54,8 +54,7 @@ def curve(
     made = _Points(len(edges) - 1)
     for day in held:
         _add(made, day, edges, exact)
-    lowest, highest, mean = made.result()
-    return Curve(unit, edges[:-1], lowest, highest, mean, problem)
+    return Curve(unit, edges[:-1], made.min, made.max, made.mean(), problem)
 
 
 def _samples_at(day, times):
@@ -95,10 +94,9 @@ class _Points:
             np.fmin.at(self.min, at, least)
             np.fmax.at(self.max, at, most)
 
-    def result(self):
+    def mean(self):
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            mean = np.where(self.count > 0, self.sum / self.count, np.nan)
-        return self.min, self.max, mean
+            return np.where(self.count > 0, self.sum / self.count, np.nan)
 
 
 def _add(made, day, edges, exact):

@@ -41,8 +41,8 @@ class ServedStreams:
 
     def __init__(self, folder: str):
         self.folder = folder
-        self._kept: collections.OrderedDict = collections.OrderedDict()
-        self._entries: dict = {}
+        self._kept: collections.OrderedDict[str, tuple[tuple, store.Stream]] = collections.OrderedDict()
+        self._entries: dict[str, tuple[tuple, dict]] = {}
         self._lock = threading.Lock()
 
     def names(self) -> list[str]:
