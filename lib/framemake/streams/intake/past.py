@@ -16,7 +16,7 @@ from ... import gwf
 from .. import records, store
 from . import samples, sums, tree, writing
 
-# What so many files hold is kept in memory.
+# The contents of so many files are kept in memory.
 _OPEN = 6
 
 
@@ -106,7 +106,7 @@ class Past:
                 return at, known[0]
         if whole and count > 1:
             return count - 1, float(times[count - 1] - times[count - 2])
-        # Without the frame: three valid samples in a row, as far apart as no record of a gap is from its neighbour.
+        # Without the frame, three valid samples in a row give the interval, if it is not that of a gap's records.
         at = count - 1 - _gap_records(kept, count, stream.rate)
         steps = np.diff(times[max(0, at - 2) : at + 1])
         sound = len(steps) == 2 and steps[0] == steps[1] and abs(steps[0] - 1 / stream.rate) > records.SAME
@@ -215,7 +215,7 @@ def _intervals(kept, at, rate):
     for near in (at - 1, at + 1):
         if 0 <= near < len(kept):
             step = abs(float(kept["time"][near] - kept["time"][at]))
-            # A record of a gap is 1/R from a sample; so may an invalid sample be, and then the other side tells.
+            # A step of 1/R to an invalid record may lead to a gap: it is no sign of the sample's length.
             sample = kept["valid"][near] == records.VALID or abs(step - 1 / rate) > records.SAME
             if sample and sums.raw(step, rate) >= 1:
                 steps.add(step)

@@ -52,7 +52,7 @@ class Batch:
     read; read: how many files were read for it.
     """
 
-    def __init__(self):
+    def __init__(self) -> None:
         self.pieces: dict[str, list[sums.Piece]] = {}
         self.sources: dict[str, list[tuple[tree.TrendFile, str]]] = {}
         self.good: list[tree.TrendFile] = []
@@ -125,8 +125,8 @@ def raw_rate(path: str, channel: str) -> int | None:
 def choose_rate(name: str, path: str | None, channel: str | None) -> tuple[int, str]:
     """(R, message) of a stream, raw samples a second: by the table, else by the .n trend in a file, else 1.
 
-    path, channel: the file, and the channel in it; None: there is no file to ask.  The message is empty if R is the
-    table's, and tells what was chosen otherwise.
+    path, channel: the file, and the channel in it; None if there is no file.  The message is empty if R is the table's;
+    otherwise it says what was taken.
     """
     known = records.table_rate(name)
     if known:

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -61,10 +61,30 @@ class StreamState(NamedTuple):
         }
 
 
+def lock_path(folder: str) -> str:
+    """The file that an import of a folder holds the lock of."""
+    return store.hidden(folder, _LOCK)
+
+
 def locked(folder: str, wait: bool) -> contextlib.AbstractContextManager[int | None]:
     """Hold the lock of a folder's importer; gives None if another holds it and wait is False."""
     os.makedirs(store.hidden(folder, store.ASIDE), exist_ok=True)
-    return files.locked(store.hidden(folder, _LOCK), wait)
+    return files.locked(lock_path(folder), wait)
+
+
+def noted_faults(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
+    """(name, Stamp) of each line in the first `size` bytes of a folder's list of faulty files.
+
+    The last line of a name counts; its stamp's size is below 0 if nothing is wrong with the file any more.
+    """
+    try:
+        with open(store.hidden(folder, _FAULTS), "rb") as source:
+            text = source.read(size).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return
+    for line in text.split("\n")[:-1]:
+        length, mtime, name = line.split("\t", 2)
+        yield name, tree.Stamp(int(length), int(mtime))
 
 
 class Writer:
@@ -99,7 +119,7 @@ class Writer:
         self.faults = self._read_faults(names)
         self._new_faults: dict[str, tree.Stamp] = {}
         if known is None:
-            # From here on the state tells lines that a killed import leaves in the log from the original importer's.
+            # With a state, lines that a killed import adds to the log can be told from the original importer's.
             self._put_state()
 
     # --- what is there ----------------------------------------------------------------------
@@ -170,18 +190,14 @@ class Writer:
     def _read_faults(self, names):
         """{name: Stamp} of files in the tree that had faults, and of strays; the last line of a name counts."""
         path = store.hidden(self.folder, _FAULTS)
-        found, lines = {}, 0
         disk.cut(path, self._state["faults"])
         self._state["faults"] = max(disk.size_of(path), 0)
-        if self._state["faults"]:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as source:
-                for line in source:
-                    lines += 1
-                    size, mtime, name = line.rstrip("\n").split("\t", 2)
-                    found[name] = tree.Stamp(int(size), int(mtime))
+        noted = list(noted_faults(self.folder, self._state["faults"]))
         # A stray's name has the folders of the tree before it.
-        found = {name: stamp for name, stamp in found.items() if stamp.size >= 0 and (name in names or "/" in name)}
-        if lines > 2 * len(found) + 1000:
+        found = {
+            name: stamp for name, stamp in dict(noted).items() if stamp.size >= 0 and (name in names or "/" in name)
+        }
+        if len(noted) > 2 * len(found) + 1000:
             text = "".join(_fault_line(name, stamp) for name, stamp in found.items())
             files.write(path, text)
             self._state["faults"] = len(os.fsencode(text))
