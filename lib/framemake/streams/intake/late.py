@@ -33,7 +33,7 @@ class _Ending:
         self.running = prior.running
         self.spans: list[tuple[float, float, float]] = []
 
-    def extend(self, stream: writing.StreamState, pieces: list[sums.Piece]) -> None:
+    def extend(self, stream: writing.StreamState, pieces: list[sums.FramePiece]) -> None:
         """Add pieces that come after all before; sums.Overflow if a sum cannot hold them."""
         reach = self.running.reach if self.running.last > 0 else -math.inf
         made, index, self.running = sums.extend(self.running, stream.rate, stream.info.datatype, pieces)

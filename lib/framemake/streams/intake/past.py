@@ -27,7 +27,7 @@ class PastUnknown(Exception):
 class Prior(NamedTuple):
     """How many records and index entries of a stream stay, and where it stands after them."""
 
-    counts: writing.Counts
+    counts: writing.Lengths
     running: sums.Running
 
 
@@ -42,7 +42,7 @@ class Past:
         self._trends = [[file for file in listing if file.fine == fine] for fine in (True, False)]
         self._starts = [[file.start for file in trend] for trend in self._trends]
         self._wanted = wanted
-        self._read: dict[str, dict[str, samples.Found]] = {}
+        self._read: dict[str, dict[str, samples.ChannelTrend]] = {}
         self.guessed: set[str] = set()
 
     def sample(self, name: str, time: float) -> tuple[float, float, float] | None:
@@ -82,7 +82,7 @@ class Past:
         kept, index, whole = stream.records, stream.index, time == math.inf
         count = len(kept) if whole else bisect.bisect_left(kept["time"], time)
         if not count:
-            return Prior(writing.Counts(0, 0), sums.Running())
+            return Prior(writing.Lengths(0, 0), sums.Running())
         last, interval = self._last_sample(stream, count, whole)
         ends = kept[last]
         entries = int(np.searchsorted(index["time"], ends["time"], side="left"))
@@ -94,7 +94,7 @@ class Past:
         running = sums.Running(
             ends["sum"].item(), ends["square"].item(), float(ends["time"]), interval, listed, mean, rms
         )
-        return Prior(writing.Counts(last + 1, entries), running)
+        return Prior(writing.Lengths(last + 1, entries), running)
 
     def _last_sample(self, stream, count, whole):
         """(place, interval) of the last record before `count` that stands for a sample, not for a gap."""

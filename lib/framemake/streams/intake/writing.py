@@ -26,7 +26,7 @@ _LOCK, _RUNNING, _FAULTS, _TAIL = "lock", "running", "faults", ".tail"
 _MENDED = tree.Stamp(-1, -1)
 
 
-class Counts(NamedTuple):
+class Lengths(NamedTuple):
     """How many records and index entries a stream has."""
 
     records: int
@@ -39,13 +39,13 @@ class StreamState(NamedTuple):
     info: records.Info
     rate: float
     site: str
-    counts: Counts = Counts(0, 0)
+    counts: Lengths = Lengths(0, 0)
     running: sums.Running = sums.Running()
 
     @classmethod
     def of(cls, entry: store.StreamEntry) -> "StreamState":
         """From the entry of a stream in the state file."""
-        counts = Counts(entry["records"], entry["entries"])
+        counts = Lengths(entry["records"], entry["entries"])
         running = sums.Running(*entry["running"])
         return cls(records.Info(*entry["info"]), entry["rate"], entry["site"], counts, running)
 
@@ -91,7 +91,7 @@ class Writer:
     """The one that writes to a folder of streams; its lock must be held.
 
     streams: {name: StreamState} of the streams that the state knows.
-    damaged: {name: Counts} of streams that hold fewer than were committed: what is there.
+    damaged: {name: Lengths} of streams that hold fewer than were committed: what is there.
     former: {name: StreamState} of streams that another program has appended to; they are not in `streams`.
     mended: (stream, what was mended) for the error log.
     done: the names that the log of files holds; faults: {name: Stamp} of files that could not be used, or of which a
@@ -104,11 +104,11 @@ class Writer:
         known = store.load(folder)
         self._state = known or store.empty()
         self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
-        self.damaged: dict[str, Counts] = {}
+        self.damaged: dict[str, Lengths] = {}
         self.former: dict[str, StreamState] = {}
         self.mended: list[tuple[str, str]] = []
         # What the streams will hold after the next commit, and those of them that are whole in the hidden folder.
-        self._ahead: dict[str, Counts] = {}
+        self._ahead: dict[str, Lengths] = {}
         self._fresh: set[str] = set()
         self._crashed = os.path.exists(store.hidden(folder, _RUNNING))
         with open(store.hidden(folder, _RUNNING), "ab"):
@@ -150,7 +150,7 @@ class Writer:
             del self.streams[name]
             return
         if min(there) < 0 or tuple(there) != held.counts:
-            self.damaged[name] = Counts(max(there[0], 0), max(there[1], 0))
+            self.damaged[name] = Lengths(max(there[0], 0), max(there[1], 0))
         elif name in self.former:
             self.mended.append((name, "has grown since our last import: taken as it is"))
             del self.streams[name]
@@ -218,7 +218,7 @@ class Writer:
         return store.Stream(name, held.info, held.rate, kept, index)
 
     def _counts(self, name):
-        """The Counts of a stream, as far as its files hold them."""
+        """The Lengths of a stream, as far as its files hold them."""
         return self.damaged.get(name, self.streams[name].counts)
 
     # --- what is added ----------------------------------------------------------------------
@@ -240,9 +240,9 @@ class Writer:
             path = self._aside(name, suffix) if name in self._fresh else self._path(name, suffix)
             disk.write_at(path, at * items.dtype.itemsize, items)
         self.streams[name] = self.streams[name]._replace(running=ends)
-        self._ahead[name] = Counts(count + len(made), entries + len(index))
+        self._ahead[name] = Lengths(count + len(made), entries + len(index))
 
-    def replace(self, name: str, keep: Counts, tail: "Tail", ends: sums.Running) -> None:
+    def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
         """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
@@ -255,7 +255,7 @@ class Writer:
                     shutil.copyfileobj(source, out, 1 << 20)
         tail.drop()
         self._fresh.add(name)
-        self._ahead[name] = Counts(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
+        self._ahead[name] = Lengths(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
         self.streams[name] = self.streams[name]._replace(running=ends)
 
     def tail(self, name: str) -> "Tail":
@@ -339,7 +339,7 @@ class Tail:
 
     def __init__(self, path: str, dtype: np.dtype):
         self._path, self.dtype = path, dtype
-        self.counts = Counts(0, 0)
+        self.counts = Lengths(0, 0)
         for suffix in (records.BIN, records.INDEX_BIN):
             with disk.named(path), open(path + suffix + _TAIL, "wb"):
                 pass
@@ -349,7 +349,7 @@ class Tail:
         count, entries = self.counts
         disk.write_at(self._path + records.BIN + _TAIL, count * self.dtype.itemsize, made)
         disk.write_at(self._path + records.INDEX_BIN + _TAIL, entries * records.INDEX.itemsize, index)
-        self.counts = Counts(count + len(made), entries + len(index))
+        self.counts = Lengths(count + len(made), entries + len(index))
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """(records, index entries), the records as a memory map."""
