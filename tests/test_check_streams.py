@@ -48,7 +48,7 @@ def faults(folder):
 
 def rows_of(fault):
     name, *span, what = fault
-    return [name, *("" if at == "" or not np.isfinite(at) else number(float(at)) for at in span), what]
+    return [name, *("" if at is None or not np.isfinite(at) else number(float(at)) for at in span), what]
 
 
 def told(folder, *options):

@@ -90,7 +90,7 @@ def stored(datatype, values, rate=256, start=NIGHT, interval=60):
     """Records of (mean, rms) pairs; a dtype by the datatype."""
     dtype = {"float": "f4", "double": "f8", "int": "i4"}[datatype]
     mean, rms = (np.array(each).astype(dtype) for each in zip(*values, strict=True))
-    piece = sums.Piece(float(start), float(interval), mean, rms, None, False)
+    piece = sums.FramePiece(float(start), float(interval), mean, rms, None, False)
     return sums.extend(sums.Running(), rate, datatype, [piece])[0]
 
 

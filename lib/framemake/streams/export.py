@@ -22,7 +22,7 @@ from ..day.folder import Folder
 from ..frames import catalog
 from ..version import version
 from . import reading
-from .records import SAME, Info
+from .records import SAME
 from .store import Stream
 
 # The layout that the provenance names.  make does not take a day of another layout for one that it can build on.
@@ -198,9 +198,7 @@ def _most(found, window):
     return best
 
 
-def _on_grid(
-    info: Info, kind: str, found: reading.Samples, length: float, where: grid.Grid, window: gps.Window
-) -> tuple[np.ndarray, np.ndarray]:
+def _on_grid(info, kind, found, length, where, window):
     """(values, used): float64, shape (samples of the window,), and bool, which of the records found are in them.
 
     A value is NaN unless valid samples fill the sample of the grid from its beginning to its end.

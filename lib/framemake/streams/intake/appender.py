@@ -19,8 +19,8 @@ from .writing import StreamState, Writer
 class Appender:
     """Reads files of one site, and appends what they hold to its streams.
 
-    new: names of the files that were not read before, or are to be tried again.  Only their faults are told, and only
-    they are logged; others are read because of late files.
+    new: names of the files that were not read before, or are to be tried again.  Only these are logged, and only their
+    faults reported; other files are read again because of late ones.
     """
 
     def __init__(self, site: str, new: Collection[str], writer: Writer, journal: Journal):
@@ -37,7 +37,7 @@ class Appender:
     # --- reading ----------------------------------------------------------------------------
 
     def read(self, file: tree.TrendFile, batch: samples.Batch, wanted: Collection[str] | None = None) -> None:
-        """Add what a file holds to a batch, of all streams or of those in `wanted`; faults are told if it is new."""
+        """Add what a file holds of all streams, or of those in `wanted`, to a batch; report its faults if it is new."""
         new = file.name in self.new
         batch.read += 1
         stamp = tree.stamp_of(file.path)

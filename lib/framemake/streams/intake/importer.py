@@ -1,6 +1,6 @@
 """From a tree of frames to a folder of streams: what is new is appended, what comes late goes where it belongs.
 
-A file that was imported before costs a look at its name.  What cannot be used is told in ImportData.errors, and
+Of a file that was imported before only the name is read.  What cannot be used is reported in ImportData.errors, and
 everything else goes on.
 
 The rooms call one another one way: importer, site, late, takeover, appender, journal, writing, and what these

@@ -1,10 +1,10 @@
 """Files that come late: the end of each stream that they touch is made again from the frames.
 
-A stream's end is made from the start of the first late file on, of all frames that were ever read, into files beside
-it, and takes the place of the old end at once.  Where that only adds to what is stored, it is appended; where it
-changes nothing (minute trend of an hour that second trend covers), nothing is written.  Where a stored valid record
-would be lost, because frames that gave it are no longer there, the stream stays as it is, and the late file is told
-and not logged as done.  Streams whose files hold less than was committed are mended in the same way.
+From the start of the first late file on, a stream is made again of all frames that were ever read, into files beside
+it; these take the place of the old end at once.  If the new end only adds to the old one, it is appended; if it
+changes nothing (minute trend of an hour that second trend covers), nothing is written.  If a stored valid record
+would be lost, because its frame is no longer there, the stream stays as it is, and the late file is reported as a
+fault and not logged as done.  Streams whose files hold less than was committed are mended in the same way.
 """
 
 import math
@@ -33,7 +33,7 @@ class _Ending:
         self.running = prior.running
         self.spans: list[tuple[float, float, float]] = []
 
-    def extend(self, stream: writing.StreamState, pieces: list[sums.Piece]) -> None:
+    def extend(self, stream: writing.StreamState, pieces: list[sums.FramePiece]) -> None:
         """Add pieces that come after all before; sums.Overflow if a sum cannot hold them."""
         reach = self.running.reach if self.running.last > 0 else -math.inf
         made, index, self.running = sums.extend(self.running, stream.rate, stream.info.datatype, pieces)
@@ -44,7 +44,7 @@ class _Ending:
 
 
 class Late:
-    """The late files of a site, and its damaged streams."""
+    """What puts the late files of a site in their place, and mends its damaged streams."""
 
     def __init__(
         self,
@@ -200,7 +200,7 @@ def _streams_of(file):
     try:
         return samples.streams_of(file.path)
     except (gwf.BadFrame, OSError):
-        return set()  # reading it tells why
+        return set()  # when it is read, the error log says why
 
 
 def begins(made: np.ndarray, old: np.ndarray) -> bool:

@@ -16,7 +16,7 @@ from ... import gwf
 from .. import records, store
 from . import samples, sums, tree, writing
 
-# What so many files hold is kept in memory.
+# The contents of so many files are kept in memory.
 _OPEN = 6
 
 
@@ -27,7 +27,7 @@ class PastUnknown(Exception):
 class Prior(NamedTuple):
     """How many records and index entries of a stream stay, and where it stands after them."""
 
-    counts: writing.Counts
+    counts: writing.Lengths
     running: sums.Running
 
 
@@ -42,7 +42,7 @@ class Past:
         self._trends = [[file for file in listing if file.fine == fine] for fine in (True, False)]
         self._starts = [[file.start for file in trend] for trend in self._trends]
         self._wanted = wanted
-        self._read: dict[str, dict[str, samples.Found]] = {}
+        self._read: dict[str, dict[str, samples.ChannelTrend]] = {}
         self.guessed: set[str] = set()
 
     def sample(self, name: str, time: float) -> tuple[float, float, float] | None:
@@ -82,7 +82,7 @@ class Past:
         kept, index, whole = stream.records, stream.index, time == math.inf
         count = len(kept) if whole else bisect.bisect_left(kept["time"], time)
         if not count:
-            return Prior(writing.Counts(0, 0), sums.Running())
+            return Prior(writing.Lengths(0, 0), sums.Running())
         last, interval = self._last_sample(stream, count, whole)
         ends = kept[last]
         entries = int(np.searchsorted(index["time"], ends["time"], side="left"))
@@ -94,7 +94,7 @@ class Past:
         running = sums.Running(
             ends["sum"].item(), ends["square"].item(), float(ends["time"]), interval, listed, mean, rms
         )
-        return Prior(writing.Counts(last + 1, entries), running)
+        return Prior(writing.Lengths(last + 1, entries), running)
 
     def _last_sample(self, stream, count, whole):
         """(place, interval) of the last record before `count` that stands for a sample, not for a gap."""
@@ -106,7 +106,7 @@ class Past:
                 return at, known[0]
         if whole and count > 1:
             return count - 1, float(times[count - 1] - times[count - 2])
-        # Without the frame: three valid samples in a row, as far apart as no record of a gap is from its neighbour.
+        # Without the frame, three valid samples in a row give the interval, if it is not that of a gap's records.
         at = count - 1 - _gap_records(kept, count, stream.rate)
         steps = np.diff(times[max(0, at - 2) : at + 1])
         sound = len(steps) == 2 and steps[0] == steps[1] and abs(steps[0] - 1 / stream.rate) > records.SAME
@@ -215,7 +215,7 @@ def _intervals(kept, at, rate):
     for near in (at - 1, at + 1):
         if 0 <= near < len(kept):
             step = abs(float(kept["time"][near] - kept["time"][at]))
-            # A record of a gap is 1/R from a sample; so may an invalid sample be, and then the other side tells.
+            # A step of 1/R to an invalid record may lead to a gap: it is no sign of the sample's length.
             sample = kept["valid"][near] == records.VALID or abs(step - 1 / rate) > records.SAME
             if sample and sums.raw(step, rate) >= 1:
                 steps.add(step)

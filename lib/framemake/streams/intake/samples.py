@@ -18,8 +18,8 @@ _BATCH_BYTES, _BATCH_FILES = 1 << 26, 512
 _stream_name = functools.lru_cache(maxsize=100_000)(records.stream_name)
 
 
-class Found(NamedTuple):
-    """A channel in a file: its name without .mean, the stream's datatype, its calibration, and a Piece a frame.
+class ChannelTrend(NamedTuple):
+    """A channel in a file: its name without .mean, the stream's datatype, its calibration, and a FramePiece a frame.
 
     calibration: None where the frame has none.
     """
@@ -27,7 +27,7 @@ class Found(NamedTuple):
     channel: str
     datatype: str
     calibration: adc.Calibration | None
-    pieces: list[sums.Piece]
+    pieces: list[sums.FramePiece]
 
     @property
     def info(self) -> records.Info:
@@ -39,26 +39,26 @@ class Found(NamedTuple):
 
 
 class Contents(NamedTuple):
-    """{stream name: Found} of a file, and [(channel or stream, what is wrong with it)] of what was left out."""
+    """{stream name: ChannelTrend} of a file, and [(channel or stream, what is wrong with it)] of what was left out."""
 
-    found: dict[str, Found]
+    found: dict[str, ChannelTrend]
     faults: list[tuple[str, str]]
 
 
 class Batch:
     """What some files gave, until it is written.
 
-    pieces: {stream: Pieces}; sources: {stream: [(file, channel) that gave them]}; good: the new files that could be
-    read; read: how many files were read for it.
+    pieces: by stream; sources: {stream: [(file, channel) that gave them]}; good: the new files that could be read;
+    read: how many files were read for it.
     """
 
-    def __init__(self):
-        self.pieces: dict[str, list[sums.Piece]] = {}
+    def __init__(self) -> None:
+        self.pieces: dict[str, list[sums.FramePiece]] = {}
         self.sources: dict[str, list[tuple[tree.TrendFile, str]]] = {}
         self.good: list[tree.TrendFile] = []
         self.read = self._bytes = 0
 
-    def add(self, name: str, found: Found, file: tree.TrendFile) -> None:
+    def add(self, name: str, found: ChannelTrend, file: tree.TrendFile) -> None:
         """Add what a file has of a stream."""
         self.pieces.setdefault(name, []).extend(found.pieces)
         self.sources.setdefault(name, []).append((file, found.channel))
@@ -93,7 +93,7 @@ def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated
         kind = source.kinds[channel + _MEAN]
         try:
             datatype, pieces = _pieces(source, channel, kind, spans, file.fine)
-            found[stream] = Found(channel, datatype, known.get(channel + _MEAN), pieces)
+            found[stream] = ChannelTrend(channel, datatype, known.get(channel + _MEAN), pieces)
         except (_Unusable, gwf.BadFrame) as error:
             faults.append((channel, str(error)))
     reasons = {reason for _, reason in faults}
@@ -125,8 +125,8 @@ def raw_rate(path: str, channel: str) -> int | None:
 def choose_rate(name: str, path: str | None, channel: str | None) -> tuple[int, str]:
     """(R, message) of a stream, raw samples a second: by the table, else by the .n trend in a file, else 1.
 
-    path, channel: the file, and the channel in it; None: there is no file to ask.  The message is empty if R is the
-    table's, and tells what was chosen otherwise.
+    path, channel: the file, and the channel in it; None if there is no file.  The message is empty if R is the table's;
+    otherwise it says what was taken.
     """
     known = records.table_rate(name)
     if known:
@@ -175,7 +175,7 @@ def _channels(kinds, wanted):
 
 
 def _pieces(source, channel, kind, spans, fine):
-    """(datatype, a Piece for each frame with it) of a channel; _Unusable if mean and rms do not fill their frames."""
+    """(datatype, a FramePiece for each frame with it) of a channel; _Unusable if these do not fill their frames."""
     pieces, dtypes = [], set()
     for number, (start, duration) in enumerate(spans):
         mean = source.read(number, channel + _MEAN, kind)
@@ -201,7 +201,7 @@ def _pieces(source, channel, kind, spans, fine):
         for series in (mean, rms):
             if series.good is not None:
                 bad = ~series.good if bad is None else bad | ~series.good
-        pieces.append(sums.Piece(start, duration / len(mean.data), mean.data, rms.data, bad, fine))
+        pieces.append(sums.FramePiece(start, duration / len(mean.data), mean.data, rms.data, bad, fine))
     if not pieces:
         raise _Unusable("no samples")
     return records.DATATYPES[dtypes.pop()], pieces

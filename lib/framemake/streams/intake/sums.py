@@ -36,7 +36,7 @@ class Running(NamedTuple):
         return self.last + max(self.interval, 0.0)
 
 
-class Piece(NamedTuple):
+class FramePiece(NamedTuple):
     """The samples of one channel in one frame.
 
     start: GPS time of the first; interval: seconds between them; mean, rms: shape (samples,), as the frame holds them;
@@ -65,12 +65,14 @@ def raw(interval: float, rate: float) -> int:
     return int(interval * rate)
 
 
-def extend(running: Running, rate: float, datatype: str, pieces: list[Piece]) -> tuple[np.ndarray, np.ndarray, Running]:
+def extend(
+    running: Running, rate: float, datatype: str, pieces: list[FramePiece]
+) -> tuple[np.ndarray, np.ndarray, Running]:
     """(records, index entries, where the stream then stands) of pieces that follow a stream that stands at `running`.
 
-    records: shape (records,), of records.record(datatype); index entries: shape (entries,), of records.INDEX.  Pieces
-    that overlap one another must be in one call; samples before running.reach are dropped.  Raises Overflow if a sum
-    leaves the range of its type.
+    records: shape (records,), of records.record(datatype); index entries: shape (entries,), of records.INDEX.
+    Pieces that overlap one another must be in one call; samples before running.reach are dropped.  Raises Overflow if
+    a sum leaves the range of its type.
     """
     kept = arrange(pieces, running.reach if running.last > 0 else -np.inf)
     dtype = records.record(datatype)
@@ -118,7 +120,7 @@ def extend(running: Running, rate: float, datatype: str, pieces: list[Piece]) ->
     return made, index, ends
 
 
-def arrange(pieces: list[Piece], reach: float) -> list[tuple[int, int, int]]:
+def arrange(pieces: list[FramePiece], reach: float) -> list[tuple[int, int, int]]:
     """Which samples of pieces become records: [(piece number, first, one past the last)], in time order.
 
     Of samples that overlap, second trend is kept before minute trend, and of one trend the piece that begins first.
@@ -176,7 +178,7 @@ def _outside(piece, span, covered):
     yield low, high
 
 
-def cleaned(pieces: list[Piece], sums: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def cleaned(pieces: list[FramePiece], sums: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """mean and rms of all pieces, one after another, in the type of the sums, with 0 where there is no data.
 
     A zero also zeroes its neighbours, as they are averages over partly missing data.  The second sample of a piece is

@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,7 +26,7 @@ _LOCK, _RUNNING, _FAULTS, _TAIL = "lock", "running", "faults", ".tail"
 _MENDED = tree.Stamp(-1, -1)
 
 
-class Counts(NamedTuple):
+class Lengths(NamedTuple):
     """How many records and index entries a stream has."""
 
     records: int
@@ -39,13 +39,13 @@ class StreamState(NamedTuple):
     info: records.Info
     rate: float
     site: str
-    counts: Counts = Counts(0, 0)
+    counts: Lengths = Lengths(0, 0)
     running: sums.Running = sums.Running()
 
     @classmethod
     def of(cls, entry: store.StreamEntry) -> "StreamState":
         """From the entry of a stream in the state file."""
-        counts = Counts(entry["records"], entry["entries"])
+        counts = Lengths(entry["records"], entry["entries"])
         running = sums.Running(*entry["running"])
         return cls(records.Info(*entry["info"]), entry["rate"], entry["site"], counts, running)
 
@@ -61,17 +61,37 @@ class StreamState(NamedTuple):
         }
 
 
+def lock_path(folder: str) -> str:
+    """The file that an import of a folder holds the lock of."""
+    return store.hidden(folder, _LOCK)
+
+
 def locked(folder: str, wait: bool) -> contextlib.AbstractContextManager[int | None]:
     """Hold the lock of a folder's importer; gives None if another holds it and wait is False."""
     os.makedirs(store.hidden(folder, store.ASIDE), exist_ok=True)
-    return files.locked(store.hidden(folder, _LOCK), wait)
+    return files.locked(lock_path(folder), wait)
+
+
+def noted_faults(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
+    """(name, Stamp) of each line in the first `size` bytes of a folder's list of faulty files.
+
+    The last line of a name counts; its stamp's size is below 0 if nothing is wrong with the file any more.
+    """
+    try:
+        with open(store.hidden(folder, _FAULTS), "rb") as source:
+            text = source.read(size).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return
+    for line in text.split("\n")[:-1]:
+        length, mtime, name = line.split("\t", 2)
+        yield name, tree.Stamp(int(length), int(mtime))
 
 
 class Writer:
     """The one that writes to a folder of streams; its lock must be held.
 
     streams: {name: StreamState} of the streams that the state knows.
-    damaged: {name: Counts} of streams that hold fewer than were committed: what is there.
+    damaged: {name: Lengths} of streams that hold fewer than were committed: what is there.
     former: {name: StreamState} of streams that another program has appended to; they are not in `streams`.
     mended: (stream, what was mended) for the error log.
     done: the names that the log of files holds; faults: {name: Stamp} of files that could not be used, or of which a
@@ -84,11 +104,11 @@ class Writer:
         known = store.load(folder)
         self._state = known or store.empty()
         self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
-        self.damaged: dict[str, Counts] = {}
+        self.damaged: dict[str, Lengths] = {}
         self.former: dict[str, StreamState] = {}
         self.mended: list[tuple[str, str]] = []
         # What the streams will hold after the next commit, and those of them that are whole in the hidden folder.
-        self._ahead: dict[str, Counts] = {}
+        self._ahead: dict[str, Lengths] = {}
         self._fresh: set[str] = set()
         self._crashed = os.path.exists(store.hidden(folder, _RUNNING))
         with open(store.hidden(folder, _RUNNING), "ab"):
@@ -99,7 +119,7 @@ class Writer:
         self.faults = self._read_faults(names)
         self._new_faults: dict[str, tree.Stamp] = {}
         if known is None:
-            # From here on the state tells lines that a killed import leaves in the log from the original importer's.
+            # With a state, lines that a killed import adds to the log can be told from the original importer's.
             self._put_state()
 
     # --- what is there ----------------------------------------------------------------------
@@ -130,7 +150,7 @@ class Writer:
             del self.streams[name]
             return
         if min(there) < 0 or tuple(there) != held.counts:
-            self.damaged[name] = Counts(max(there[0], 0), max(there[1], 0))
+            self.damaged[name] = Lengths(max(there[0], 0), max(there[1], 0))
         elif name in self.former:
             self.mended.append((name, "has grown since our last import: taken as it is"))
             del self.streams[name]
@@ -170,18 +190,14 @@ class Writer:
     def _read_faults(self, names):
         """{name: Stamp} of files in the tree that had faults, and of strays; the last line of a name counts."""
         path = store.hidden(self.folder, _FAULTS)
-        found, lines = {}, 0
         disk.cut(path, self._state["faults"])
         self._state["faults"] = max(disk.size_of(path), 0)
-        if self._state["faults"]:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as source:
-                for line in source:
-                    lines += 1
-                    size, mtime, name = line.rstrip("\n").split("\t", 2)
-                    found[name] = tree.Stamp(int(size), int(mtime))
+        noted = list(noted_faults(self.folder, self._state["faults"]))
         # A stray's name has the folders of the tree before it.
-        found = {name: stamp for name, stamp in found.items() if stamp.size >= 0 and (name in names or "/" in name)}
-        if lines > 2 * len(found) + 1000:
+        found = {
+            name: stamp for name, stamp in dict(noted).items() if stamp.size >= 0 and (name in names or "/" in name)
+        }
+        if len(noted) > 2 * len(found) + 1000:
             text = "".join(_fault_line(name, stamp) for name, stamp in found.items())
             files.write(path, text)
             self._state["faults"] = len(os.fsencode(text))
@@ -202,7 +218,7 @@ class Writer:
         return store.Stream(name, held.info, held.rate, kept, index)
 
     def _counts(self, name):
-        """The Counts of a stream, as far as its files hold them."""
+        """The Lengths of a stream, as far as its files hold them."""
         return self.damaged.get(name, self.streams[name].counts)
 
     # --- what is added ----------------------------------------------------------------------
@@ -224,9 +240,9 @@ class Writer:
             path = self._aside(name, suffix) if name in self._fresh else self._path(name, suffix)
             disk.write_at(path, at * items.dtype.itemsize, items)
         self.streams[name] = self.streams[name]._replace(running=ends)
-        self._ahead[name] = Counts(count + len(made), entries + len(index))
+        self._ahead[name] = Lengths(count + len(made), entries + len(index))
 
-    def replace(self, name: str, keep: Counts, tail: "Tail", ends: sums.Running) -> None:
+    def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
         """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
@@ -239,7 +255,7 @@ class Writer:
                     shutil.copyfileobj(source, out, 1 << 20)
         tail.drop()
         self._fresh.add(name)
-        self._ahead[name] = Counts(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
+        self._ahead[name] = Lengths(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
         self.streams[name] = self.streams[name]._replace(running=ends)
 
     def tail(self, name: str) -> "Tail":
@@ -323,7 +339,7 @@ class Tail:
 
     def __init__(self, path: str, dtype: np.dtype):
         self._path, self.dtype = path, dtype
-        self.counts = Counts(0, 0)
+        self.counts = Lengths(0, 0)
         for suffix in (records.BIN, records.INDEX_BIN):
             with disk.named(path), open(path + suffix + _TAIL, "wb"):
                 pass
@@ -333,7 +349,7 @@ class Tail:
         count, entries = self.counts
         disk.write_at(self._path + records.BIN + _TAIL, count * self.dtype.itemsize, made)
         disk.write_at(self._path + records.INDEX_BIN + _TAIL, entries * records.INDEX.itemsize, index)
-        self.counts = Counts(count + len(made), entries + len(index))
+        self.counts = Lengths(count + len(made), entries + len(index))
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """(records, index entries), the records as a memory map."""
