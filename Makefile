@@ -1,5 +1,5 @@
 # framemake: gravitational-wave frame files in, daily HDF5 datasets out.
-# `make help` lists what can be made; the rules of one day are in lib/day.mk.
+# `make help` lists what can be made; the rules of one day are in lib/make/day.mk.
 
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
@@ -34,11 +34,11 @@ $(if $(UNKNOWN),$(error no such variable, see 'make help': $(UNKNOWN)))
 
 # A value is what was typed: a $ in a file name is a $, not the beginning of a make variable.
 $(foreach v,$(filter $(SETTINGS),$(GIVEN)),$(eval override $v := $$(value $v)))
-# They reach the day's make through the environment, where lib/day has made the paths absolute.
+# They reach the day's make through the environment, where lib/make/day has made the paths absolute.
 MAKEOVERRIDES :=
 
 # What is bash; the rest is Python.
-SCRIPTS := lib/setup lib/checks lib/day lib/range lib/build-day lib/apart lib/cron cron/nightly lib/engine/* lib/demo .ci/run
+SCRIPTS := $(addprefix lib/make/,setup checks day range build-day apart demo engine/*) lib/cron cron/nightly .ci/run
 
 # The Python environment: .venv beside this file, VENV's, or, with VENV= (empty), the python3 on PATH.
 ifeq ($(origin VENV),undefined)
@@ -67,10 +67,10 @@ help:  ## list the targets and variables
 
 # One make a day: it runs in the day's folder, under a lock that ends with its last process.
 day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=... CHANNELS=...
-	@+exec $(ROOT)/lib/day $(MAKE) -f $(ROOT)/lib/day.mk
+	@+exec $(ROOT)/lib/make/day $(MAKE) -f $(ROOT)/lib/make/day.mk
 
 range: $(READY)  ## build the days from START to END, END included, N at once: make range -jN START=... END=...
-	@+exec $(ROOT)/lib/range
+	@+exec $(ROOT)/lib/make/range
 
 needs = [[ $${$1-} ]] || { echo "make: $1 names no $2, want make $@ $1=..." >&2; exit 1; }
 
@@ -94,32 +94,32 @@ remove-cron:  ## take them out again
 	@+exec $(ROOT)/lib/cron remove
 
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
-	@+exec $(ROOT)/lib/demo $(MAKE)
+	@+exec $(ROOT)/lib/make/demo $(MAKE)
 
 setup: $(READY)  ## set up what the commands in bin/ need
 
 ifneq ($(READY),)
 $(READY): $(ROOT)/requirements.lock
-	@$(ROOT)/lib/setup run
+	@$(ROOT)/lib/make/setup run
 endif
 
 test:  ## run the tests (TESTS="-k name" for some of them)
-	@$(ROOT)/lib/setup test
+	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -n 2 -m 'not long' $(TESTS)
 
 test-long:  ## run the tests that take minutes
-	@$(ROOT)/lib/setup test
+	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -m long $(TESTS)
 
 test-deps:  ## install the daemons and tools that the tests use (root or sudo)
-	@$(ROOT)/lib/setup test-deps
+	@$(ROOT)/lib/make/setup test-deps
 
 bench:  ## measure against the floor and the peers (an hour, 20 GB)
-	@$(ROOT)/lib/setup test
+	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 tests/bench/day.py && python3 tests/bench/ranges.py && python3 tests/bench/streams.py && python3 tests/bench/serve.py
 
 lint:  ## check the code's form: ruff, shellcheck, shfmt
-	@$(ROOT)/lib/setup test
+	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && ruff check -q . && ruff format --check -q .
 	@cd $(ROOT) && shellcheck -x $(SCRIPTS) && shfmt -d -i 2 -ci $(SCRIPTS)
 

@@ -1,4 +1,4 @@
-# One day, run by lib/day in the day's folder, which names the settings in the environment.
+# One day, run by lib/make/day in the day's folder, which names the settings in the environment.
 # A file is rewritten only when its content changes, so a late frame reopens its day, and a day with
 # nothing new costs a listing of its frames.  What a command writes it writes aside, syncs and renames, so no
 # target is ever half-written and none need be deleted on an error.
