@@ -240,7 +240,8 @@ def running(site):
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if any(word.endswith("lib/make/build-day") for word in words) and str(site.out) in " ".join(words):
+            builds = any(word.endswith(("lib/make/build-day", "bin/hold-day")) for word in words)
+            if builds and str(site.out) in " ".join(words):
                 found[int(folder.name)] = words
     return found
 

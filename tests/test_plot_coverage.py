@@ -285,7 +285,7 @@ def test_a_day_with_no_sample_and_one_with_no_channel_are_told(out):
     for number, masks in enumerate((["00"], [])):
         out.day(f"2024-04-1{number}", masks, START + number * 86400)
     told = []
-    rows = [plots._row(day, told) for day in plots.status.look(str(out.path))]
+    rows = [plots._row(day, told) for day in plots.status.days_of(str(out.path))]
     assert [(row.words, row.coverage, row.channels) for row in rows] == [
         ("no channel has a sample", 0, 1), ("no channel has a sample", 0, 0),
     ]  # fmt: skip

@@ -53,6 +53,11 @@ def test_help_lists_every_target_and_variable():
     text = (ROOT / "Makefile").read_text()
     for target in re.search(r"^\.PHONY: (.*)$", text, re.MULTILINE)[1].split():
         assert re.search(rf"^{target}\s", done.stdout, re.MULTILINE), target
+    # One list: what make takes, what help tells and what the file of variables holds are the same names.
+    listed = re.findall(r"^([A-Z_]+) \?=", (ROOT / "lib" / "make" / "variables.mk").read_text(), re.MULTILINE)
+    taken = make("-s", "--eval", "show: ; @echo $(SETTINGS)", "show", cwd=ROOT).stdout.split()
+    told = dict(re.findall(r"^  ([A-Z_]+) +(\S.*)$", done.stdout, re.MULTILINE))
+    assert len(listed) > 30 and listed == taken == list(told)
     readme = (ROOT / "README.md").read_text()
     for variable in ["DAY", "FFL", "CHANNELS", "OUT", "SPEC", "INCREMENT", "COMPRESSION", "MAX_RETRIES", "LOCK_WAIT"]:
         assert f"`{variable}`" in readme, variable

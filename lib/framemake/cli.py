@@ -219,6 +219,26 @@ def days_options(command):
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
+def add_flags(command, flags):
+    """The options that a room gives as data: convert.Flag."""
+
+    def kind(flag):
+        def of_text(text):
+            try:
+                return flag.of_text(text)
+            except BadInput as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
+
+        return of_text if flag.of_text else str
+
+    for flag in flags:
+        if not flag.takes:
+            command.option(*flag.names, dest=flag.dest, action="store_const", const=flag.alone, help=flag.help)
+            continue
+        alone = {} if flag.alone is None else {"nargs": "?", "const": flag.alone}
+        command.option(*flag.names, dest=flag.dest, type=kind(flag), metavar=flag.metavar, help=flag.help, **alone)
+
+
 def window_of(args, required=True):
     """The Window that window_options gave, or None if none was and none is required."""
     from . import gps

@@ -36,7 +36,7 @@ from ..day.folder import COMPLETED, STATUSES
 from ..errors import BadInput
 from ..frames import catalog
 from ..version import version
-from . import ranges, status
+from . import plan, status
 
 LINKS = "links"
 # With the few that a reader has open anyhow, what fits into the usual limit of 1,024.
@@ -100,7 +100,7 @@ def link(out, path, start=None, end=None, spec=None, split=False):
     in `out`.  split: a channel whose rate, dtype or grid changes is written as one series for each, not left
     out.  Raises BadInput if there is nothing to link, or a day file is missing, damaged or none.
     """
-    days = status.look(out, spec, start, end)
+    days = status.days_of(out, spec, start, end)
     specs = sorted({day.spec for day in days})
     if len(specs) > 1:
         raise BadInput(f"several SPECs, --spec says which ({', '.join(specs)}): {out!r}")
@@ -148,7 +148,7 @@ def _completed(days):
     for what in STATUSES:
         those = [day.date for day in days if day.status == what]
         if those and what != COMPLETED:
-            told.append(f"left out as {what}, NaN: {ranges.runs(those)}")
+            told.append(f"left out as {what}, NaN: {plan.runs(those)}")
     return [day for day in days if day.status == COMPLETED], told
 
 

@@ -61,7 +61,7 @@ def plot(out, path, start=None, end=None, spec=None):
         raise BadInput(f"the picture is a PNG, want FILE.png: {path!r}")
     if os.path.isdir(path):
         raise BadInput(f"is a folder, want a file to write: {path!r}")
-    days = status.look(out, spec, start, end)
+    days = status.days_of(out, spec, start, end)
     specs = sorted({day.spec for day in days})
     if len(specs) > 1:
         raise BadInput(f"several SPECs, --spec says which ({', '.join(specs)}): {out!r}")

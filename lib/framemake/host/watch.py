@@ -301,7 +301,7 @@ def days(out, which, now, hours, failed, count, specs):
     """The age of the newest finished day of each spec, and how many of the last `count` days failed."""
     first, looked = now().day - datetime.timedelta(days=count), {}
     for spec in specs or [None]:
-        for day in status.look(out, spec, str(first), str(now().day)):
+        for day in status.days_of(out, spec, str(first), str(now().day)):
             looked.setdefault(day.spec, []).append(day)
     for spec, held in looked.items():
         yield from _of_spec(out, spec, held, which, f" {spec}" if len(looked) > 1 else "", now, hours, failed)
@@ -312,7 +312,7 @@ def _of_spec(out, spec, held, which, name, now, hours, failed):
     if not done:
         # None of late: how old is the last that there is?
         with contextlib.suppress(BadInput):
-            done = [day.date for day in status.look(out, spec or None) if day.status == COMPLETED]
+            done = [day.date for day in status.days_of(out, spec or None) if day.status == COMPLETED]
     where = f"{name} in {out!r}"
     if done:
         age = now().gps - gps.day_window(max(done)).end

@@ -67,7 +67,7 @@ class Days:
 
     def _days(self):
         try:
-            return status.look(self.out)
+            return status.days_of(self.out)
         except BadInput:
             return []
         except OSError as error:
