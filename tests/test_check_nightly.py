@@ -365,7 +365,8 @@ def test_what_needs_no_time_loads_no_numpy(tmp_path):
     code = (
         "import sys; from framemake.days import status; from framemake.host import plugin, watch; "
         "path, loaded = sys.argv[1], lambda: 'numpy' in sys.modules;"
-        "list(watch.disk(path, '', None, plugin.limits(','))); watch.newest(path); status.look(path); print(loaded());"
+        "list(watch.disk(path, '', None, plugin.limits(','))); watch.newest(path); status.days_of(path);"
+        "print(loaded());"
         "list(watch.frames_in(path, '', lambda: watch.moment(), plugin.limits(','))); print(loaded())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}

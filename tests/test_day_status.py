@@ -12,7 +12,7 @@ import time
 
 import pytest
 from support.commands import BIN, needs, refused, run, well
-from support.sites import Site, signal
+from support.sites import ROOT, Site, signal
 
 START = 1396742418
 FIRST = datetime.date(2024, 4, 10)
@@ -340,5 +340,6 @@ def test_nothing_heavy_is_imported(out):
         "print(sorted({'numpy', 'h5py', 'gwpy', 'gwframe'} & set(sys.modules)))\n"
     )
     command = [sys.executable, "-c", script, BIN / "day-status"]
-    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    done = subprocess.run(command, capture_output=True, text=True, check=True, env=environment)
     assert done.stdout.splitlines()[-1] == "[]"

@@ -361,7 +361,7 @@ def test_more_places_than_words_have_room_are_counted():
 def test_a_day_with_no_sample_and_one_with_no_channel_are_told(out):
     for number, masks in enumerate((["00"], [])):
         out.day(f"2024-04-1{number}", masks, START + number * 86400)
-    rows = [plots.row_of(day) for day in plots.status.look(str(out.path))]
+    rows = [plots.row_of(day) for day in plots.status.days_of(str(out.path))]
     assert [(row.words, row.coverage, row.channels, problem) for row, problem in rows] == [
         ("no channel has a sample", 0, 1, ""), ("no channel has a sample", 0, 0, ""),
     ]  # fmt: skip
@@ -401,7 +401,7 @@ def test_a_coverage_that_cannot_be_read_is_told_and_drawn_as_not_known(out, name
     assert looks(day_row(picture, 0, 2)[: plots.COLUMNS // 2 - 2], [1])
     box = grey(day_box(picture, 1, 2)[:, : plots.COLUMNS // 3])
     assert (box < 128).any() and (box > 250).mean() > 0.4
-    (row, _) = plots.row_of(plots.status.look(str(out.path))[1])
+    (row, _) = plots.row_of(plots.status.days_of(str(out.path))[1])
     assert row.words == "coverage not known"
 
 

@@ -442,7 +442,8 @@ def test_its_purpose_must_be_said():
 
 def test_a_file_without_leap_seconds_to_count_loads_no_lal():
     code = (
-        "import sys; from framemake import settings as s; s.variables(s.read('-', 'day'), 'day'); print(*sys.modules)"
+        "import sys; from framemake import settings as s; "
+        "s.variables(s.parse(sys.stdin.read(), '-', 'day'), 'day'); print(*sys.modules)"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], input=WORKER, capture_output=True, text=True, check=True,

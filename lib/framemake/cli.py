@@ -9,8 +9,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, NoReturn, TextIO
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
 from . import gps
 from .errors import BadInput, Incomplete, Told, wording
@@ -276,6 +276,26 @@ def days_options(command: Command) -> None:
         what = f"{which} (the {name[2:]} that there is)"
         command.option(name, metavar="YYYY-MM-DD", help=what)
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
+
+
+def add_flags(command: Command, flags: Iterable) -> None:
+    """The options that a room gives as data: convert.Flag."""
+
+    def kind(flag: Any) -> Any:
+        def of_text(text: str) -> Any:
+            try:
+                return flag.of_text(text)
+            except BadInput as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
+
+        return of_text if flag.of_text else str
+
+    for flag in flags:
+        if not flag.takes:
+            command.option(*flag.names, dest=flag.dest, action="store_const", const=flag.alone, help=flag.help)
+            continue
+        alone = {} if flag.alone is None else {"nargs": "?", "const": flag.alone}
+        command.option(*flag.names, dest=flag.dest, type=kind(flag), metavar=flag.metavar, help=flag.help, **alone)
 
 
 def window_of(args: argparse.Namespace, required: bool = True) -> gps.Window | None:

@@ -38,7 +38,7 @@ from ..day.folder import COMPLETED, STATUSES
 from ..errors import BadInput
 from ..frames import catalog
 from ..version import version
-from . import ranges, status
+from . import plan, status
 
 LINKS = "links"
 # Day files that a reader can open at the usual limit of 1,024, and the few that it has open anyway.
@@ -118,7 +118,7 @@ def link(
     out.  progress, channel_progress: called with how many of all day files were read, and how many of all channels
     written.  Raises BadInput if there is nothing to link, or a day file is missing, damaged, or no day file.
     """
-    days = status.look(out, spec, first, last)
+    days = status.days_of(out, spec, first, last)
     specs = sorted({day.spec for day in days})
     if len(specs) > 1:
         raise BadInput(f"several SPECs, --spec says which ({', '.join(specs)}): {out!r}")
@@ -131,7 +131,7 @@ def link(
     done = [day for day in days if day.status == COMPLETED]
     if not done:
         raise BadInput(f"no completed day from {days[0].date} to {days[-1].date} in folder: {out!r}")
-    if os.path.realpath(path) in {os.path.realpath(day.h5) for day in done}:
+    if os.path.realpath(path) in {os.path.realpath(day.h5) for day in done if day.h5}:
         raise BadInput(f"is a day file, and would be lost: {path!r}")
     odd = _left_out(days)
     if len(done) > MOST_OPEN:
@@ -167,7 +167,7 @@ def _left_out(days):
     for what in STATUSES:
         dates = [day.date for day in days if day.status == what]
         if dates and what != COMPLETED:
-            lines.append(f"left out as {what}, NaN: {ranges.runs(dates)}")
+            lines.append(f"left out as {what}, NaN: {plan.runs(dates)}")
     return lines
 
 
@@ -184,7 +184,7 @@ class _Contents:
         self._forms: dict[ChannelForm, int] = {}
         self._rows: list[np.ndarray] = []
 
-    def add(self, day: status.Day) -> None:
+    def add(self, day: status.DayStatus) -> None:
         """Take in a day file; BadInput if it is none, or not what it says."""
         if day.h5 is None:
             raise BadInput(f"day file is gone: {day.date!r}")

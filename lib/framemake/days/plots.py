@@ -79,7 +79,7 @@ def plot(
         raise BadInput(f"the picture is a PNG, want FILE.png: {path!r}")
     if os.path.isdir(path):
         raise BadInput(f"is a folder, want a file to write: {path!r}")
-    days = status.look(out, spec, first, last)
+    days = status.days_of(out, spec, first, last)
     specs = sorted({day.spec for day in days})
     if len(specs) > 1:
         raise BadInput(f"several SPECs, --spec says which ({', '.join(specs)}): {out!r}")
@@ -99,7 +99,7 @@ def plot(
 # --- what the days' files say ------------------------------------------------------------
 
 
-def row_of(day: status.Day) -> tuple[Row, str]:
+def row_of(day: status.DayStatus) -> tuple[Row, str]:
     """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
     if day.status != COMPLETED or day.h5 is None:
         return Row(day.date, day.status), ""

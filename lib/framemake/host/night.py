@@ -132,7 +132,7 @@ def _unreadable(asked, first, last):
     """A line for each day with frame files that could not be read: such a day is completed, with NaN there."""
     from ..days import status
 
-    days = status.look(asked.out, asked.spec, str(first), str(last))
+    days = status.days_of(asked.out, asked.spec, str(first), str(last))
     return [f"{NAME}: {day.date}: {day.unreadable} frame file(s) cannot be read" for day in days if day.unreadable]
 
 

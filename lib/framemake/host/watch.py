@@ -177,7 +177,7 @@ def days(
     """The age of the newest finished day of each spec, and how many of the last `count` days failed."""
     first, last = str(clock().day - datetime.timedelta(days=count)), str(clock().day)
     by_spec: dict[str, list] = {}
-    for day in (day for spec in specs or (None,) for day in status.look(out, spec, first, last)):
+    for day in (day for spec in specs or (None,) for day in status.days_of(out, spec, first, last)):
         by_spec.setdefault(day.spec, []).append(day)
     for spec, held in by_spec.items():
         yield from _of_spec(out, spec, held, which, f" {spec}" if len(by_spec) > 1 else "", clock, hours, failed)
@@ -188,7 +188,7 @@ def _of_spec(out, spec, held, which, name, clock, hours, failed):
     if not done:
         # None of late: how old is the last that there is?
         with contextlib.suppress(BadInput):
-            done = [day.date for day in status.look(out, spec or None) if day.status == COMPLETED]
+            done = [day.date for day in status.days_of(out, spec or None) if day.status == COMPLETED]
     where = f"{name} in {out!r}"
     if done:
         age = clock().gps - gps.day_window(max(done)).end

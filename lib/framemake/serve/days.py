@@ -50,8 +50,8 @@ class ServedDays:
         self._open = dayfiles.OpenChannels()
         self._long = threading.BoundedSemaphore(LONG_ONES)
 
-    def current(self) -> tuple[tuple, list[status.Day]]:
-        """(what changes whenever a day file does, the days as status.look gives them); Refused if they cannot be read.
+    def current(self) -> tuple[tuple, list[status.DayStatus]]:
+        """(what changes whenever a day file does, the days by status.days_of); Refused if they cannot be read.
 
         A new day file is seen at once, a new state of a day within a second.
         """
@@ -72,7 +72,7 @@ class ServedDays:
 
     def _days(self):
         try:
-            return status.look(self.out)
+            return status.days_of(self.out)
         except BadInput:
             return []
         except OSError as error:

@@ -1,4 +1,4 @@
-# Days of a range on one machine, run by lib/engine/local: a bad day stops only itself (-k), -jN runs N at once.
+# Days of a range on one machine, run by lib/make/engine/local: a bad day stops only itself (-k), -jN runs N at once.
 
 SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory --silent
@@ -7,6 +7,6 @@ DAYS := $(shell cat "$$LIST")
 .PHONY: all $(DAYS)
 all: $(DAYS)
 
-# Why a day failed stands in its state; lib/range tells it.
+# Why a day failed stands in its state; lib/make/range tells it.
 $(DAYS):
 	$(dir $(realpath $(firstword $(MAKEFILE_LIST))))build-day "$$SETTINGS" $@
