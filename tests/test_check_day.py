@@ -28,7 +28,6 @@ def check(site, *options):
     return done.returncode, done.stdout, done.stderr
 
 
-@pytest.mark.quick
 def test_silent_when_all_is_well(site):
     assert check(site) == (0, "", "")
 

@@ -16,6 +16,8 @@ from framemake.streams.verify import against, check, reread
 from support import streams as made
 from support.stream_files import Written
 
+pytestmark = pytest.mark.slow
+
 RAIN, SEIS, TILT, DQ = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:X-Y_DQ"
 NIGHT, HOUR, TEN, MINUTE = made.NIGHT, made.HOUR, made.TEN, made.MINUTE
 
@@ -90,7 +92,6 @@ def all_agree(folder, seed):
         (folder / trend).rename(folder / "frames" / trend)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("seed", (3, 17, 90, 115, 150, *range(200, 205)))
 def test_all_agree_on_the_streams_of_a_tree(tmp_path, seed):
     all_agree(tmp_path, seed)
