@@ -35,7 +35,7 @@ import framemake
 new = set(sys.modules) - held
 print(sorted(name for name in new if name.split(".")[0] == "framemake"), "numpy" in new, os.environ == before)
 """
-    assert fresh(code).strip() == "['framemake'] False True"
+    assert fresh(code).strip() == "['framemake', 'framemake.version'] False True"
 
 
 @pytest.mark.parametrize("name", framemake.__all__)

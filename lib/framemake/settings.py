@@ -192,6 +192,7 @@ _MANY = {
     "dry_run": Setting("DRY_RUN", FLAG, "say what would be done"),
     "limit_days": Setting("LIMIT_DAYS", _whole(0, none=""), "only the first days; 0: all"),
     "minutes_per_day": Setting("MINUTES", _whole(0, none=""), "only the first minutes of each day; 0: all"),
+    "worker_path": Setting("", _TEXT, "the script of the converter's worker: taken, and of no meaning here"),
 }
 SPANS = {DAY: _WINDOW, RANGE: _DATES}
 KEYS = {DAY: {**_WINDOW, **_BOTH}, RANGE: {**_DATES, **_BOTH, **_MANY}}
