@@ -198,6 +198,14 @@ def test_a_late_file_reopens_the_day(site):
     assert command("check-day", "--all", site.h5).stdout == ""
 
 
+@pytest.mark.parametrize("word", ["DRY_RUN=yes", "-n"])
+def test_a_dry_run_says_why_the_day_has_work_to_do_and_changes_nothing(site, word):
+    fill(site, 2)
+    done = site.make(word)
+    assert done.returncode == 0 and done.stdout.endswith(f"{DAY}\tnew\n"), done.stderr
+    assert not site.out.exists()
+
+
 # --- refusals ---------------------------------------------------------------------------
 
 
