@@ -197,7 +197,7 @@ class Days:
     def _look(self, day, h5, stamp):
         from ..day import summary
 
-        _, said = self.folder(day).standing()
+        _, said = self.folder(day).standing(ours=True)
         if said != COMPLETED or stamp is None:
             said = "not there" if said in (None, MISSING) else said
             # What is before the first day was never asked for, and nothing will change that.
