@@ -9,11 +9,13 @@ from collections.abc import Mapping
 class Runner:
     """A context in which SIGINT and SIGTERM do not end this process: they end the program that it runs.
 
-    stopped: whether one of them came.
+    whole: pass SIGTERM on to all that the program has started, too, as make stops but what stands first in its
+    recipes.  stopped: whether a signal came.
     """
 
-    def __init__(self):
+    def __init__(self, whole: bool = False) -> None:
         self.stopped = False
+        self._whole = whole
         self._child = 0
         self._before = {}
 
@@ -30,8 +32,10 @@ class Runner:
         self.stopped = True
         # Ctrl-C reaches the child by itself, as it is in our group; a plain kill does not.
         if number == signal.SIGTERM and self._child:
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(self._child, number)
+            below = _below(self._child) if self._whole else []
+            for process in [self._child, *below]:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(process, number)
 
     def run(self, words: list, environ: Mapping) -> int:
         """Run a program to its end; its exit status, minus the number of the signal if one killed it.
@@ -45,3 +49,17 @@ class Runner:
             return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
         finally:
             self._child = 0
+
+
+def _below(process):
+    """The processes that a process has started, and those that they have."""
+    children: dict = {}
+    for name in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError), open(f"/proc/{name}/stat", encoding="utf-8", errors="replace") as stat:
+            # The name of the program, in parentheses, may hold anything.
+            parent = int(stat.read().rpartition(")")[2].split()[1])
+            children.setdefault(parent, []).append(int(name))
+    found = list(children.get(process, []))
+    for one in found:
+        found += children.get(one, [])
+    return found

@@ -2,11 +2,11 @@
 
 SHELL := bash
 MAKEFLAGS += --no-builtin-rules --no-print-directory --silent
-DAYS := $(shell cat "$$LIST")
+DAYS := $(shell cat "$$RUN_DAYS")
 
 .PHONY: all $(DAYS)
 all: $(DAYS)
 
-# Why a day failed stands in its state; lib/make/range tells it.
+# Why a day failed stands in its state, where run-range reads it.
 $(DAYS):
-	$(dir $(realpath $(firstword $(MAKEFILE_LIST))))build-day "$$SETTINGS" $@
+	$(dir $(realpath $(firstword $(MAKEFILE_LIST))))build-day "$$RUN_SETTINGS" $@

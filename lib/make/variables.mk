@@ -36,14 +36,15 @@ LOCK_WAIT ?= 3600
 ## a TOML file of settings; what is typed goes before it
 CONFIG ?=
 
+## yes: print the days that have work to do, and why; for install-cron what would change; change nothing
+DRY_RUN ?=
+
 ### of a range
 
 ## the first day, YYYY-MM-DD
 FIRST ?=
 ## the last day, included
 LAST ?=
-## yes: print the days that have work to do, and why; for install-cron what would change; change nothing
-DRY_RUN ?=
 ## only so many days, from the first
 LIMIT_DAYS ?=
 ## days at once, where make has no -jN

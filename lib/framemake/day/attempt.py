@@ -61,7 +61,7 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
     begun = gps.now_utc()
     waiting = lambda: say(f"{date} is being built by another make, waiting: {folder.path}")  # noqa: E731
     try:
-        with folder.hold(request.wait, waiting) as handle, child.Runner() as runner:
+        with folder.hold(request.wait, waiting) as handle, child.Runner(whole=True) as runner:
             closed = _closed(folder, request, say)
             prepare(folder, date, request, closed, begun)
             names = environment(folder, date, request, closed, begun)

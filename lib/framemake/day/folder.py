@@ -262,14 +262,17 @@ class Folder(NamedTuple):
             return {}
         return said if isinstance(said, dict) else {}
 
-    def standing(self) -> tuple:
-        """(the state, the status that it and the lock come to: one of STATUSES, or what a damaged state says)."""
+    def standing(self, ours: bool = False) -> tuple:
+        """(the state, the status that it and the lock come to: one of STATUSES, or what a damaged state says).
+
+        ours: nobody else is at work at the day, as we have asked, and may hold its lock ourselves.
+        """
         said = self.state()
         status = said.get("status")
         # A run notes that the day is done while it still holds the lock.
         if status == COMPLETED:
             return said, status
-        if self.is_held():
+        if not ours and self.is_held():
             return said, RUNNING
         if status == RUNNING:
             # It may have come to its end between the two looks.

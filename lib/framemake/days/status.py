@@ -2,7 +2,6 @@
 
 import datetime
 import itertools
-import json
 import math
 import os
 import re
@@ -10,6 +9,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
+from .. import jsontext
 from ..day.folder import (
     COMPLETED,
     FAILED,
@@ -24,6 +24,18 @@ from ..errors import BadInput, wording
 
 # Those for which somebody has to do something.
 BAD = (FAILED, INTERRUPTED, MISSING)
+# What is wanted of a summary.
+_WANTED = (
+    "start_dt_utc",
+    "start_gps",
+    "requested_channels",
+    "valid_channels",
+    "total_samples",
+    "nan_samples",
+    "missing_spans_gps",
+    "frame_files",
+    "unreadable_frames",
+)
 _WIDTH = 100
 # So many days in a row of which there is the same to tell are one line.
 _FOLD = 3
@@ -219,10 +231,10 @@ def _status(folder, spec, date):
 
 
 def _summary(path):
-    """The summary of a day; None if there is none, {} if it is damaged."""
+    """What is wanted of a day's summary, which is mostly its list of frames; None if there is none, {} if damaged."""
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
-            return _mapping(json.load(source))
+            return jsontext.members(source.read(), _WANTED)
     except FileNotFoundError:
         return None
     except ValueError:

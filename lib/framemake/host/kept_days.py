@@ -97,7 +97,7 @@ class DayKeeper:
 
     def _found(self, day, h5, stamp):
         """What is known of a day now: whether it is done, and what it was made from."""
-        _, said = self._folder(day).standing()
+        _, said = self._folder(day).standing(ours=True)
         if said != COMPLETED or stamp is None:
             said = "not there" if said in (None, MISSING) else said
             # What is before the first day was never asked for, and nothing will change that.
