@@ -833,7 +833,7 @@ def test_progress_on_a_terminal_has_a_bar_and_the_time_left(tree, out):
     text = os.read(ours, 65536).decode()
     os.close(ours)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert re.search(r"frame files \[#+ *\] +67 % +\d+ s left", text)
+    assert re.search(r"frame files \[#+ *\] +67 % +\d+ s left, 2 of 3, \S+/s", text)
     assert "3 files done, 180 records in 1 streams" in text.splitlines()[-1]
 
 

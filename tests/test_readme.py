@@ -3,6 +3,7 @@
 import re
 import shutil
 import sys
+from pathlib import Path
 
 import pytest
 from support.commands import ROOT, call, make, make_database, needs
@@ -96,3 +97,17 @@ def test_readme_names_every_variable_of_a_day():
 def test_make_alone_is_help():
     needs("make")
     assert make(cwd=ROOT).stdout == make("help", cwd=ROOT).stdout != ""
+
+
+def test_the_messages_that_it_explains_are_those_of_the_code():
+    """The words between the marks of omission stand in some file as they are: a message that changes is found here."""
+    part = (ROOT / "README.md").read_text().split("## When something is wrong")[1].split("\n## ")[0]
+    messages = re.findall(r"^\| `([^`]*)`", part, re.MULTILINE)
+    assert len(messages) >= 15
+    folders = ("lib", "bin", "cron", "tests")
+    paths = [
+        p for name in folders for p in (ROOT / name).rglob("*") if p.is_file() and p.suffix not in (".pyc", ".png")
+    ]
+    texts = [path.read_text(errors="replace") for path in paths if path != Path(__file__)]
+    pieces = [piece.strip(" :,") for message in messages for piece in message.split("\u2026")]
+    assert [piece for piece in pieces if len(piece) > 3 and not any(piece in text for text in texts)] == []

@@ -8,7 +8,6 @@ import io
 import os
 import signal
 import sys
-import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
@@ -328,16 +327,3 @@ def share(text: str) -> tuple[int, int]:
     if not 1 <= part <= whole:
         raise BadInput(f"no such share, want I/N: {text!r}")
     return part, whole
-
-
-def progress(done, total, what, begun):
-    """Command.progress before there were callbacks: to be removed when no room of the library calls it."""
-    if not sys.stderr.isatty() or not total or os.environ.get("PROGRESS") == "no":
-        return
-    share = done / total
-    bar = "#" * round(30 * share)
-    spent = time.monotonic() - begun
-    left = f"{spent / share - spent:4.0f} s left" if 0 < share < 1 else f"{spent:4.0f} s     "
-    end = "\n" if done >= total else ""
-    sys.stderr.write(f"\r{what} [{bar:<30}] {100 * share:3.0f} %  {left}\x1b[K{end}")
-    sys.stderr.flush()

@@ -29,7 +29,7 @@ _ISO = re.compile(
 _BEGIN = "1980-01-06"  # of GPS time
 
 
-class Kind(NamedTuple):
+class ValueKind(NamedTuple):
     """What a value must be, in words; its check; and what makes of an option's text what TOML would have given."""
 
     want: str
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     """The make variable of a key ('' for none of its own), its kind, and what it is for."""
 
     variable: str
-    kind: Kind
+    kind: ValueKind
     help: str
 
 
@@ -106,7 +106,7 @@ def _whole(least, most=999_999_999, none=None):
             raise ValueError
         return none if value == 0 and none is not None else str(value)
 
-    return Kind(f"a whole number from {least} to {most}", check, _number)
+    return ValueKind(f"a whole number from {least} to {most}", check, _number)
 
 
 def _date(value):
@@ -154,12 +154,12 @@ def _shown(value):
 
 # --- the keys, in the order in which their variables are printed -----------------------------
 
-_TEXT = Kind("text without control characters, or white space at its ends", _text)
-_SPEC = Kind("a letter or digit and then letters, digits, _ . + -", _spec)
-_DATE = Kind(f"a day since {_BEGIN}, YYYY-MM-DD", _date)
-_TIME = Kind(f"a UTC time since {_BEGIN} on a whole second, YYYY-MM-DD hh:mm:ss", _time)
+_TEXT = ValueKind("text without control characters, or white space at its ends", _text)
+_SPEC = ValueKind("a letter or digit and then letters, digits, _ . + -", _spec)
+_DATE = ValueKind(f"a day since {_BEGIN}, YYYY-MM-DD", _date)
+_TIME = ValueKind(f"a UTC time since {_BEGIN} on a whole second, YYYY-MM-DD hh:mm:ss", _time)
 _GPS = _whole(0, 2**31 - 1)
-FLAG = Kind("true or false", _flag, _truth)
+FLAG = ValueKind("true or false", _flag, _truth)
 
 _WINDOW = {
     "start_dt": Setting("START", _TIME, "beginning, UTC"),
@@ -179,15 +179,17 @@ _BOTH = {
     "out_root": Setting("OUT", _TEXT, "where day folders go"),
     "out_dir": Setting("OUT", _TEXT, "where day folders go"),
     "increment_size": Setting("INCREMENT", _whole(1), "seconds of the pieces that a day is rebuilt by"),
-    "compression": Setting("COMPRESSION", Kind("lzf, gzip or none", _compression), "lzf, gzip or none"),
+    "compression": Setting("COMPRESSION", ValueKind("lzf, gzip or none", _compression), "lzf, gzip or none"),
     "max_retries": Setting("MAX_RETRIES", _whole(0), "how often to try again"),
     "resume": Setting("RESUME", FLAG, "use what earlier runs left"),
-    "log_level": Setting("LOG_LEVEL", Kind("DEBUG, INFO, WARNING or ERROR", _level), "which messages there are"),
+    "log_level": Setting("LOG_LEVEL", ValueKind("DEBUG, INFO, WARNING or ERROR", _level), "which messages there are"),
     "produce_summary": Setting("SUMMARY", FLAG, "write the summary"),
 }
 _MANY = {
     "concurrency": Setting("CONCURRENCY", _whole(1, 9999), "days at once"),
-    "stagger_seconds": Setting("STAGGER", Kind("seconds from 0 to 86400", _seconds, _number), "between starts of days"),
+    "stagger_seconds": Setting(
+        "STAGGER", ValueKind("seconds from 0 to 86400", _seconds, _number), "between starts of days"
+    ),
     "mem_guard_mb": Setting("MEM_GUARD", _whole(0), "start no day with less memory available, MB; 0: always"),
     "dry_run": Setting("DRY_RUN", FLAG, "say what would be done"),
     "limit_days": Setting("LIMIT_DAYS", _whole(0, none=""), "only the first days; 0: all"),

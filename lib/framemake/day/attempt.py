@@ -109,9 +109,9 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
         if request.listed:
             with open(folder.listed, "rb") as source:
                 folder.lay_down(folder.frames, source.read())
-    # Of a day whose state does not say that it is done all is told again, at least: the state may have been lost.
+    # If the state does not say that the day is done, summarize runs again at least: the state may have been lost.
     if folder.state().get("status") != COMPLETED:
-        for path in (folder.summary, folder.told):
+        for path in (folder.summary, folder.stamp):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path, (0, 0))
     # In a range a day that is run has work to do, maybe not for the first time.

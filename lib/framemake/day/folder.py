@@ -148,7 +148,7 @@ class Folder(NamedTuple):
         return self._worked("settings")
 
     @property
-    def told(self) -> str:
+    def stamp(self) -> str:
         """Written when all has been told of a day that is to have no summary."""
         return self._worked("told")
 
@@ -187,7 +187,7 @@ class Folder(NamedTuple):
 
     def last(self, summary: bool) -> str:
         """The file that is written last, so that it tells that all is there: a day need not have a summary."""
-        return self.summary if summary else self.told
+        return self.summary if summary else self.stamp
 
     def is_transient(self) -> bool:
         """Whether some frame files are to be read again, though they are what they were."""

@@ -174,13 +174,13 @@ def table(days: list[DayStatus], everything: bool = False, colour: bool = False)
         widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
         yield _line(titles, widths)
         for run, row in zip(runs, rows, strict=True):
-            line, told = _line(row, widths), _note(run[0])
-            beside = len(line) + 2 + len(told) <= _WIDTH
+            line, note = _line(row, widths), _note(run[0])
+            beside = len(line) + 2 + len(note) <= _WIDTH
             if colour and run[0].status in _COLOURS:
                 line = line.replace(run[0].status, _coloured(run[0].status, _COLOURS[run[0].status], True), 1)
-            yield f"{line}  {told}".rstrip() if beside else line
+            yield f"{line}  {note}".rstrip() if beside else line
             if not beside:
-                yield from textwrap.wrap(told, _WIDTH, initial_indent="    ", subsequent_indent="    ", max_lines=4)
+                yield from textwrap.wrap(note, _WIDTH, initial_indent="    ", subsequent_indent="    ", max_lines=4)
 
 
 def bad(days: list[DayStatus]) -> str:
@@ -197,11 +197,11 @@ def _dates(first, last):
 
 def _status(folder, spec, date):
     try:
-        told, status = folder.standing()
+        state, status = folder.standing()
         summary = _summary(folder.summary)
     except OSError as refused:
         return DayStatus(date, spec, FAILED, error=f"{wording(refused)}: {refused.filename!r}")
-    error = told.get("error")
+    error = state.get("error")
     h5 = folder.h5
     try:
         size = os.stat(h5).st_size
@@ -222,9 +222,9 @@ def _status(folder, spec, date):
         status,
         h5,
         size,
-        retries=_whole(told.get("retries")),
-        started=_text(told.get("started_at_utc")),
-        finished=_text(told.get("finished_at_utc")) if status == COMPLETED else None,
+        retries=_whole(state.get("retries")),
+        started=_text(state.get("started_at_utc")),
+        finished=_text(state.get("finished_at_utc")) if status == COMPLETED else None,
         error=_text(error) if status != COMPLETED else None,
     )
     return day._replace(**_facts(summary)) if summary and h5 else day
@@ -290,12 +290,12 @@ def _fold(days):
 def _head(days, spec):
     counts = totals(days)
     of_each = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    told = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
+    parts = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
     if counts["coverage"] is not None:
-        told.append(f"{percent(counts['coverage'])} covered")
+        parts.append(f"{percent(counts['coverage'])} covered")
     if counts["late_days"]:
-        told.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
-    return (f"{spec}, " if spec else "") + "; ".join(told)
+        parts.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
+    return (f"{spec}, " if spec else "") + "; ".join(parts)
 
 
 def _row(run):
@@ -329,18 +329,18 @@ def _note(day):
     """What is odd about a day: its error, or what it lacks."""
     if day.error:
         return "".join(character if character.isprintable() else "?" for character in day.error)
-    told = []
+    notes = []
     if day.late:
         spans = [f"{_clock(start - day.midnight)}-{_clock(end - day.midnight)}" for start, end in day.late[:3]]
         more = f" and {len(day.late) - 3} more" if len(day.late) > 3 else ""
-        told.append(f"no frames {', '.join(spans)}{more}")
+        notes.append(f"no frames {', '.join(spans)}{more}")
     if day.absent:
-        told.append(f"{_count(day.absent, 'file')} absent")
+        notes.append(f"{_count(day.absent, 'file')} absent")
     if day.unreadable:
-        told.append(f"{_count(day.unreadable, 'file')} unreadable")
+        notes.append(f"{_count(day.unreadable, 'file')} unreadable")
     if day.requested and not day.channels:
-        told.append("no channel has a sample")
-    return "; ".join(told)
+        notes.append("no channel has a sample")
+    return "; ".join(notes)
 
 
 def _clock(seconds):

@@ -39,7 +39,7 @@ class StreamKeeper:
 
     def hold(self, days: list[str], held: contextlib.ExitStack, remove: bool) -> Kept | None:
         """Hold the lock of the importer until `held` is left; Kept if an import is at work."""
-        lock = store.hidden(self.folder, "lock")
+        lock = writing.lock_path(self.folder)
         if not remove or not os.path.exists(lock):
             return None
         if held.enter_context(files.locked(lock, wait=False)) is None:
@@ -53,9 +53,8 @@ class StreamKeeper:
         """(names that the log holds, names of files that something was wrong with), as far as they are committed."""
         log, faulty = os.path.join(self.folder, writing.LOG), {}
         done = set(_head(log, self._state and self._state["log"]))
-        for line in _head(store.hidden(self.folder, "faults"), self._state and self._state["faults"]):
-            size, _, name = line.split("\t", 2)
-            faulty[name] = int(size) >= 0
+        for name, stamp in writing.noted_faults(self.folder, self._state["faults"] if self._state else -1):
+            faulty[name] = stamp.size >= 0
         return done, {name for name, still in faulty.items() if still}
 
     def objection(self, frame: catalog.Frame, days: list[str]) -> Kept | None:

@@ -20,7 +20,7 @@ from ..frames import catalog
 
 OK, WARNING, CRITICAL, UNKNOWN = range(4)
 WORDS = ("OK", "WARNING", "CRITICAL", "UNKNOWN")
-# Which of several is told: a fault that is known goes before what is not known.
+# Of several findings the first of these is the result: a known fault goes before what is not known.
 _WEIGHT = (OK, UNKNOWN, WARNING, CRITICAL)
 _NUMBER = r"-?\d+(?:\.\d+)?"
 _RANGE = re.compile(rf"(@?)(?:(~|{_NUMBER})?:)?({_NUMBER})?")
