@@ -10,8 +10,8 @@ import time
 from pathlib import Path
 
 import pytest
-from framemake.host import watch
-from framemake.host.watch import CRITICAL, OK, UNKNOWN, WARNING, Limits, Range
+from framemake.host import plugin, watch
+from framemake.host.plugin import CRITICAL, OK, UNKNOWN, WARNING, Limits, Range
 from support import streams
 from support.commands import ROOT, refused, run, stub
 
@@ -26,7 +26,7 @@ def check(*options, now=NOW):
     status, out, told = run("check-nightly", *options, *(["--now", now] if now else []))
     assert told == "" and out.count("\n") == 1 and out.endswith("\n")
     text, _, data = out.rstrip("\n").partition(" | ")
-    assert text.startswith(f"NIGHTLY {watch.WORDS[status]}: ") and "|" not in text + data
+    assert text.startswith(f"NIGHTLY {plugin.WORDS[status]}: ") and "|" not in text + data
     found = {}
     while data:
         match = DATUM.match(data)
@@ -64,29 +64,29 @@ def state(out, day, status="completed", spec="V1trend", **more):
     ],
 )
 def test_a_range_alerts_as_the_guidelines_say(text, well, alert):
-    limit = watch.limits(f",{text}").critical
+    limit = plugin.limits(f",{text}").critical
     assert not any(map(limit.alerts, well)) and all(map(limit.alerts, alert))
-    again = watch.limits(f"{limit},").warning
+    again = plugin.limits(f"{limit},").warning
     assert again == limit
 
 
 def test_limits_are_a_pair_of_which_either_may_be_none():
-    assert watch.limits("1:2,@3") == Limits(Range(1, 2), Range(0, 3, True))
-    assert watch.limits(",5") == (None, Range(0, 5)) and watch.limits(",").judge(1e9) == OK
-    assert [watch.limits("1,2").judge(value) for value in (0, 1, 1.5, 2, 2.5)] == [OK, OK, WARNING, WARNING, CRITICAL]
+    assert plugin.limits("1:2,@3") == Limits(Range(1, 2), Range(0, 3, True))
+    assert plugin.limits(",5") == (None, Range(0, 5)) and plugin.limits(",").judge(1e9) == OK
+    assert [plugin.limits("1,2").judge(value) for value in (0, 1, 1.5, 2, 2.5)] == [OK, OK, WARNING, WARNING, CRITICAL]
     for text in ("5", "1,2,3", "x,2", "5:4,9", "@,1", ":,1", "1e3,2"):
         with pytest.raises(ValueError):
-            watch.limits(text)
+            plugin.limits(text)
     told = refused("check-nightly", "--full", "85", status=2)
     assert "--full" in told and "WARN,CRIT" in told
 
 
 def test_what_is_worst_is_told_first_and_a_known_fault_before_an_unknown():
-    found = [watch.Finding(each, f"is {each}") for each in (OK, UNKNOWN, CRITICAL, WARNING)]
-    assert watch.line(found) == (CRITICAL, "NIGHTLY CRITICAL: is 2; is 1; is 3; is 0")
-    assert watch.line(found[:2])[0] == UNKNOWN and watch.line([found[1], found[3]])[0] == WARNING
-    assert watch.line([]) == (UNKNOWN, "NIGHTLY UNKNOWN: nothing to look at")
-    _, text = watch.line([watch.Finding(OK, "a|b\nc\x1b[31m", "x=1"), watch.Finding(OK, "d")])
+    found = [plugin.Finding(each, f"is {each}") for each in (OK, UNKNOWN, CRITICAL, WARNING)]
+    assert plugin.line(found) == (CRITICAL, "NIGHTLY CRITICAL: is 2; is 1; is 3; is 0")
+    assert plugin.line(found[:2])[0] == UNKNOWN and plugin.line([found[1], found[3]])[0] == WARNING
+    assert plugin.line([]) == (UNKNOWN, "NIGHTLY UNKNOWN: nothing to look at")
+    _, text = plugin.line([plugin.Finding(OK, "a|b\nc\x1b[31m", "x=1"), plugin.Finding(OK, "d")])
     assert text == "NIGHTLY OK: a/b?c?[31m; d | x=1"
 
 
@@ -165,56 +165,65 @@ def test_a_tree_of_very_many_files_is_not_walked(tmp_path, monkeypatch):
 def test_the_newest_finished_day_and_those_that_failed(tmp_path):
     for day in ("2024-04-05", "2024-04-06", "2024-04-08", "2024-04-09", "2024-04-10"):
         state(tmp_path, day)
-    status, text, data = check("--out", tmp_path)
+    status, text, data = check(tmp_path)
     # 30 h since the end of the 10th: just well; the 7th was left out, in the last seven days.
     assert data == {"day_age": (30 * HOUR, "s", ["108000", "194400", "0"]), "days_failed": (1.0, "", ["0", "2", "0"])}
     assert status == WARNING and "1 of 6 days failed" in text and "2024-04-07 missing" in text
     state(tmp_path, "2024-04-11", "failed", error="disk | full")
-    status, text, data = check("--out", tmp_path)
+    status, text, data = check(tmp_path)
     assert data["days_failed"][0] == 2 and "2024-04-11 failed, disk / full" in text and status == WARNING
-    assert check("--out", tmp_path, "--failed", "5,9")[0] == OK
-    assert check("--out", tmp_path, "--days", "2", "--failed", ",0")[0] == CRITICAL
-    assert check("--out", tmp_path, "--day-age", "20,29")[0] == CRITICAL
+    assert check(tmp_path, "--failed", "5,9")[0] == OK
+    assert check(tmp_path, "--days", "2", "--failed", ",0")[0] == CRITICAL
+    assert check(tmp_path, "--day-age", "20,29")[0] == CRITICAL
 
 
 def test_a_day_that_runs_or_waits_is_not_failed_and_a_fresh_folder_has_none_missing(tmp_path):
     state(tmp_path, "2024-04-10")
     state(tmp_path, "2024-04-11", "queued")
-    status, text, data = check("--out", tmp_path)
+    status, text, data = check(tmp_path)
     assert status == OK and data["days_failed"][0] == 0 and "0 of 2 days failed" in text
     running = state(tmp_path, "2024-04-12", "running")
-    assert check("--out", tmp_path)[2]["days_failed"][0] == 1  # nobody builds it: it was interrupted
+    assert check(tmp_path)[2]["days_failed"][0] == 1  # nobody builds it: it was interrupted
     (running / ".work").mkdir()
     (running / ".work" / "lock").write_text("")
     holder = subprocess.Popen(["flock", running / ".work" / "lock", "sleep", "60"], start_new_session=True)
     try:
         until = time.monotonic() + 10
-        while check("--out", tmp_path)[2]["days_failed"][0] and time.monotonic() < until:
+        while check(tmp_path)[2]["days_failed"][0] and time.monotonic() < until:
             time.sleep(0.1)
-        assert check("--out", tmp_path)[2]["days_failed"][0] == 0
+        assert check(tmp_path)[2]["days_failed"][0] == 0
     finally:
         os.killpg(holder.pid, 9)
         holder.wait()
 
 
 def test_no_day_of_late_and_none_at_all(tmp_path):
-    assert check("--out", tmp_path)[:2] == (
+    assert check(tmp_path)[:2] == (
         CRITICAL,
         f"NIGHTLY CRITICAL: no finished day in {str(tmp_path)!r}; 0 of 0 days failed in {str(tmp_path)!r}",
     )
     state(tmp_path, "2023-12-31")
-    status, text, data = check("--out", tmp_path)
+    status, text, data = check(tmp_path)
     assert status == CRITICAL and "2023-12-31, is 102.2 days old" in text and data["day_age"][0] == 102.25 * 86400
-    assert check("--out", tmp_path / "none")[0] == UNKNOWN
+    assert check(tmp_path / "none")[0] == UNKNOWN
 
 
 def test_each_spec_of_a_folder_has_its_own_data(tmp_path):
     state(tmp_path, "2024-04-11")
     state(tmp_path, "2024-04-01", spec="V1raw")
-    status, text, data = check("--out", tmp_path)
+    status, text, data = check(tmp_path)
     assert status == CRITICAL and text.startswith("NIGHTLY CRITICAL: newest day V1raw")
     assert data["day_age V1trend"][0] == 6 * HOUR and data["day_age V1raw"][0] == (240 + 6) * HOUR
-    assert check("--out", tmp_path, "--spec", "V1trend")[0] == OK
+    assert check(tmp_path, "--spec", "V1trend")[0] == OK
+
+
+def test_days_of_several_folders_as_places_or_as_monitors_have_them_as_options(tmp_path):
+    one, other = tmp_path / "one", tmp_path / "other"
+    state(one, "2024-04-11")
+    state(other, "2024-04-10")
+    found = check(one, other)
+    assert found[0] == OK and found[2][f"day_age {one}"][0] == 6 * HOUR and found[2][f"day_age {other}"][0] == 30 * HOUR
+    assert check("--out", one, "--out", other) == check(one, "--out", other) == found
 
 
 # Streams
@@ -321,7 +330,7 @@ def test_a_fault_is_told_with_all_that_is_well(tmp_path):
     stub(tmp_path / "frames", GPS - HOUR - 100)
     state(tmp_path / "out", "2024-04-11", "failed", error="no frame")
     state(tmp_path / "out", "2024-04-10")
-    options = ("--frames", tmp_path / "frames", "--out", tmp_path / "out", "--disk", tmp_path, "--full", "100,100")
+    options = (tmp_path / "out", "--frames", tmp_path / "frames", "--disk", tmp_path, "--full", "100,100")
     status, text, data = check(*options)
     assert status == WARNING and text.startswith("NIGHTLY WARNING: 1 of 2 days failed")
     assert list(data) == ["frame_age", "day_age", "days_failed", "disk_used"] and "newest frame of" in text
@@ -345,8 +354,8 @@ def refused_now(tmp_path):
 def test_a_leap_second_does_not_move_a_day(tmp_path):
     state(tmp_path, "2016-12-31")
     # 2016-12-31 had 86401 seconds.
-    assert check("--out", tmp_path, now="2017-01-01T00:00:00")[2]["day_age"][0] == 0
-    assert check("--out", tmp_path, now="2017-01-01T01:00:00")[2]["day_age"][0] == HOUR
+    assert check(tmp_path, now="2017-01-01T00:00:00")[2]["day_age"][0] == 0
+    assert check(tmp_path, now="2017-01-01T01:00:00")[2]["day_age"][0] == HOUR
 
 
 def test_what_needs_no_time_loads_no_numpy(tmp_path):
@@ -354,10 +363,11 @@ def test_what_needs_no_time_loads_no_numpy(tmp_path):
     stub(tmp_path)
     state(tmp_path, "2024-04-10")
     code = (
-        "import sys; from framemake.days import status; from framemake.host import watch; "
+        "import sys; from framemake.days import status; from framemake.host import plugin, watch; "
         "path, loaded = sys.argv[1], lambda: 'numpy' in sys.modules;"
-        "list(watch.disk(path, '', None, watch.limits(','))); watch.newest(path); status.look(path); print(loaded());"
-        "list(watch.frames_in(path, '', lambda: watch.moment(), watch.limits(','))); print(loaded())"
+        "list(watch.disk(path, '', None, plugin.limits(','))); watch.newest(path); status.days_of(path);"
+        "print(loaded());"
+        "list(watch.frames_in(path, '', lambda: watch.moment(), plugin.limits(','))); print(loaded())"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
     line = [sys.executable, "-c", code, tmp_path]

@@ -48,7 +48,7 @@ def faults(folder):
 
 def rows_of(fault):
     name, *span, what = fault
-    return [name, *("" if at == "" or not np.isfinite(at) else number(float(at)) for at in span), what]
+    return [name, *("" if at is None or not np.isfinite(at) else number(float(at)) for at in span), what]
 
 
 def told(folder, *options):
@@ -69,6 +69,7 @@ def test_silent_when_all_is_well(folder):
     assert well("check-streams", folder) == ""
 
 
+@pytest.mark.slow
 def test_the_original_importers_streams_are_well(shared):
     path = shared / "elab"
     if not path.is_dir():
@@ -263,6 +264,7 @@ def test_frames_that_are_gone_are_no_fault_of_the_streams(site):
     assert compared(site) == []
 
 
+@pytest.mark.slow
 def test_a_frame_that_was_not_imported_is_told_with_its_span(site):
     start = streams.NIGHT + 8 * 3600
     streams.frame(site / "frames", start, {NAME: "f4", "H0:PEM-NEW_SEISX": "f4"})

@@ -2,52 +2,47 @@
 
 import os
 import re
-import subprocess
+import sys
 
 import pytest
-from support.sites import ROOT
+from support.commands import BIN, ROOT, call, make_database, needs, refused, run
 
-COMMANDS = sorted(path.name for path in (ROOT / "bin").iterdir() if path.is_file())
-
-
-def call(*args, **options):
-    return subprocess.run(args, capture_output=True, text=True, check=False, **options)
+COMMANDS = sorted(path.name for path in BIN.iterdir() if path.is_file())
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_help_is_the_docstring_with_an_example(name):
-    done = call(ROOT / "bin" / name, "--help")
-    assert done.returncode == 0 and done.stderr == ""
-    doc = re.search(r'"""(.*?)"""', (ROOT / "bin" / name).read_text(), re.DOTALL)[1]
+    status, out, told = run(name, "--help")
+    assert (status, told) == (0, "")
+    doc = re.search(r'"""(.*?)"""', (BIN / name).read_text(), re.DOTALL)[1]
     first = doc.splitlines()[0]
-    assert first in done.stdout and first.endswith((".", ":"))
+    assert first in out and first.endswith((".", ":"))
     assert re.search(rf"^  .*\b{name} ", doc, re.MULTILINE), "no example that calls it"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_readme_names_it(name):
-    assert f"`{name}" in (ROOT / "README.md").read_text() or f"bin/{name}" in (ROOT / "README.md").read_text()
+    readme = (ROOT / "README.md").read_text()
+    assert re.search(rf"(`|bin/){name}\b", readme)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_an_unknown_option_is_a_usage_error(name):
-    done = call(ROOT / "bin" / name, "--no-such-option")
-    assert done.returncode == 2 and done.stdout == ""
-    assert done.stderr.startswith(f"{name}: ") and len(done.stderr.splitlines()) == 1
+    refused(name, "--no-such-option", status=2)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_it_runs_through_a_link_from_any_folder_with_nothing_activated(name, tmp_path):
-    (tmp_path / "alias").symlink_to(ROOT / "bin" / name)
+    (tmp_path / "alias").symlink_to(BIN / name)
     # A PATH with nothing of the project's environment on it.
     path = ":".join(p for p in os.environ["PATH"].split(":") if ".venv" not in p)
-    done = call("./alias", "--version", cwd=tmp_path, env={"PATH": path})
+    done = call("./alias", "--version", cwd=tmp_path, env={"PATH": path}, bare=True)
     assert done.returncode == 0 and done.stdout.startswith("framemake 0."), done.stderr
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_it_is_short(name):
-    assert len((ROOT / "bin" / name).read_text().splitlines()) <= 80
+    assert len((BIN / name).read_text().splitlines()) <= 80
 
 
 @pytest.mark.parametrize(
@@ -69,26 +64,31 @@ def test_it_is_short(name):
     ],
 )
 def test_bad_input_gets_one_clear_line(command, status, words, tmp_path):
-    done = call(ROOT / "bin" / command[0], *command[1:], cwd=tmp_path, stdin=subprocess.DEVNULL)
-    assert done.returncode == status, done.stderr
-    assert words in done.stderr and len(done.stderr.splitlines()) == 1 and "Traceback" not in done.stderr
-    assert done.stdout == "" and list(tmp_path.iterdir()) == []
+    assert words in refused(*command, status=status, cwd=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_a_package_that_is_missing_is_named(tmp_path):
-    # A python with no packages at all.
-    done = call("env", "VENV=", "PATH=/usr/bin:/bin", "/usr/bin/python3", "-S", ROOT / "bin" / "list-frames", ROOT)
-    assert done.returncode in (0, 1)
-    if done.returncode:
-        assert "not installed" in done.stderr or "no frame" in done.stderr, done.stderr
+@pytest.mark.parametrize(
+    ("command", "package"),
+    [
+        (["prune-channels", os.devnull, "."], "numpy"),
+        (["pad-merge", ".", "--out", "day.h5"], "h5py"),
+        (["list-frames", ".", "--day", "2024-04-10"], "lal"),
+        (["serve-streams", "."], "waitress"),
+    ],
+)
+def test_a_package_that_is_missing_is_named(command, package, tmp_path):
+    # -S: a Python without any package that was installed for it.
+    name, *args = command
+    done = call(sys.executable, "-E", "-S", BIN / name, *args, cwd=tmp_path, env={"VENV": ""})
+    told = f"{name}: a package is not installed, 'make setup' installs it: {package!r}\n"
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
 def test_no_tool_of_ours_is_missed_by_lint():
-    line = next(text for text in (ROOT / "Makefile").read_text().splitlines() if text.startswith("SCRIPTS := "))
-    linted = {path for pattern in line.split()[2:] for path in ROOT.glob(pattern)}
-    bash = {
-        p
-        for p in (ROOT / "lib").rglob("*")
-        if p.is_file() and p.read_bytes().startswith((b"#!/usr/bin/env bash", b"# Sourced"))
-    }
+    needs("make")
+    patterns = re.search(r"^SCRIPTS := (.*)$", make_database(), re.MULTILINE)[1].split()
+    linted = {path for pattern in patterns for path in ROOT.glob(pattern)}
+    ours = (path for folder in ("lib", "cron") for path in (ROOT / folder).rglob("*") if path.is_file())
+    bash = {path for path in ours if path.read_bytes().startswith((b"#!/usr/bin/env bash", b"# Sourced"))}
     assert bash and bash <= linted

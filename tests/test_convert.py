@@ -131,8 +131,9 @@ def test_resume_in_all_its_ways(site, flags, want):
     assert variables(site, "convert-day", "-c", "x", *flags)["RESUME"] == want
 
 
-def test_the_status_is_that_of_make(site):
-    called(site, "convert-day", "-c", "x", status=3, FAKE="3")
+@pytest.mark.parametrize("of_make", ["1", "2", "3"])
+def test_the_status_is_1_if_make_fails(site, of_make):
+    called(site, "convert-day", "-c", "x", status=1, FAKE=of_make)
 
 
 def test_make_does_not_inherit_an_ignored_sigpipe(site):

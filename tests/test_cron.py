@@ -32,14 +32,14 @@ class User:
         (folder / "crontab").write_text(CRONTAB)
         (folder / "crontab").chmod(0o755)
         self.env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SPOOL": str(self.spool)}
-        for name in ("MAKEFLAGS", "MAILTO", "NIGHTLY", "CRONTAB", "DRY"):
+        for name in ("MAKEFLAGS", "MAILTO", "NIGHTLY", "CRONTAB", "DRY", "DRY_RUN"):
             self.env.pop(name, None)
 
     def does(self, what, status=0, **variables):
-        """Run lib/cron; what it shows and says."""
+        """Run cron/install; what it shows and says."""
         env = {**self.env, **{name: str(value) for name, value in variables.items()}}
         done = subprocess.run(
-            [ROOT / "lib/cron", what], env=env, capture_output=True, errors="surrogateescape", check=False
+            [ROOT / "cron/install", what], env=env, capture_output=True, errors="surrogateescape", check=False
         )
         assert done.returncode == status, done.stderr
         assert done.stderr.startswith("make: ") and done.stderr.count("\n") == 1
@@ -128,7 +128,7 @@ def test_damaged_markers_are_refused(user, damaged, what):
     assert user.crontab == damaged.encode()
 
 
-@pytest.mark.parametrize("dry", [{"DRY": "1"}, {"MAKEFLAGS": "n"}, {"MAKEFLAGS": "kn -- DAY=x"}])
+@pytest.mark.parametrize("dry", [{"DRY_RUN": "yes"}, {"DRY": "1"}, {"MAKEFLAGS": "n"}, {"MAKEFLAGS": "kn -- DAY=x"}])
 def test_dry_it_shows_and_changes_nothing(user, dry):
     user.spool.write_bytes(b"1 1 * * * a\n")
     shown, said = user.does("install", **dry)
@@ -138,6 +138,13 @@ def test_dry_it_shows_and_changes_nothing(user, dry):
     there = user.crontab
     shown, _ = user.does("remove", **dry)
     assert f"-FRAMEMAKE={ROOT}" in shown.splitlines() and user.crontab == there
+
+
+def test_a_dry_run_is_yes_or_no(user):
+    assert "DRY_RUN must be one of yes no: 'maybe'" in user.does("install", status=1, DRY_RUN="maybe")[1]
+    assert user.crontab is None
+    user.does("install", DRY_RUN="no", DRY="0")
+    assert user.crontab
 
 
 def test_the_sites_settings_are_given_or_stay_as_they_are(user):
@@ -170,7 +177,9 @@ def test_a_crontab_that_cannot_be_read_is_not_taken_for_an_empty_one(user, tmp_p
     assert "cannot be read: you are not allowed" in user.does("install", status=1)[1]
 
 
-@pytest.mark.parametrize("arguments", [["install-cron", "-n"], ["install-cron", "DRY=1"], ["install-cron"]])
+@pytest.mark.parametrize(
+    "arguments", [["install-cron", "-n"], ["install-cron", "DRY_RUN=yes"], ["install-cron", "DRY=1"], ["install-cron"]]
+)
 def test_make_has_targets_for_it(user, arguments):
     user.spool.write_bytes(b"1 1 * * * a\n")
     call = ["make", "-f", ROOT / "Makefile", *arguments, "MAILTO=me", "NIGHTLY=/etc/n.conf"]
@@ -239,7 +248,7 @@ def test_a_real_cron_fires_it_and_mails_what_is_wrong(cron_host, tmp_path):
     mine.write_bytes(text)
     given = {"CRONTAB": mine, "NIGHTLY": tmp_path / "nightly.conf", "MAILTO": "ops@example.org"}
     env = {**os.environ, **{name: str(value) for name, value in given.items()}, "GIVEN": " ".join(given)}
-    subprocess.run([*there, ROOT / "lib/cron", "install"], env=env, check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*there, ROOT / "cron/install", "install"], env=env, check=True, stdout=subprocess.DEVNULL)
     assert crontab("-l").startswith(before) and FIRST.encode() in crontab("-l")
     # timeout: a cron that the end of the tests leaves behind would fire for ever.
     with daemon(*there, "timeout", "600", "cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
@@ -253,7 +262,7 @@ def test_a_real_cron_fires_it_and_mails_what_is_wrong(cron_host, tmp_path):
     assert body.startswith("nightly: import: data is missing\n") and damaged.name in body
     assert (tree / "trend" / "V-trend-1396742400-100.gwf").read_bytes() == b"a frame"
     wait_until((logs / "nightly.json").exists, "the account")
-    subprocess.run([*there, ROOT / "lib/cron", "remove"], check=True, stdout=subprocess.DEVNULL)
+    subprocess.run([*there, ROOT / "cron/install", "remove"], check=True, stdout=subprocess.DEVNULL)
     assert crontab("-l") == before
 
 

@@ -99,7 +99,7 @@ def test_a_span_is_asked_for_in_pieces_and_a_file_in_two_of_them_comes_once(know
     monkeypatch.setattr(datafind, "_SPAN", 950)
     window = Window(START, START + 10_000)
     got = catalog.list_frames(f"gwdatafind://{host}/V/trend", window)
-    assert got.told == [] and got.frames == catalog.list_frames(str(ffl), window).frames
+    assert got.notes == [] and got.frames == catalog.list_frames(str(ffl), window).frames
     assert len(catalog.named(f"gwdatafind://{host}/V/trend", window).frames) == len(got.frames)
 
 

@@ -213,7 +213,7 @@ def test_a_day_that_comes_home_in_part_changes_nothing(tmp_path):
     env = {"SPEC": "V1trend", "OUT": str(tmp_path), "LOCK_WAIT": "1", "PATH": f"{commands.BIN}:{os.environ['PATH']}"}
 
     stream.write_bytes(whole[:50_000])
-    status, out, told = commands.run(commands.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
+    status, out, told = commands.run(commands.ROOT / "lib" / "make" / "apart", "take", "stream", cwd=tmp_path, env=env)
     assert (status, out) == (1, "")
     assert told.startswith("make: what a machine sent of a day is not whole: ")
     assert (home / "V1trend_20240410.h5").read_bytes() == b"o" * 100_000
@@ -221,7 +221,7 @@ def test_a_day_that_comes_home_in_part_changes_nothing(tmp_path):
 
     shutil.rmtree(tmp_path / "stream.got")
     stream.write_bytes(whole)
-    commands.well(commands.ROOT / "lib" / "apart", "take", "stream", cwd=tmp_path, env=env)
+    commands.well(commands.ROOT / "lib" / "make" / "apart", "take", "stream", cwd=tmp_path, env=env)
     assert (home / "V1trend_20240410.h5").read_bytes() == b"n" * 100_000
     assert json.loads((home / "state_day.json").read_text())["status"] == "completed"
     assert not stream.exists()
@@ -240,7 +240,8 @@ def running(site):
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
-            if any(word.endswith("lib/build-day") for word in words) and str(site.out) in " ".join(words):
+            builds = any(word.endswith(("lib/make/build-day", "bin/hold-day")) for word in words)
+            if builds and str(site.out) in " ".join(words):
                 found[int(folder.name)] = words
     return found
 
@@ -332,7 +333,7 @@ def submitted(run, environment, cwd, facts=()):
     one attribute after another changed.
     """
     commands.needs_package("htcondor")
-    engine = commands.ROOT / "lib" / "engine" / "condor"
+    engine = commands.ROOT / "lib" / "make" / "engine" / "condor"
     text = commands.well(engine, "--print", run / "settings", run / "days", env=environment)
     expand = "import htcondor, json, sys; jobs = list(htcondor.Submit(sys.stdin.read()).jobs())\n"
     expand += "told = [{name: str(job.eval(name)) for name in job} for job in jobs]\n"
@@ -352,7 +353,7 @@ def test_condor_gets_one_job_a_day_with_its_arguments(tmp_path, name):
     (run / "days").write_text("".join(f"{day}\n" for day in DAYS))
     text, jobs = submitted(run, {"AT_ONCE": "2"}, tmp_path)
     assert [words(job["Arguments"]) for job in jobs] == [[str(run / "settings"), day] for day in DAYS]
-    assert {job["Cmd"] for job in jobs} == {str(commands.ROOT / "lib" / "build-day")}
+    assert {job["Cmd"] for job in jobs} == {str(commands.ROOT / "lib" / "make" / "build-day")}
     assert {job["Iwd"] for job in jobs} == {str(run)}
     assert {job["UserLog"] for job in jobs} == {str(run / "condor.log")}
     assert {"CORES=1", f"HOME={os.environ['HOME']}"} == set(words(jobs[0]["Environment"]))
@@ -395,6 +396,6 @@ def test_an_engine_that_is_not_there_is_told_once(tmp_path, engine, told):
     for program in ("bash", "env", "dirname", "realpath"):
         (path / program).symlink_to(shutil.which(program))
     (tmp_path / "days").write_text(f"{DAYS[0]}\n")
-    command = commands.ROOT / "lib" / "engine" / engine
+    command = commands.ROOT / "lib" / "make" / "engine" / engine
     status, out, said = commands.run(command, tmp_path / "settings", tmp_path / "days", env={"PATH": str(path)})
     assert (status, out, said) == (2, "", told + "\n")

@@ -156,7 +156,7 @@ def test_it_tells_of_itself_as_any_day_does(export, tmp_path):
 def test_chosen_streams_and_several_days(export, tmp_path):
     written = Written(INT, 16).file(FIRST, 60, [5] * 60).file(FIRST + 2 * 86400, 60, [6] * 60)
     export({NAME: Written(DOUBLE, 256).file(FIRST, 60, minutes(60)), RAIN: written})
-    days = ("--start", DAY, "--end", "2016-05-24", "--out", tmp_path / "two", "--spec", "rain")
+    days = ("--first", DAY, "--last", "2016-05-24", "--out", tmp_path / "two", "--spec", "rain")
     status, out, told = run("export-streams", tmp_path / "streams", RAIN, *days)
     assert status == 3
     assert told == "export-streams: no stream has a sample on the day: '2016-05-23'\n"
@@ -165,6 +165,13 @@ def test_chosen_streams_and_several_days(export, tmp_path):
     assert sorted(tmp_path.joinpath("two").iterdir()) == [path.parent for path in paths]
     with h5py.File(paths[1]) as file:
         assert set(file["channels"]) == {f"{RAIN}.mean", f"{RAIN}.rms"}
+
+
+def test_the_options_of_old_crontabs_name_the_same_days(tmp_path):
+    Written(INT, 16).file(FIRST, 60, [5] * 60).write(tmp_path / "streams", RAIN)
+    out = well("export-streams", tmp_path / "streams", "--start", DAY, "--end", DAY, "--out", tmp_path / "out")
+    assert out == f"{tmp_path}/out/elab-{DAY}/elab_20160522.h5\n"
+    assert "--start" not in well("export-streams", "--help")
 
 
 def test_a_stream_without_a_sample_on_the_day_is_told(export):
@@ -192,10 +199,11 @@ def test_every_compression_and_the_same_file_twice(export, compression):
     ("options", "words"),
     [
         (("--day", "2016-05-33"), "no such day"),
-        (("--start", DAY), "days are needed"),
+        (("--first", DAY), "days are needed"),
+        (("--last", DAY), "days are needed"),
         ((), "days are needed"),
-        (("--day", DAY, "--start", DAY, "--end", DAY), "days are needed"),
-        (("--start", DAY, "--end", "2016-05-01"), "the range is empty"),
+        (("--day", DAY, "--first", DAY, "--last", DAY), "days are needed"),
+        (("--first", DAY, "--last", "2016-05-01"), "the range is empty"),
         (("--day", DAY, "--compression", "zip"), "no such compression"),
     ],
 )

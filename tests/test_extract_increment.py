@@ -37,6 +37,7 @@ def minutes(site, *numbers, **more):
         site.frame(60 * number, 60, [signal(first=60 * number, **more)])
 
 
+@pytest.mark.quick
 def test_samples_are_the_frames_own_at_their_own_times(site):
     minutes(site, 0, 1, 2, 3, 4, 5)
     site.span()
@@ -265,7 +266,7 @@ def test_kinds(site, kind):
 def test_a_channel_whose_kind_changes_is_read_all_the_same(site):
     site.frame(0, 60, [signal()])
     site.frame(60, 60, [signal(first=60, kind="proc")])
-    command("prune-channels", site.channels, site.ffl, "--probe", "1", "--out", site.folder / "c.tsv")
+    command("prune-channels", site.ffl, site.channels, "--probe", "1", "--out", site.folder / "c.tsv")
     site.channels = site.folder / "c.tsv"
     site.span(120)
     same(site.read("V1:A")[0], ramp(120))
@@ -382,7 +383,7 @@ def test_channels_that_cannot_be_used_are_pruned_each_with_its_reason(site):
     )
     rejected = site.folder / "rejected.tsv"
     table = site.folder / "channels.tsv"
-    command("prune-channels", site.channels, site.ffl, "--probe", "4", "--rejected", rejected, "--out", table)
+    command("prune-channels", site.ffl, site.channels, "--probe", "4", "--rejected", rejected, "--out", table)
     parts = site.folder / "parts"
     command("extract-increment", site.ffl, table, "--start", START, "--end", START + 60, "--parts", parts)
     site.day.mkdir(parents=True)

@@ -309,6 +309,7 @@ def test_a_damaged_file_of_format_6(shared, tmp_path, damage):
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["H1:LDAS-STRAIN", "L1:LDAS-STRAIN", "V1:h_16384Hz"])
 def test_the_strain_that_gwpy_ships_reads_as_gwpy_reads_it(name):
     import gwpy.testing

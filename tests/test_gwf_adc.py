@@ -152,6 +152,7 @@ def real_files(shared):
     return [*sorted((shared / "frames").glob("*.gwf")), *sorted((shared / "elab" / "frames").glob("*/*/*/*.gwf"))]
 
 
+@pytest.mark.slow
 def test_framel_reads_the_same_of_every_adc_channel_of_real_frames(framel, shared, tmp_path):
     compared = 0
     for path in real_files(shared):
@@ -321,6 +322,7 @@ def small(tmp_path):
     return path, told
 
 
+@pytest.mark.slow
 def test_any_byte_may_change_and_the_answer_is_right_or_none(small):
     path, told = small
     raw, bad = path.read_bytes(), 0
@@ -435,6 +437,7 @@ def test_the_largest_number_stands_for_none_of_a_thing(open_to_all):
     assert overwritten(path, raw, [(names - 4, b"\xff" * 4)]) == {}
 
 
+@pytest.mark.slow
 def test_garbage_at_any_place_of_the_table_of_contents_ends_well(open_to_all):
     path, raw, table = open_to_all
     told = [overwritten(path, raw, [(at, what)]) for at in range(table, len(raw)) for what in EXTREMES]

@@ -45,6 +45,7 @@ def test_a_file_of_several_frames_tells_of_the_first(tmp_path):
     assert gwf.open_file(tmp_path / "x.gwf").describe_all(["b"])["b"].dt == 1.0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["adc", "proc"])
 def test_damage_gives_nothing_or_what_was_written(tmp_path, kind):
     signals = [Signal(c, np.zeros(10, "f4"), 1.0, "m", kind=kind) for c in "abc"]

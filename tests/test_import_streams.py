@@ -656,6 +656,7 @@ def opened(out):
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("begun", ("ours", "the original's", "nothing"))
 def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continued(tmp_path, tree, out, begun):
     first, then = nightly(tmp_path / "source")
@@ -714,6 +715,7 @@ def kill_some(tmp_path, tree, out, count):
         assert made.contents(out) == expected
 
 
+@pytest.mark.slow
 def test_killed_imports_are_continued(tmp_path, tree, out):
     kill_some(tmp_path, tree, out, 20)
 
@@ -771,6 +773,7 @@ def test_an_import_that_may_write_no_more_fails_in_one_line_and_is_continued(tmp
     assert made.contents(out) == once(tmp_path, tree)
 
 
+@pytest.mark.slow
 def test_readers_see_old_or_new_while_an_import_writes_the_ends_of_streams_again(tmp_path, tree, out):
     first, then = nightly(tmp_path / "source")
     made.arrive(first, tmp_path / "source", tree)
@@ -821,7 +824,7 @@ def test_a_full_disk_is_one_line_and_the_import_is_continued(tmp_path, tree):
 # --- the command -------------------------------------------------------------------------
 
 
-def test_progress_on_a_terminal_has_files_done_rate_and_time_left(tree, out):
+def test_progress_on_a_terminal_has_a_bar_and_the_time_left(tree, out):
     for hour in range(3):
         made.frame(tree, NIGHT + hour * HOUR, FLOAT)
     ours, theirs = pty.openpty()
@@ -830,7 +833,7 @@ def test_progress_on_a_terminal_has_files_done_rate_and_time_left(tree, out):
     text = os.read(ours, 65536).decode()
     os.close(ours)
     assert (done.returncode, done.stdout) == (0, b"")
-    assert re.search(r"2 of 3 files, \d+ a second \[#+ *\] +67 % +\d+ s left", text)
+    assert re.search(r"frame files \[#+ *\] +67 % +\d+ s left, 2 of 3, \S+/s", text)
     assert "3 files done, 180 records in 1 streams" in text.splitlines()[-1]
 
 

@@ -106,6 +106,7 @@ def links(path):
         return json.loads(file["provenance/links"][()])
 
 
+@pytest.mark.quick
 def test_every_sample_is_the_day_files_and_a_missing_day_is_nan(out, tmp_path):
     path = tmp_path / "range.h5"
     status, printed, told = run("link-range", out, "--out", path)
@@ -197,9 +198,12 @@ def test_links_on_the_way_are_followed(out, tmp_path):
 def test_a_range_may_be_wider_or_narrower_than_the_days(out, tmp_path):
     path = tmp_path / "range.h5"
     wide = ("2024-04-09", *ALL, "2024-04-14")
-    run("link-range", out, "--out", path, "--start", wide[0], "--end", wide[-1])
+    run("link-range", out, "--out", path, "--first", wide[0], "--last", wide[-1])
     equal(path, out, days=wide)
-    run("link-range", out, "--out", path, "--end", "2024-04-11")
+    # The names that the options had before.
+    run("link-range", out, "--out", path, "--start", ALL[1], "--end", ALL[2])
+    equal(path, out, days=ALL[1:3], names=("V1:FAST", "V1:LATER"))
+    run("link-range", out, "--out", path, "--last", "2024-04-11")
     equal(path, out, days=ALL[:2])
 
 
@@ -354,10 +358,10 @@ def test_what_cannot_be_linked_is_refused(out, tmp_path):
     refuse = lambda *args: refused("link-range", *args, "--out", path)  # noqa: E731
     assert "no such file or directory" in refuse(tmp_path / "none")
     assert "no day of V1raw in folder" in refuse(out, "--spec", "V1raw")
-    assert "no completed day" in refuse(out, "--start", "2025-01-01", "--end", "2025-01-02")
-    assert "no such day" in refuse(out, "--start", "2025-13-01")
-    assert "the range is empty" in refuse(out, "--start", "2024-04-11", "--end", "2024-04-10")
-    assert "one day needs no link" in refuse(out, "--start", "2024-04-11", "--end", "2024-04-11")
+    assert "no completed day" in refuse(out, "--first", "2025-01-01", "--last", "2025-01-02")
+    assert "no such day" in refuse(out, "--first", "2025-13-01")
+    assert "the range is empty" in refuse(out, "--first", "2024-04-11", "--last", "2024-04-10")
+    assert "one day needs no link" in refuse(out, "--first", "2024-04-11", "--last", "2024-04-11")
     shutil.copytree(out / "V1trend-2024-04-10", out / "V1raw-2024-04-10")
     assert "several SPECs, --spec says which (V1raw, V1trend)" in refuse(out)
     assert not path.exists()

@@ -317,6 +317,7 @@ def test_a_span_without_a_frame_is_an_error(listed, two):
     assert "2024-04-12" in refused("list-frames", listed(*two), "--day", "2024-04-12")
 
 
+@pytest.mark.slow
 def test_a_long_list_gives_its_day(tmp_path):
     path = stub(tmp_path)
     first = START - 18 - 100 * 100_000
@@ -450,6 +451,7 @@ def test_wrong_usage_is_status_2_and_one_line(option):
 # How it behaves among other tools
 
 
+@pytest.mark.slow
 def test_a_reader_that_has_enough_is_no_error(tmp_path):
     needs("bash", "head")
     path = stub(tmp_path)

@@ -198,6 +198,14 @@ def test_a_late_file_reopens_the_day(site):
     assert command("check-day", "--all", site.h5).stdout == ""
 
 
+@pytest.mark.parametrize("word", ["DRY_RUN=yes", "-n"])
+def test_a_dry_run_says_why_the_day_has_work_to_do_and_changes_nothing(site, word):
+    fill(site, 2)
+    done = site.make(word)
+    assert done.returncode == 0 and done.stdout.endswith(f"{DAY}\tnew\n"), done.stderr
+    assert not site.out.exists()
+
+
 # --- refusals ---------------------------------------------------------------------------
 
 
@@ -291,22 +299,10 @@ def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was
 
 
 def test_a_read_only_out_is_refused(site):
-    if os.geteuid() == 0:
-        needs("setpriv")
-        user = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups"]
-    else:
-        user = []
     fill(site, 2)
-    for path in (site.folder, *site.folder.parents):
-        if path.owner() == "root" and str(path).startswith("/tmp/pytest"):
-            path.chmod(0o755)
     site.out.mkdir()
     site.out.chmod(0o555)
-    variables = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}")
-    done = subprocess.run(
-        [*user, "make", "-f", ROOT / "Makefile", *variables], cwd="/", capture_output=True, text=True, check=False
-    )
-    refused(done, "cannot make the day's folder")
+    refused(site.make(before=bound()), "cannot make the day's folder")
 
 
 @contextlib.contextmanager
@@ -441,3 +437,29 @@ def test_progress_on_a_terminal(site):
         capture_output=True, text=True, check=False, cwd=site.folder,
     )  # fmt: skip
     assert done.returncode == 0 and "100 %" in done.stdout and "2024-04-10 [" in done.stdout
+
+
+@pytest.mark.parametrize("number", [signals.SIGTERM, signals.SIGINT])
+def test_a_day_that_is_stopped_ends_with_all_that_it_runs_and_says_so(site, number):
+    fill(site, 200, duration=100)
+    process = start(site)
+    state = site.day / "state_day.json"
+    while not state.exists() or site.json("state_day.json")["status"] != "running":
+        assert process.poll() is None, process.stderr.read()
+        time.sleep(0.05)
+    if number == signals.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.terminate()
+    told = process.communicate(timeout=60)[1]
+    assert process.returncode != 0 and "Traceback" not in told
+    told = site.json("state_day.json")
+    assert (told["status"], told["error"]) == ("failed", "interrupted")
+    index = json.loads((site.out / "index.json").read_text())
+    assert index["days"][DAY]["error"] == "interrupted"
+    # Nothing works on behind its back.
+    end = time.monotonic() + 10
+    while subprocess.run(["flock", "--nonblock", site.day / ".work" / "lock", "true"], check=False).returncode:
+        assert time.monotonic() < end, "the lock is held"
+        time.sleep(0.1)
+    assert not site.h5.exists()

@@ -46,6 +46,7 @@ def test_frames_begin_on_multiples_of_their_duration_and_fill_the_span(tmp_path,
         assert gwf.open_file(path).frames == [(start, 0, duration)]
 
 
+@pytest.mark.slow
 def test_samples_are_the_same_whatever_the_frame_length(tmp_path):
     by_length = {
         length: made(tmp_path / str(length), "--channels", "3", "--duration", str(length))

@@ -102,6 +102,13 @@ def built(once, days):
     return days
 
 
+def counts(days):
+    """What programs read of the last range: days, built, unchanged, failed, no_frame."""
+    told = json.loads((days.out / ".range.json").read_text())
+    assert gps.seconds_between(told["run_utc_started"], told["finished_utc"]) >= 0
+    return [told[name] for name in ("days", "built", "unchanged", "failed", "no_frame")]
+
+
 def statuses(days):
     return {day: entry["status"] for day, entry in days.index()["days"].items()}
 
@@ -111,6 +118,7 @@ def test_every_day_is_built_the_last_included(days, once):
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
     assert "4 day(s): 4 built, 0 had nothing new, 0 failed, 0 without a frame" in done.stderr
+    assert counts(days) == [4, 4, 0, 0, 0]
     index = days.index()
     assert index["range"] == {"start_date": FIRST, "end_date": LAST}
     assert index["params"] == {"concurrency": 2, "increment_size": 600}
@@ -141,6 +149,7 @@ def test_nothing_new_does_nothing(built):
     index = (days.out / "index.json").stat().st_mtime_ns
     done = days.make("-j2")
     assert done.returncode == 0 and "4 day(s): 0 built, 4 had nothing new" in done.stderr
+    assert counts(days) == [4, 0, 4, 0, 0]
     assert days.made() == before
     assert {day: os.stat(days.folder_of(day)).st_mtime_ns for day in DAYS} == folders
     assert (days.out / "index.json").stat().st_mtime_ns == index
@@ -164,6 +173,7 @@ def test_a_bad_day_stops_only_itself_is_retried_and_told(days):
     done = days.make("-j2", MAX_RETRIES=2)
     assert done.returncode != 0
     assert "4 day(s): 3 built, 0 had nothing new, 1 failed" in done.stderr
+    assert counts(days) == [4, 3, 0, 1, 0]
     assert f"make: {DAYS[2]} failed: extract-increment: " in done.stderr
     assert statuses(days) == {**dict.fromkeys(DAYS, "completed"), DAYS[2]: "failed"}
     entry = days.index()["days"][DAYS[2]]
@@ -188,6 +198,8 @@ def test_a_day_without_a_frame_is_failed_and_one_with_seconds_is_completed(days)
     assert 0.5 < summary["nan_fraction"] < 1
     done = days.make("-j2", END="2024-04-15")
     assert done.returncode != 0 and "0 built, 5 had nothing new, 0 failed, 1 without a frame" in done.stderr
+    assert counts(days) == [6, 0, 5, 0, 1]
+    assert days.state("2024-04-15")["reason"] == "no_frame" and "reason" not in days.state("2024-04-14")
 
 
 def test_a_channel_list_that_changes_and_a_setting_that_changes_rebuild_every_day(built, tmp_path):
@@ -213,6 +225,20 @@ def test_what_is_deleted_is_made_again(built):
     (days.out / "index.json").unlink()
     assert days.make().returncode == 0
     assert days.index()["days"] == before
+
+
+def test_first_and_last_are_the_days_and_start_and_end_their_other_names(built, tmp_path):
+    given = [word for word in built.variables() if not word.startswith(("START=", "END="))]
+    for span in (["FIRST=2024-04-11", "LAST=2024-04-12"], ["START=2024-04-11", "LAST=2024-04-12"]):
+        done = make("range", *span, *given, cwd=built.folder)
+        assert done.returncode == 0 and "2 day(s): 0 built, 2 had nothing new" in done.stderr, done.stderr
+    (tmp_path / "o4.toml").write_text('start_date = "2024-04-10"\nend_date = "2024-04-12"\n')
+    done = make("range", "FIRST=2024-04-12", f"CONFIG={tmp_path / 'o4.toml'}", *given, cwd=built.folder)
+    assert done.returncode == 0 and "1 day(s): 0 built, 1 had nothing new" in done.stderr, done.stderr
+    done = make("range", "FIRST=2024-04-11", *built.variables(), cwd=built.folder)
+    assert done.returncode != 0 and "FIRST and START are the same, give one: '2024-04-11', '2024-04-10'" in done.stderr
+    done = make("range", "FIRST=2024-04-31", "LAST=2024-05-01", *given, cwd=built.folder)
+    assert done.returncode != 0 and "FIRST: no such day: '2024-04-31'" in done.stderr
 
 
 def test_resume_no_makes_every_day_anew(built):
@@ -252,6 +278,7 @@ def test_a_damaged_state_is_made_again(built, damage):
     assert {built.state(day)["status"] for day in DAYS} == {"completed"}
 
 
+@pytest.mark.quick
 def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):
     done = days.make("-j2", DRY_RUN="yes")
     assert done.returncode == 0 and done.stdout == "".join(f"{day}\tnew\n" for day in DAYS)
@@ -365,7 +392,7 @@ def test_a_settings_file_and_what_is_typed_goes_before_it(days, tmp_path):
         ({"ENGINE": "../../bin/sh"}, "ENGINE must be one of"),
         ({"LIMIT_DAYS": "some"}, "LIMIT_DAYS must be a whole number from 1: 'some'"),
         ({"STAGGER": "1; touch owned"}, "STAGGER must be seconds: '1; touch owned'"),
-        ({"DAY": FIRST}, "a range has START and END, not DAY"),
+        ({"DAY": FIRST}, "a range has FIRST and LAST, not DAY"),
         ({"DRY_RUN": "perhaps"}, "DRY_RUN must be one of yes no: 'perhaps'"),
     ],
 )
@@ -441,8 +468,11 @@ def test_a_span_goes_to_the_folder_of_its_day(days, start):
 
 def test_plan_range_tells_why(built):
     days = built
-    arguments = [days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out]
+    arguments = [days.ffl, days.out, "--first", FIRST, "--last", LAST, "--channels", days.channels]
     assert well("plan-range", *arguments) == ""
+    # As crontabs have it.
+    old = [days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out]
+    assert well("plan-range", *old, "--shape", "V1trend 600 lzf") == ""
     state = days.folder_of(DAYS[0]) / "state_day.json"
     state.write_text(state.read_text().replace("completed", "failed"))
     (days.folder_of(DAYS[1]) / ".work/requested.txt").write_text("V1:OTHER\n")

@@ -262,6 +262,7 @@ def test_a_source_that_is_away_is_told_and_the_others_go_on(server, frames, tmp_
     assert "the source is away" in log.read_text()
 
 
+@pytest.mark.slow
 def test_a_server_that_does_not_speak_is_away(frames):
     import socket
 
@@ -351,13 +352,13 @@ def test_it_mirrors_to_a_local_folder_only():
 
 
 def test_delete_is_refused_where_sources_share_a_folder():
-    shared = [mirror.Source("rsync://a/m/", "x"), mirror.Source("rsync://b/m", "x")]
+    shared = [mirror.Origin("rsync://a/m/", "x"), mirror.Origin("rsync://b/m", "x")]
     mirror.check(shared, "frames")
     with pytest.raises(BadInput, match="would remove what another source gives"):
         mirror.check(shared, "frames", delete=True)
-    mirror.check([mirror.Source("rsync://a/m/", "x"), mirror.Source("rsync://b/m/", "y")], "frames", delete=True)
+    mirror.check([mirror.Origin("rsync://a/m/", "x"), mirror.Origin("rsync://b/m/", "y")], "frames", delete=True)
     with pytest.raises(BadInput):
-        mirror.check([mirror.Source("rsync://a/m/"), mirror.Source("rsync://b/m/", "y")], "frames", delete=True)
+        mirror.check([mirror.Origin("rsync://a/m/"), mirror.Origin("rsync://b/m/", "y")], "frames", delete=True)
 
 
 def test_no_shell_reads_a_name_or_an_address(tmp_path, frames, monkeypatch):

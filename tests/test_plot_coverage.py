@@ -1,4 +1,8 @@
-"""plot-coverage: the picture shows what the days' files say, to the pixel, and words say what has no shade."""
+"""plot-coverage: the picture shows what the days' files say, to the pixel, and words say what has no shade.
+
+Where a day lies is asked of plots.row_box, and what a shade or hatch looks like of plots.shades and plots.hatch; that
+these are true of the picture is held against the dates, hours and key which it shows to people.
+"""
 
 import datetime
 import itertools
@@ -61,11 +65,15 @@ class Out:
         base.with_suffix(".summary.json").write_text(json.dumps(summary, indent=1))
         return folder
 
-    def plot(self, *args):
-        """The picture, as an array of bytes (y, x, RGB)."""
-        picture = self.path.parent / "picture.png"
-        assert well("plot-coverage", self.path, "--out", picture, *args) == f"{picture}\n"
-        return pixels(picture)
+    @property
+    def picture(self):
+        return self.path.parent / "picture.png"
+
+    def plot(self, odd=(), **options):
+        """The picture, as an array of bytes (y, x, RGB); odd: how the lines begin that are said of it."""
+        said = plots.plot(str(self.path), str(self.picture), **options)
+        assert len(said) == len(odd) and all(map(str.startswith, said, odd)), said
+        return pixels(self.picture)
 
 
 @pytest.fixture
@@ -79,17 +87,33 @@ def pixels(path):
     return np.round(255 * imread(path)[..., :3]).astype(int)
 
 
+def day_box(picture, number=0, count=1):
+    """The pixels of a day, but those at its edges, which frames touch: (lines, columns of the picture, RGB)."""
+    left, top, right, bottom = plots.row_box(number, count)
+    return picture[top + 2 : bottom - 2, left + 2 : right - 2]
+
+
 def day_row(picture, number=0, count=1):
-    """The pixels of a day, but the two at each end, which the frame touches: (COLUMNS - 4, RGB)."""
-    height = plots._height(count)
-    y = plots._TOP + number * height + height // 2
-    return picture[y, plots._LEFT + 2 : plots._LEFT + plots.COLUMNS - 2]
+    """The pixels of a shaded day, which is the same all over its height: (COLUMNS - 4, RGB)."""
+    box = day_box(picture, number, count)
+    assert len(box) > 10 and (box == box[0]).all()
+    return box[0]
 
 
 def colours(shaded):
     """What a row of shades is drawn as."""
-    blues = plots._shades()
-    return np.array([blues(float(part) if part > 0 else -1.0, bytes=True)[:3] for part in shaded]).astype(int)
+    shades = plots.shades()
+    return np.array([shades(float(part) if part > 0 else -1.0, bytes=True)[:3] for part in shaded]).astype(int)
+
+
+def axes_of(figure):
+    """The axes of a picture, by their labels."""
+    return {axes.get_label(): axes for axes in figure.axes}
+
+
+def shown(figure, *labels):
+    """The words in some of the axes of a picture."""
+    return [text.get_text() for label in labels for text in axes_of(figure)[label].texts]
 
 
 def words(path):
@@ -133,13 +157,13 @@ def site(tmp_path_factory):
 
 
 def test_a_real_day_is_as_dark_as_channels_have_samples(site, tmp_path):
-    told = well("plot-coverage", site.out, "--out", tmp_path / "p.png")
+    said = well("plot-coverage", site.out, "--out", tmp_path / "p.png")
     with h5py.File(site.h5) as file:
         there = np.array([~np.isnan(dataset[:]) for dataset in file["channels"].values()])
     assert there.shape == (3, 86400)
     least = there.mean(axis=0).reshape(plots.COLUMNS, 120).min(axis=1)
     assert {round(part, 3) for part in least} == {0, 0.333, 1}
-    assert told == f"{tmp_path / 'p.png'}\n"
+    assert said == f"{tmp_path / 'p.png'}\n"
     assert looks(day_row(pixels(tmp_path / "p.png")), least[2:-2])
     title, below = words(tmp_path / "p.png")
     assert title == f"V1trend: {DAY}"
@@ -147,12 +171,12 @@ def test_a_real_day_is_as_dark_as_channels_have_samples(site, tmp_path):
 
 
 def test_a_site_that_wants_no_summary_has_the_same_shades(site, tmp_path):
-    well("plot-coverage", site.out, "--out", tmp_path / "with.png")
+    assert not plots.plot(str(site.out), str(tmp_path / "with.png"))
     summary = site.h5.with_suffix(".summary.json")
     text = summary.read_bytes()
     summary.unlink()
     try:
-        well("plot-coverage", site.out, "--out", tmp_path / "without.png")
+        assert not plots.plot(str(site.out), str(tmp_path / "without.png"))
     finally:
         summary.write_bytes(text)
     assert (day_row(pixels(tmp_path / "with.png")) == day_row(pixels(tmp_path / "without.png"))).all()
@@ -235,69 +259,127 @@ def test_each_day_has_its_row(out):
     assert looks(lower[:middle], [0.5]) and looks(lower[middle:], [1])
 
 
+@pytest.mark.parametrize("count", [1, 3, 40])
+def test_a_day_lies_where_its_date_and_the_hours_say(count):
+    rows = [plots.Row(after(n), "", np.linspace(0, 1, plots.COLUMNS), 1.0, 2, 2) for n in range(count)]
+    figure = plots.figure(rows)
+    axes, high = axes_of(figure)["days"], figure.get_figheight() * figure.dpi
+    labels = [label.get_text() for label in axes.get_yticklabels()]
+    assert labels == [row.date for row in rows]
+    hours = {tick.label1.get_text(): tick.get_loc() for tick in axes.xaxis.get_major_ticks()}
+    for number, place in enumerate(axes.get_yticks()):
+        left, top, right, bottom = plots.row_box(number, count)
+        for hour, across in (("00:00", left), ("12:00", (left + right) / 2), ("24:00", right)):
+            x, y = axes.transData.transform((hours[hour], place))
+            assert (x, high - y) == pytest.approx((across, (top + bottom) / 2))
+    assert len({plots.row_box(number, count)[1] for number in range(count)}) == count
+
+
+def test_the_key_shows_the_shades(out):
+    """And so what is held against plots.shades in other tests is true to who reads the picture."""
+    out.day()
+    picture = out.plot()
+    figure = plots.figure([plots.Row(DAY, "", np.ones(plots.COLUMNS), 1.0, 2, 2)])
+    key = axes_of(figure)["key"]
+    percent = {label.get_text(): place for label, place in zip(key.get_xticklabels(), key.get_xticks(), strict=True)}
+    assert list(percent) == ["0", "50", "100 %"]
+    middle = sum(key.get_ylim()) / 2
+    for label, part, aside in (("0", 0, 3), ("50", 0.5, 0), ("100 %", 1, -3)):
+        x, y = key.transData.transform((percent[label], middle))
+        colour = picture[len(picture) - round(y), round(x) + aside]
+        assert (abs(colour - colours([part + aside / 240])) <= 5).all(), label
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("status", ["failed", "queued", "running"])
 def test_a_day_that_is_not_completed_is_hatched_and_told(out, status):
     out.day("2024-04-10")
     out.day("2024-04-11", status=status)
     out.day("2024-04-13", start=START + 3 * 86400)
     picture = out.plot()
-    told = words(out.path.parent / "picture.png")[1]
+    told = words(out.picture)[1]
     assert "1 missing" in told and f"1 {'interrupted' if status == 'running' else status}" in told
-    for number in (1, 2):
-        row = day_row(picture, number, 4)
-        assert (row == row[:, :1]).all(), "a shade where there is none"
-        height = plots._height(4)
-        box = picture[plots._TOP + number * height + 3 : plots._TOP + (number + 1) * height - 3, plots._LEFT + 5 :]
-        hatch = grey(box[:, : plots.COLUMNS // 3])
-        assert (hatch < 128).any() and (hatch > 250).mean() > 0.4
-    assert looks(day_row(picture, 3, 4), [1])
+    third = plots.COLUMNS // 3
+    # Words stand in the middle.
+    boxes = [grey(day_box(picture, number, 4)[:, :third]) for number in (1, 2)]
+    for box in boxes:
+        assert (box < 128).any() and (box > 250).mean() > 0.4
+    assert (boxes[0] != boxes[1]).mean() > 0.05, "hatched as a day that is missing"
+    assert looks(day_row(picture, 0, 4), [1]) and looks(day_row(picture, 3, 4), [1])
+
+
+def test_hatches_lie_on_their_days_and_are_those_of_the_key():
+    said = ["failed", "", "missing", "missing", "interrupted", "", "coverage not known", "queued", "failed"]
+    rows = [plots.Row(after(n), words, None if words else np.ones(plots.COLUMNS)) for n, words in enumerate(said)]
+    figure = plots.figure(rows)
+    drawn = {}
+    for hatched in axes_of(figure)["days"].collections:
+        if hatched.get_hatch():
+            (path,) = hatched.get_paths()
+            (left, first), (right, stop) = path.get_extents().get_points()
+            assert (left, right) == (0, 24)
+            drawn |= {number: hatched.get_hatch() for number in range(round(first), round(stop))}
+    assert drawn == {number: plots.hatch(words) for number, words in enumerate(said) if words}
+    (legend,) = figure.legends
+    key = {
+        text.get_text(): patch.get_hatch() for text, patch in zip(legend.get_texts(), legend.get_patches(), strict=True)
+    }
+    assert key == {"no channel has data": None, **{words: plots.hatch(words) for words in said if words}}
+    assert len(set(key.values())) == len(key), "two are hatched alike"
 
 
 def test_words_stand_in_the_row_or_where_it_is_thin_beside_it():
     shaded = np.ones(plots.COLUMNS)
     rows = [plots.Row(after(n), "failed" if n == 70 else "", shaded, 1.0, 2, 2) for n in range(200)]
     rows[100:150] = [plots.Row(after(n), "missing") for n in range(100, 150)]
-    for made, wanted in ((rows[60:80], {"failed"}), (rows, {"2024-06-19 failed", "50 days: missing"})):
-        sheet = plots._Sheet(made, ("", ""))
-        shown = {text.get_text() for axes in sheet.figure.axes for text in axes.texts}
-        assert wanted <= shown
+    assert shown(plots.figure(rows[60:80]), "days") == ["failed"]
+    figure = plots.figure(rows)
+    assert (shown(figure, "days"), shown(figure, "words")) == (["50 days: missing"], ["2024-06-19 failed"])
 
 
 def test_words_beside_do_not_touch_and_stay_with_the_picture():
     random.seed(2)
     for count in (1, 5, 60):
         wanted = sorted(random.uniform(0, 1200) for _ in range(count))
-        places = plots._apart(wanted, 1200)
-        assert all(b - a >= plots._LINE - 1e-9 for a, b in itertools.pairwise(places))
+        places = plots.apart(wanted, 1200, 12)
+        assert all(b - a >= 12 - 1e-9 for a, b in itertools.pairwise(places))
         assert min(places) >= 0 and max(places) <= 1200
-    assert plots._apart([10, 500], 1200) == [10, 500]
+    assert plots.apart([10, 500], 1200, 12) == [10, 500]
 
 
 def test_more_places_than_words_have_room_are_counted():
-    rows = [plots.Row(after(n), "failed" if n % 2 else "", np.ones(plots.COLUMNS), 1.0, 2, 2) for n in range(600)]
-    sheet = plots._Sheet(rows, ("", ""))
-    shown = [text.get_text() for axes in sheet.figure.axes for text in axes.texts if "failed" in text.get_text()]
-    (rest,) = [text.get_text() for text in sheet.figure.texts if "more such places" in text.get_text()]
-    assert rest == f"and {300 - len(shown)} more such places" and len(shown) > 100
+    rows = [plots.Row(after(n), "failed" if n % 2 else "", np.ones(plots.COLUMNS), 1.0, 2, 2) for n in range(300)]
+    figure = plots.figure(rows)
+    kept = shown(figure, "words")
+    assert len(kept) > 90 and all("failed" in words for words in kept)
+    places = [text.get_position()[1] for text in axes_of(figure)["words"].texts]
+    assert min(b - a for a, b in itertools.pairwise(places)) >= 12 - 1e-9
+    (rest,) = [text.get_text() for text in figure.texts if "more such places" in text.get_text()]
+    assert rest == f"and {150 - len(kept)} more such places"
 
 
 def test_a_day_with_no_sample_and_one_with_no_channel_are_told(out):
     for number, masks in enumerate((["00"], [])):
         out.day(f"2024-04-1{number}", masks, START + number * 86400)
-    told = []
-    rows = [plots._row(day, told) for day in plots.status.look(str(out.path))]
-    assert [(row.words, row.coverage, row.channels) for row in rows] == [
-        ("no channel has a sample", 0, 1), ("no channel has a sample", 0, 0),
+    rows = [plots.row_of(day) for day in plots.status.days_of(str(out.path))]
+    assert [(row.words, row.coverage, row.channels, problem) for row, problem in rows] == [
+        ("no channel has a sample", 0, 1, ""), ("no channel has a sample", 0, 0, ""),
     ]  # fmt: skip
-    assert not told and (out.plot() >= 0).all()
+    picture = out.plot()
+    assert all((grey(day_box(picture, number, 2)) < 128).any() for number in (0, 1))
 
 
 def test_numbers_stand_beside_the_days():
     rows = [plots.Row(DAY, "", np.ones(plots.COLUMNS), 0.99999, 12, 14), plots.Row("2024-04-11", "", None, 0.5, 3)]
-    shown = [text.get_text() for axes in plots._Sheet(rows, ("", "")).figure.axes for text in axes.texts]
-    assert shown == ["99.9 %", "12 of 14", "50.0 %", "3"] or set(shown) == {"99.9 %", "12 of 14", "50.0 %", "3"}
+    figure = plots.figure(rows)
+    assert (shown(figure, "samples"), shown(figure, "channels")) == (["99.9 %", "50.0 %"], ["12 of 14", "3"])
+    for label, drawn in (("samples", [99.999, 50]), ("channels", [12, 3])):
+        axes = axes_of(figure)[label]
+        assert axes.patches[0].get_data().values.tolist() == pytest.approx(drawn)
+        assert [text.get_position()[1] for text in axes.texts] == [0.5, 1.5]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "text"),
     [
@@ -315,48 +397,60 @@ def test_a_coverage_that_cannot_be_read_is_told_and_drawn_as_not_known(out, name
     out.day("2024-04-10", ["10", "11"])
     path = out.day("2024-04-11", ["10", "11"], START + 86400) / name
     path.unlink() if text is None else path.write_text(text)
-    picture = out.path.parent / "p.png"
-    status, printed, told = run("plot-coverage", out.path, "--out", picture)
-    assert (status, printed) == (3, f"{picture}\n")
+    picture = out.plot(odd=["the coverage of a completed day cannot be read: '2024-04-11': "])
+    assert looks(day_row(picture, 0, 2)[: plots.COLUMNS // 2 - 2], [1])
+    box = grey(day_box(picture, 1, 2)[:, : plots.COLUMNS // 3])
+    assert (box < 128).any() and (box > 250).mean() > 0.4
+    (row, _) = plots.row_of(plots.status.days_of(str(out.path))[1])
+    assert row.words == "coverage not known"
+
+
+def test_the_command_says_what_cannot_be_read_and_leaves_with_3(out):
+    (out.day(masks=["10", "11"]) / "channels_info" / "channels_coverage.json").unlink()
+    status, printed, told = run("plot-coverage", out.path, "--out", out.picture)
+    assert (status, printed) == (3, f"{out.picture}\n")
     assert told.count("\n") == 1
-    assert told.startswith("plot-coverage: the coverage of a completed day cannot be read: '2024-04-11': ")
-    row = day_row(pixels(picture), 1, 2)
-    assert (row == row[:, :1]).all()
+    assert told.startswith(f"plot-coverage: the coverage of a completed day cannot be read: '{DAY}': ")
 
 
 # --- the picture -------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("count", [1, 14, 60, 61, 400, 600, 601, 3000])
 def test_the_size_is_sensible_for_any_number_of_days(count):
-    height = plots._height(count)
+    height = plots.row_height(count)
     assert height >= (20 if count <= 60 else 3 if count <= 600 else 1)
     assert 28 <= height * count <= 3000
-    sheet = plots._Sheet([plots.Row(after(n), "missing") for n in range(count)], ("", ""))
-    places, labels = sheet._dates()
+    axes = axes_of(plots.figure([plots.Row(after(n), "missing") for n in range(count)]))["days"]
+    places, labels = axes.get_yticks(), [label.get_text() for label in axes.get_yticklabels()]
     assert 1 <= len(labels) == len(places)
+    assert labels == [after(int(place)) for place in places]
     assert all((b - a) * height >= 11 for a, b in itertools.pairwise(places))
 
 
+@pytest.mark.slow
 def test_the_same_days_give_the_same_bytes_whatever_the_users_settings(out, tmp_path):
     out.day(), out.day("2024-04-12", ["10"], START + 2 * 86400)
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 20\n")
-    first, second, closed = (tmp_path / f"{name}.png" for name in ("first", "second", "closed"))
-    well("plot-coverage", out.path, "--out", first)
+    second, closed = tmp_path / "second.png", tmp_path / "closed.png"
+    out.plot()
     well("plot-coverage", out.path, "--out", second, env={"MPLCONFIGDIR": str(tmp_path), "MPLBACKEND": "nonsense"})
     # A host on which the user of cron has no home.
     well("plot-coverage", out.path, "--out", closed, env={"HOME": "/dev/null", "MPLCONFIGDIR": "/dev/null/x"})
-    assert first.read_bytes() == second.read_bytes() == closed.read_bytes()
+    assert out.picture.read_bytes() == second.read_bytes() == closed.read_bytes()
 
 
+@pytest.mark.slow
 def test_it_replaces_what_was_there_and_leaves_nothing_aside(out, tmp_path):
     out.day()
     folder = tmp_path / "new"
     for _ in range(2):
-        well("plot-coverage", out.path, "--out", folder / "p.png")
+        assert not plots.plot(str(out.path), str(folder / "p.png"))
         assert [path.name for path in folder.iterdir()] == ["p.png"]
 
 
+@pytest.mark.slow
 def test_a_write_that_fails_leaves_the_old_picture(out, tmp_path):
     out.day()
     kept = tmp_path / "kept.png"
@@ -366,24 +460,26 @@ def test_a_write_that_fails_leaves_the_old_picture(out, tmp_path):
     assert done.returncode != 0 and kept.read_text() == "old" and "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_of_several_specs_one_is_drawn(out):
     out.day(), out.day(spec="V1raw")
-    told = refused("plot-coverage", out.path, "--out", out.path.parent / "p.png")
+    told = refused("plot-coverage", out.path, "--out", out.picture)
     assert "several SPECs, --spec says which (V1raw, V1trend)" in told
-    out.plot("--spec", "V1raw")
-    assert words(out.path.parent / "picture.png")[0] == f"V1raw: {DAY}"
+    out.plot(spec="V1raw")
+    assert words(out.picture)[0] == f"V1raw: {DAY}"
 
 
 def test_the_range_asked_for_is_drawn(out):
     out.day()
-    out.plot("--start", "2024-04-08", "--end", "2024-04-11", "--spec", "V1trend")
-    title, below = words(out.path.parent / "picture.png")
+    well("plot-coverage", out.path, "--out", out.picture, "--first", "2024-04-08", "--last", "2024-04-11")
+    title, below = words(out.picture)
     assert title == "V1trend: 4 days, 2024-04-08 to 2024-04-11" and below.startswith("1 completed, 3 missing, ")
 
 
+@pytest.mark.slow
 def test_no_name_is_taken_for_a_formula(out):
-    out.plot("--spec", "$\\frac$\nx", "--start", DAY, "--end", DAY)
-    assert words(out.path.parent / "picture.png")[0] == f"$\\frac$?x: {DAY}"
+    out.plot(spec="$\\frac$\nx", first=DAY, last=DAY)
+    assert words(out.picture)[0] == f"$\\frac$?x: {DAY}"
 
 
 @pytest.mark.parametrize(
@@ -391,8 +487,9 @@ def test_no_name_is_taken_for_a_formula(out):
     [
         (["none", "--out", "p.png"], "no such file or directory: 'none'"),
         (["empty", "--out", "p.png"], "no day in folder: 'empty'"),
-        (["empty", "--out", "p.png", "--start", "yesterday"], "no such day, want YYYY-MM-DD: 'yesterday'"),
+        (["empty", "--out", "p.png", "--first", "yesterday"], "no such day, want YYYY-MM-DD: 'yesterday'"),
         (["empty", "--out", "p.png", "--start", "2024-02-02", "--end", "2024-02-01"], "the range is empty"),
+        (["empty", "--out", "p.png", "--first", "2024-02-02", "--last", "2024-02-01"], "the range is empty"),
         (["empty", "--out", "p.png", "--start", "1980-02-02", "--end", "2050-02-01"], "too many days for a picture"),
         (["empty", "--out", "p.pdf"], "the picture is a PNG, want FILE.png: 'p.pdf'"),
         (["empty", "--out", "folder.png"], "is a folder, want a file to write: 'folder.png'"),
@@ -408,7 +505,8 @@ def test_what_cannot_be_drawn_is_refused(tmp_path, args, said):
 def test_no_other_room_imports_it_and_it_imports_no_pyplot(out):
     out.day()
     script = (
-        "import runpy, sys\n"
+        "import os, runpy, sys\n"
+        "sys.path.insert(0, os.path.dirname(sys.orig_argv[-1]))\n"
         f"sys.argv = ['plot-coverage', {str(out.path)!r}, '--out', {str(out.path.parent / 'p.png')!r}]\n"
         "try: runpy.run_path(sys.orig_argv[-1], run_name='__main__')\n"
         "except SystemExit as end: assert not end.code\n"

@@ -30,7 +30,7 @@ def prune(tmp_path):
 
     def pruned(text, frames, *options):
         rejected = tmp_path / "rejected.tsv"
-        status, out, told = run("prune-channels", "-", frames, "--rejected", rejected, *options, input=text)
+        status, out, told = run("prune-channels", frames, "-", "--rejected", rejected, *options, input=text)
         assert status == 0, told
         return out.splitlines(), rejected.read_text().splitlines(), told
 
@@ -118,9 +118,9 @@ def test_a_probe_that_saw_every_file_knows_what_is_in_none(folder, prune):
 
 def test_what_it_prints_is_a_channel_list(folder, prune, tmp_path):
     frames = folder([ramp("V1:A", unit="V # a"), ramp("V1:B", 0.1, kind="proc")])
-    once = well("prune-channels", "-", frames, input="V1:B\nV1:A\n")
+    once = well("prune-channels", frames, "-", input="V1:B\nV1:A\n")
     assert names(once.splitlines()) == ["V1:B", "V1:A"]
-    assert well("prune-channels", "-", frames, input=once) == once
+    assert well("prune-channels", frames, "-", input=once) == once
 
 
 def test_an_unseen_channel_is_looked_for_again(folder, prune):
@@ -159,13 +159,13 @@ def test_frames_may_come_from_standard_input(folder, tmp_path):
     frames = folder([ramp("V1:A")])
     (tmp_path / "list.txt").write_text("V1:A\n")
     table = well("list-frames", "--table", frames)
-    assert well("prune-channels", tmp_path / "list.txt", "-", input=table) == "V1:A\t1.0\tadc\tfloat32\t\n"
+    assert well("prune-channels", "-", tmp_path / "list.txt", input=table) == "V1:A\t1.0\tadc\tfloat32\t\n"
 
 
 def test_a_day_counts_only_its_own_frames(folder, tmp_path):
     frames = folder([ramp("V1:A")])
     frame_file(frames, START + 90000, 10, ramp("V1:TOMORROW"))
-    out = well("prune-channels", "-", frames, "--day", DAY, input="V1:A\nV1:TOMORROW\n")
+    out = well("prune-channels", frames, "-", "--day", DAY, input="V1:A\nV1:TOMORROW\n")
     assert names(out.splitlines()) == ["V1:A"]
 
 
@@ -177,27 +177,36 @@ def test_a_channel_listed_twice_is_told(folder, prune):
 
 def test_out_is_a_file_in_place_of_stdout(folder, tmp_path):
     out = tmp_path / "valid.tsv"
-    assert well("prune-channels", "-", folder([ramp("V1:A")]), "--out", out, input="V1:A\n") == ""
+    assert well("prune-channels", folder([ramp("V1:A")]), "-", "--out", out, input="V1:A\n") == ""
     assert out.read_text() == "V1:A\t1.0\tadc\tfloat32\t\n"
 
 
 def test_old_frames_serve_too(shared):
     path = shared / "frames/v6/F-TEST-600000000-60.gwf"
-    out = well("prune-channels", "-", path, input="H1:LSC-AS_Q\n")
+    out = well("prune-channels", path, "-", input="H1:LSC-AS_Q\n")
     assert out == "H1:LSC-AS_Q\t16384.0\tadc\tfloat64\tcount\n"
 
 
 def test_wrong_input_is_one_line(folder, tmp_path):
     frames = folder([ramp("V1:A")])
-    assert "absent.txt" in refused("prune-channels", tmp_path / "absent.txt", frames)
-    assert "no channel" in refused("prune-channels", "-", frames, input="# nothing\n")
-    assert "absent.ffl" in refused("prune-channels", "-", tmp_path / "absent.ffl", input="V1:A\n")
+    assert "absent.txt" in refused("prune-channels", frames, tmp_path / "absent.txt")
+    assert "no channel" in refused("prune-channels", frames, "-", input="# nothing\n")
+    assert "absent.ffl" in refused("prune-channels", tmp_path / "absent.ffl", "-", input="V1:A\n")
     assert "both" in refused("prune-channels", "-", "-", input="V1:A\n")
-    refused("prune-channels", "-", frames, "--probe", "0", status=2, input="V1:A\n")
+    refused("prune-channels", frames, "-", "--probe", "0", status=2, input="V1:A\n")
     refused("prune-channels", frames, status=2)
 
 
 def test_a_list_that_is_a_frame_file_is_refused(folder):
     frames = folder([ramp("V1:A")])
     path = next(frames.iterdir())
-    refused("prune-channels", path, frames)
+    assert "not a list of channels" in refused("prune-channels", frames, path)
+
+
+def test_a_hundred_files_that_cannot_be_read_are_not_a_hundred_messages(folder, tmp_path):
+    frames = folder([ramp("V1:A")])
+    for number in range(100):
+        (frames / f"V-trend-{START + 1000 + number}-1.gwf").touch()
+    status, out, told = run("prune-channels", frames, "-", input="V1:A\nV1:B\n")
+    assert (status, out) == (0, "V1:A\t1.0\tadc\tfloat32\t\n")
+    assert told.count("\n") == 11 and told.endswith("prune-channels: and 90 more such lines\n")

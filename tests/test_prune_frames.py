@@ -14,6 +14,8 @@ import pytest
 from framemake import files
 from framemake.gwf.write import write
 from framemake.host import retention
+from framemake.host.kept_days import DayKeeper
+from framemake.host.retention import Reason
 from support import streams
 from support.commands import BIN, bound, needs, needs_package, refused, run, stub, well
 from support.sites import command, make
@@ -70,7 +72,7 @@ class Archive:
 
     def prune(self, remove=True, today="2024-04-13", keep=1, **more):
         """Prune in this process, by default what is before the third day; (names, {name: why it is kept})."""
-        keeper = retention.Days(str(self.out), more.get("spec", "V1trend"))
+        keeper = DayKeeper(str(self.out), more.get("spec", "V1trend"))
         found = list(retention.prune(str(self.frames), [keeper], keep, remove, datetime.date.fromisoformat(today)))
         gone = [os.path.basename(path) for path, why in found if not why]
         return gone, {os.path.basename(path): why for path, why in found if why}
@@ -117,18 +119,19 @@ OLD = range(1, 8)
 
 def test_a_dry_run_prints_what_would_go_and_writes_nothing(archive):
     before = contents(archive.folder)
-    options = ("--out", archive.out, "--keep-days", keep_from(DAYS[2]))
+    options = (archive.out, "--keep-days", keep_from(DAYS[2]))
     status, out, told = run("prune-frames", archive.frames, *options)
     assert out.splitlines() == [str(archive.frame(number)) for number in OLD]
     # The day before the first was never asked for: its 18 s keep the first frame, which nobody can help.
     assert status == 0 and told == f"prune-frames: kept, 2024-04-09 is not there: {str(archive.frame(0))!r}\n"
+    assert run("prune-frames", archive.frames, *options, "--dry-run") == (status, out, told)
     assert contents(archive.folder) == before
 
 
 def test_what_is_pruned_counts_as_unchanged_for_make(archive):
     before, listed = archive.bytes(), archive.there()
     gone = names(archive, *OLD)
-    options = ("--out", archive.out, "--keep-days", keep_from(DAYS[2]), "--yes")
+    options = (archive.out, "--keep-days", keep_from(DAYS[2]), "--yes")
     status, out, _ = run("prune-frames", archive.frames, *options)
     assert status == 0 and [os.path.basename(path) for path in out.splitlines()] == gone
     assert archive.there() == sorted(set(listed) - set(gone))
@@ -296,55 +299,55 @@ def remove_day_file(archive):
 
 
 @pytest.mark.parametrize(
-    ("harm", "kind", "words", "kept"),
+    ("harm", "reason", "words", "kept"),
     [
-        # Frame 4 is of both days: each must let it go.
-        (fail, retention.UNFINISHED, "2024-04-11 is failed", {4, 5, 6, 7}),
-        (remove_day_file, retention.UNFINISHED, "2024-04-11 is gone", {4, 5, 6, 7}),
+        # Frame 4 is of both days: each must release it.
+        (fail, Reason.UNFINISHED, "2024-04-11 is failed", {4, 5, 6, 7}),
+        (remove_day_file, Reason.UNFINISHED, "2024-04-11 is gone", {4, 5, 6, 7}),
         pytest.param(
-            *(part, retention.UNFINISHED, "only a part of 2024-04-11 was built", {4, 5, 6, 7}), marks=pytest.mark.long
+            *(part, Reason.UNFINISHED, "only a part of 2024-04-11 was built", {4, 5, 6, 7}), marks=pytest.mark.long
         ),
-        (deny, retention.UNFINISHED, "2024-04-11 waits for a frame that could not be had", {4, 5, 6, 7}),
-        (alter, retention.WRONG, "differs from its frames", {4, 5, 6, 7}),
+        (deny, Reason.UNFINISHED, "2024-04-11 waits for a frame that could not be had", {4, 5, 6, 7}),
+        (alter, Reason.WRONG, "differs from its frames", {4, 5, 6, 7}),
         pytest.param(
-            *(other_spec, retention.ODD, "another folder of 2024-04-11 was made from it as well", {4, 5, 6, 7}),
+            *(other_spec, Reason.NOT_USED, "another folder of 2024-04-11 was made from it as well", {4, 5, 6, 7}),
             marks=pytest.mark.long,
         ),
-        pytest.param(
-            *(other_file, retention.STRANGE, "was not made from it", set(range(1, 8))), marks=pytest.mark.long
-        ),
-        (damage, retention.WRONG, "V1trend_20240411.h5", {4, 5, 6, 7}),
-        (no_hdf5, retention.WRONG, "cannot be read as HDF5", {4, 5, 6, 7}),
-        (touch, retention.ODD, "has changed since 2024-04-11 was made from it", {6}),
-        (link, retention.ODD, "a link, or no file", {6}),
+        pytest.param(*(other_file, Reason.UNKNOWN, "was not made from it", set(range(1, 8))), marks=pytest.mark.long),
+        (damage, Reason.WRONG, "V1trend_20240411.h5", {4, 5, 6, 7}),
+        (no_hdf5, Reason.WRONG, "cannot be read as HDF5", {4, 5, 6, 7}),
+        (touch, Reason.NOT_USED, "has changed since 2024-04-11 was made from it", {6}),
+        (link, Reason.NOT_USED, "a link, or no file", {6}),
     ],
 )
-def test_a_frame_is_kept(archive, harm, kind, words, kept):
+def test_a_frame_is_kept(archive, harm, reason, words, kept):
     harm(archive)
     before = archive.there()
     gone, why = archive.prune()
     told = {name: why[name] for name in names_of(kept)}
     if harm is touch:
         # A frame that is not what the day was made from: nor do the others count as checked.
-        assert told.pop(names_of({6})[0]) == (kind, words)
-        assert {each.kind for each in why.values()} == {kind, retention.WRONG}
+        assert told.pop(names_of({6})[0]) == (reason, words)
+        assert {each.reason for each in why.values()} == {reason, Reason.WRONG}
         assert gone == names_of({1, 2, 3})
     else:
-        assert {each.kind for each in told.values()} == {kind} and all(words in each.why for each in told.values())
+        assert {each.reason for each in told.values()} == {reason} and all(
+            words in each.words for each in told.values()
+        )
         assert gone == names_of(set(OLD) - kept)
     assert archive.there() == sorted(set(before) - set(gone))
 
 
 def test_a_file_that_changes_while_its_day_is_checked_is_kept(archive, monkeypatch):
-    check = retention.Days._check
+    check = DayKeeper._check
 
     def slow(self, known):
         os.utime(archive.frame(3))
         return check(self, known)
 
-    monkeypatch.setattr(retention.Days, "_check", slow)
+    monkeypatch.setattr(DayKeeper, "_check", slow)
     gone, why = archive.prune()
-    assert archive.frame(3).exists() and why[archive_name(3)].kind in (retention.ODD, retention.WRONG)
+    assert archive.frame(3).exists() and why[archive_name(3)].reason in (Reason.NOT_USED, Reason.WRONG)
     assert archive_name(3) not in gone
 
 
@@ -354,7 +357,7 @@ def names_of(numbers):
 
 def test_a_day_that_differs_is_an_error_and_an_unfinished_one_is_told(archive):
     alter(archive)
-    options = (archive.frames, "--out", archive.out, "--keep-days", keep_from(DAYS[2]), "--yes")
+    options = (archive.frames, archive.out, "--keep-days", keep_from(DAYS[2]), "--yes")
     status, out, told = run("prune-frames", *options)
     assert status == 1 and [os.path.basename(path) for path in out.splitlines()] == names_of({1, 2, 3})
     assert f"kept, differs from its frames, check-day tells where: {str(archive.h5(1))!r}" in told
@@ -368,8 +371,8 @@ def test_a_frame_that_no_day_could_read_and_one_that_no_day_has_are_kept(archive
     assert archive.make_day(DAYS[0]).returncode == 0
     stray = stub(archive.frames, MIDNIGHT + 40000)
     gone, why = archive.prune()
-    assert why[bad.name].why == "could not be read for 2024-04-10"
-    assert why[stray.name].why == "2024-04-10 was not made from it"
+    assert why[bad.name].words == "could not be read for 2024-04-10"
+    assert why[stray.name].words == "2024-04-10 was not made from it"
     assert gone == names_of({1, 3, 4, 5, 6, 7}) and bad.exists() and stray.exists()
 
 
@@ -377,7 +380,7 @@ def test_a_day_that_is_being_built_keeps_its_frames(archive):
     with files.locked(str(archive.day(0) / ".work" / "lock")):
         for remove in (False, True):
             gone, why = archive.prune(remove)
-            assert why[archive_name(2)] == (retention.UNFINISHED, "2024-04-10 is being built")
+            assert why[archive_name(2)] == (Reason.UNFINISHED, "2024-04-10 is being built")
             assert gone == names_of({5, 6, 7})
 
 
@@ -393,8 +396,8 @@ def test_days_to_keep_are_full_utc_days_before_today(archive):
     gone, why = archive.prune(False, "2024-05-13", 1)
     # The last file is of the day after the last too, which was never built.
     assert gone == names_of(range(1, 12))
-    assert why[archive_name(12)] == (retention.UNFINISHED, "2024-04-13 is not there")
-    assert why[archive_name(0)] == (retention.ODD, "2024-04-09 is not there")
+    assert why[archive_name(12)] == (Reason.UNFINISHED, "2024-04-13 is not there")
+    assert why[archive_name(0)] == (Reason.NOT_USED, "2024-04-09 is not there")
 
 
 def test_a_kill_before_the_frames_are_gone_leaves_days_like_any_other(archive, monkeypatch):
@@ -419,7 +422,7 @@ def test_a_kill_before_the_frames_are_gone_leaves_days_like_any_other(archive, m
 @pytest.mark.long
 def test_a_kill_in_the_middle_leaves_what_the_next_run_ends(archive):
     before = archive.bytes()
-    line = [BIN / "prune-frames", archive.frames, "--out", archive.out, "--keep-days", keep_from(DAYS[2]), "--yes"]
+    line = [BIN / "prune-frames", archive.frames, archive.out, "--keep-days", keep_from(DAYS[2]), "--yes"]
     for lines in (0, 1, 2):
         process = subprocess.Popen(line, stdout=subprocess.PIPE, text=True)
         for _ in range(lines):
@@ -437,7 +440,7 @@ def test_a_kill_in_the_middle_leaves_what_the_next_run_ends(archive):
 
 def test_a_tree_that_is_reached_by_a_link_is_the_same_tree(archive):
     (archive.folder / "link").symlink_to(archive.frames)
-    keeper = retention.Days(str(archive.out), "V1trend")
+    keeper = DayKeeper(str(archive.out), "V1trend")
     today = datetime.date.fromisoformat("2024-04-13")
     found = list(retention.prune(str(archive.folder / "link"), [keeper], 1, True, today))
     assert [os.path.basename(path) for path, why in found if not why] == names_of(OLD)
@@ -500,21 +503,21 @@ def test_days_and_streams_of_one_tree(archive, tmp_path):
     waiting = streams.frame(root, start + 2 * streams.HOUR, CHANNELS)
     options = ("--streams", folder, "--keep-days", keep_from(DAYS[2]))
     assert run("prune-frames", root, *options)[1].splitlines() == list(map(str, mine))
-    status, out, told = run("prune-frames", root, *options, "--out", archive.out)
+    status, out, told = run("prune-frames", root, archive.out, *options)
     assert set(out.splitlines()) == {*map(str, mine), *(str(archive.frame(number)) for number in OLD)}
     assert status == 3 and f"kept, not in the streams: {str(waiting)!r}" in told
     # Until the day is finished it may be made from them.
     fail(archive)
     files.write(str(archive.day(0) / "state_day.json"), json.dumps({"date": DAYS[0], "status": "queued"}))
-    status, out, told = run("prune-frames", root, *options, "--out", archive.out)
+    status, out, told = run("prune-frames", root, archive.out, *options)
     assert (status, out) == (3, "") and "kept, 2024-04-10 is queued" in told
-    # Where the days are made from them as well, both let them go.
+    # Where the days are made from them as well, both release them.
     files.write(str(archive.day(0) / "state_day.json"), json.dumps({"date": DAYS[0], "status": "completed"}))
     channel = next(iter(CHANNELS))
     archive.channels.write_text(f"{channel}.mean\n{channel}.rms\n")
     streams.imported(root, folder)
     assert archive.make_day(DAYS[0], FFL=root / "minute-trend").returncode == 0
-    options = (*options, "--out", archive.out, "--yes")
+    options = (archive.out, *options, "--yes")
     out = run("prune-frames", root, *options)[1]
     assert out.splitlines() == list(map(str, [*mine, waiting]))
     before = archive.bytes()
@@ -532,12 +535,22 @@ def test_an_import_at_work_keeps_its_frames(tmp_path):
 
 
 def test_what_is_wrongly_asked_is_refused(tmp_path):
-    assert "--out, --streams or both" in refused("prune-frames", tmp_path, "--keep-days", "3", status=2)
-    assert "--keep-days" in refused("prune-frames", tmp_path, "--out", tmp_path, status=2)
-    refused("prune-frames", tmp_path, "--out", tmp_path, "--keep-days", "0", status=2)
+    assert "OUT, --streams or both" in refused("prune-frames", tmp_path, "--keep-days", "3", status=2)
+    assert "--keep-days" in refused("prune-frames", tmp_path, tmp_path, status=2)
+    refused("prune-frames", tmp_path, tmp_path, "--keep-days", "0", status=2)
     for days in ("99999", "999999999"):
-        told = refused("prune-frames", tmp_path, "--out", tmp_path, "--keep-days", days)
+        told = refused("prune-frames", tmp_path, tmp_path, "--keep-days", days)
         assert told == f"prune-frames: there were not so many days of GPS time yet: {days}\n"
-    assert "no such folder" in refused("prune-frames", tmp_path / "none", "--out", tmp_path, "--keep-days", "3")
-    assert "no such folder" in refused("prune-frames", tmp_path, "--out", tmp_path / "none", "--keep-days", "3")
-    assert well("prune-frames", tmp_path, "--out", tmp_path, "--keep-days", "3") == ""
+    assert "no such folder" in refused("prune-frames", tmp_path / "none", tmp_path, "--keep-days", "3")
+    assert "no such folder" in refused("prune-frames", tmp_path, tmp_path / "none", "--keep-days", "3")
+    assert well("prune-frames", tmp_path, tmp_path, "--keep-days", "3") == ""
+    both = ("--keep-days", "3", "--dry-run", "--yes")
+    assert "not allowed with" in refused("prune-frames", tmp_path, tmp_path, *both, status=2)
+
+
+def test_out_is_a_place_or_as_crontabs_have_it_an_option(tmp_path):
+    out = tmp_path / "out"
+    out.mkdir()
+    for given in ([out], ["--out", out], ["--out", out, "--dry-run"]):
+        assert well("prune-frames", tmp_path, *given, "--keep-days", "3") == ""
+    assert "OUT is named twice" in refused("prune-frames", tmp_path, out, "--out", out, "--keep-days", "3", status=2)

@@ -25,7 +25,7 @@ def ramp(count, first=1.0):
 
 
 def read(stream, start, end, points=None, kind="mean"):
-    times, values = reading.values(stream, kind, start, end, points)
+    times, values = reading.points(stream, kind, start, end, points)
     assert times.dtype == values.dtype == np.float64 and len(times) == len(values)
     return times.tolist(), values
 
@@ -291,7 +291,7 @@ def test_a_point_costs_two_record_reads_whatever_the_span(tmp_path):
     stream = opened(Written().file(T0, 1, ramp(100_000)), tmp_path)
     for span in (10_000, 100_000):
         counting = Counting(stream.records)
-        reading.values(stream._replace(records=counting), "mean", T0, T0 + span, 800)
+        reading.points(stream._replace(records=counting), "mean", T0, T0 + span, 800)
         assert counting.count[0] <= 2 * 801 + 10
 
 
@@ -407,7 +407,7 @@ def test_800_points_of_ten_years_of_minutes_take_less_than_50_ms(tmp_path):
     for _ in range(3):
         begun = time.perf_counter()
         stream = store.open_stream(str(tmp_path), NAME)
-        values = reading.values(stream, "mean", 800_000_000, 800_000_000 + 60 * count, 800)[1]
+        values = reading.points(stream, "mean", 800_000_000, 800_000_000 + 60 * count, 800)[1]
         took.append(time.perf_counter() - begun)
     np.testing.assert_allclose(values, 7)
     assert min(took) < 0.05

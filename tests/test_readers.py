@@ -62,6 +62,7 @@ def test_gwdama(site):
         manager.close()
 
 
+@pytest.mark.slow
 def test_a_real_frame_of_three_detectors(tmp_path):
     """gwpy's wheel ships real H1, L1 and V1 strain, so every machine has it."""
     from importlib.resources import files
@@ -84,6 +85,7 @@ def test_a_real_frame_of_three_detectors(tmp_path):
     assert command("check-day", tmp_path / "day.h5").stdout == ""
 
 
+@pytest.mark.slow
 def test_real_o4_frames(tmp_path, shared):
     from support.sites import command
 

@@ -70,6 +70,7 @@ def rebuild(site):
         capture_output=True,
         text=True,
         check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
     )
     assert done.returncode == 0, done.stderr
     command("pad-merge", site.folder / "parts", "--out", site.h5, "--requested", site.channels)

@@ -110,6 +110,7 @@ def test_days_are_listed_with_those_between_that_are_missing(server):
     ]  # fmt: skip
 
 
+@pytest.mark.quick
 def test_channels_are_listed_with_rate_and_unit(server):
     told = server.get("/api/channels").json["channels"]
     assert told == [
@@ -168,7 +169,7 @@ def test_several_channels_and_csv(server):
 def test_points_on_units_have_all_samples_and_no_other(out, monkeypatch, name, start, end, points):
     """Of long spans no more is read than a part of the first and the last unit, and nothing is lost by it."""
     monkeypatch.setattr(spans, "MOST_SAMPLES", 0)
-    (series,) = days.Days(str(out)).values([name], "", start, end, points)
+    (series,) = days.ServedDays(str(out)).curves([name], "", start, end, points)
     assert len(series.times) <= points and series.times[0] == start
     edges = [*series.times.tolist(), end]
     assert np.all(np.diff(edges) > 0)
@@ -180,7 +181,7 @@ def test_points_on_units_have_all_samples_and_no_other(out, monkeypatch, name, s
 @pytest.mark.parametrize("rate", (0.01, 0.1, 1 / 60, 1.0, 3.0, 50.0, 1000.0, 16384.0, 20000.0))
 def test_a_sample_on_an_edge_belongs_to_the_point_that_begins_there(rate):
     """Whatever float64 makes of its time: that holds a GPS second to a ten-millionth."""
-    held = dayfiles.Channel("", (), "", rate, "V", float(BEGIN), 10**9, 7200, None)
+    held = dayfiles.OpenChannel("", (), "", rate, "V", float(BEGIN), 10**9, 7200, None)
     number = np.arange(0, 5000)
     assert (spans._samples_at(held, BEGIN + number / rate) == number).all()
     assert (spans._samples_at(held, BEGIN + (number + 0.1) / rate) == number + 1).all()
@@ -188,13 +189,13 @@ def test_a_sample_on_an_edge_belongs_to_the_point_that_begins_there(rate):
 
 def test_points_on_units_read_only_the_ends(out, monkeypatch):
     read = []
-    kept = dayfiles.samples
-    monkeypatch.setattr(dayfiles, "samples", lambda day, runs: read.extend(runs) or kept(day, runs))
+    kept = dayfiles.read_samples
+    monkeypatch.setattr(dayfiles, "read_samples", lambda day, runs: read.extend(runs) or kept(day, runs))
     monkeypatch.setattr(spans, "MOST_SAMPLES", 0)
-    days.Days(str(out)).values(["V1:SLOW"], "", BEGIN + 100, BEGIN + 5 * HOUR, 10)
+    days.ServedDays(str(out)).curves(["V1:SLOW"], "", BEGIN + 100, BEGIN + 5 * HOUR, 10)
     assert read == [(100, 7200), (14400, 18000)]
     read.clear()
-    days.Days(str(out)).values(["V1:SLOW"], "", BEGIN, BEGIN + 3 * 86400, 10)
+    days.ServedDays(str(out)).curves(["V1:SLOW"], "", BEGIN, BEGIN + 3 * 86400, 10)
     assert read == []
 
 
@@ -238,18 +239,34 @@ def test_what_leads_out_of_a_day_file_is_not_followed(out, tmp_path, kind):
             made = file["channels"].create_dataset("V1:SLOW", (21600,), "f8", external=raw)
         if kind != "link":
             made.attrs.update(channel="V1:SLOW", sample_rate=1.0, unit="V", t0=float(BEGIN))
-    (series,) = days.Days(str(tmp_path / "out")).values(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 3)
+    (series,) = days.ServedDays(str(tmp_path / "out")).curves(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 3)
     assert np.isnan(series.mean).all()
+
+
+def test_the_order_and_the_form_of_the_provenance_do_not_matter(out, tmp_path):
+    ask = (["V1:SLOW", "V1:TENTH"], "", BEGIN, BEGIN + HOUR, 3)
+    wanted = days.ServedDays(str(out)).curves(*ask)
+    shutil.copytree(out, tmp_path / "out")
+    for path in (tmp_path / "out").glob("*/*.h5"):
+        with h5py.File(path, "r+") as file:
+            inputs = json.loads(file["provenance/inputs"][()])
+            del file["provenance/inputs"]
+            text = json.dumps(dict(reversed(inputs.items())), indent=3, separators=(" ,", " : "))
+            file["provenance/inputs"] = np.bytes_(text.encode())
+    known = days.ServedDays(str(tmp_path / "out"))
+    assert known.channels() == days.ServedDays(str(out)).channels()
+    for found, curve in zip(known.curves(*ask), wanted, strict=True):
+        assert all(np.array_equal(a, b) for a, b in zip(found[1:5], curve[1:5], strict=True)) and curve.unit == "V"
 
 
 def test_a_day_that_is_made_again_is_seen_at_once(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
-    known = days.Days(str(tmp_path / "out"))
+    known = days.ServedDays(str(tmp_path / "out"))
     ask = (["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 4)
-    before, tag = known.values(*ask)[0].mean, known.tag(BEGIN, BEGIN + HOUR)
+    before, tag = known.curves(*ask)[0].mean, known.tag(BEGIN, BEGIN + HOUR)
     shutil.rmtree(tmp_path / "out" / f"V1trend-{FIRST}")
     day(tmp_path / "out", FIRST, 1, rates={"V1:SLOW": 1.0, "V1:NEW": 1.0})
-    after = known.values(*ask)[0].mean
+    after = known.curves(*ask)[0].mean
     assert not np.isnan(before).any() and np.isnan(after).tolist() == [False, False, True, False]
     assert known.tag(BEGIN, BEGIN + HOUR) != tag
     assert "V1:NEW" in [entry["name"] for entry in known.channels()]
@@ -257,11 +274,11 @@ def test_a_day_that_is_made_again_is_seen_at_once(out, tmp_path):
 
 def test_a_day_is_shown_while_it_is_made_again(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
-    known = days.Days(str(tmp_path / "out"))
+    known = days.ServedDays(str(tmp_path / "out"))
     folder = str(tmp_path / "out" / f"V1trend-{FIRST}")
     Folder.at(folder).note(status="failed", error="a test")
     assert known.listing()[0]["status"] == "failed"
-    assert not np.isnan(known.values(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 4)[0].mean).any()
+    assert not np.isnan(known.curves(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 4)[0].mean).any()
 
 
 def test_a_day_file_without_a_state_as_export_streams_writes_it_is_a_day(out, tmp_path):
@@ -271,15 +288,15 @@ def test_a_day_file_without_a_state_as_export_streams_writes_it_is_a_day(out, tm
             shutil.rmtree(path)
         elif path.suffix != ".h5":
             path.unlink()
-    known = days.Days(str(tmp_path / "out"))
+    known = days.ServedDays(str(tmp_path / "out"))
     assert (known.listing()[0]["status"], known.listing()[0]["channels"]) == ("completed", None)
-    assert not np.isnan(known.values(["V1:FAST"], "", BEGIN, BEGIN + HOUR, 4)[0].mean).any()
+    assert not np.isnan(known.curves(["V1:FAST"], "", BEGIN, BEGIN + HOUR, 4)[0].mean).any()
 
 
 def test_days_in_another_unit_are_left_out_and_told(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
     day(tmp_path / "out", "2024-04-13", 1, unit="mV", rates={"V1:SLOW": 1.0})
-    (series,) = days.Days(str(tmp_path / "out")).values(["V1:SLOW"], "", BEGIN, BEGIN + 4 * 86400, 4)
+    (series,) = days.ServedDays(str(tmp_path / "out")).curves(["V1:SLOW"], "", BEGIN, BEGIN + 4 * 86400, 4)
     assert (series.unit, series.problem) == ("mV", "unit changes, days in another than the last are left out: 'V'")
     assert np.isnan(series.mean).tolist() == [True, True, True, False]
 
@@ -287,45 +304,45 @@ def test_days_in_another_unit_are_left_out_and_told(out, tmp_path):
 def test_a_channel_that_two_specs_have_needs_to_be_told_which(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
     day(tmp_path / "out", FIRST, 1, spec="V1raw", rates={"V1:SLOW": 1.0, "V1:RAW": 50.0})
-    known = days.Days(str(tmp_path / "out"))
+    known = days.ServedDays(str(tmp_path / "out"))
     ask = (BEGIN, BEGIN + HOUR, 2)
     with pytest.raises(Refused, match=r"several specs have the channel, spec says which \(V1raw, V1trend\)"):
-        known.values(["V1:SLOW"], "", *ask)
-    assert known.values(["V1:SLOW"], "V1raw", *ask)[0].times[0] == BEGIN
-    assert known.values(["V1:RAW", "V1:FAST"], "", *ask)[1].unit == "V"
+        known.curves(["V1:SLOW"], "", *ask)
+    assert known.curves(["V1:SLOW"], "V1raw", *ask)[0].times[0] == BEGIN
+    assert known.curves(["V1:RAW", "V1:FAST"], "", *ask)[1].unit == "V"
 
 
 def test_a_damaged_day_file_is_told_and_not_where_it_lies(out, tmp_path):
     shutil.copytree(out, tmp_path / "out")
-    known = days.Days(str(tmp_path / "out"))
+    known = days.ServedDays(str(tmp_path / "out"))
     known.channels()
     (path,) = (tmp_path / "out").glob(f"*{FIRST}/*.h5")
     path.write_bytes(b"nothing")
     with pytest.raises(Refused, match=r"day file cannot be read, try again: 'V1trend-2024-04-10/V1trend_20240410\.h5'"):
-        known.values(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 2)
+        known.curves(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 2)
 
 
 def test_too_many_days_at_once_are_refused(out, monkeypatch):
     monkeypatch.setattr(days, "MOST_FILES", 1)
     with pytest.raises(Refused, match="at most 1 days of all names together: 2"):
-        days.Days(str(out)).values(["V1:SLOW"], "", BEGIN, BEGIN + 4 * 86400, 2)
+        days.ServedDays(str(out)).curves(["V1:SLOW"], "", BEGIN, BEGIN + 4 * 86400, 2)
 
 
 def test_long_spans_leave_threads_for_the_others(out, monkeypatch):
     monkeypatch.setattr(days, "LONG", 1)
-    known = days.Days(str(out))
+    known = days.ServedDays(str(out))
     ask = (["V1:SLOW"], "", BEGIN, BEGIN + 4 * 86400, 2)
-    assert known.values(*ask)
+    assert known.curves(*ask)
     for _ in range(days.LONG_ONES):
         known._long.acquire()
     with pytest.raises(Refused, match="busy with other long spans, try again") as refusal:
-        known.values(*ask)
+        known.curves(*ask)
     assert refusal.value.status == 503
-    assert known.values(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 2)
+    assert known.curves(["V1:SLOW"], "", BEGIN, BEGIN + HOUR, 2)
 
 
 def test_what_is_kept_has_a_limit(out, monkeypatch):
-    cache = dayfiles.Cache()
+    cache = dayfiles.OpenChannels()
     path = str(next(out.glob(f"*{FIRST}/*.h5")))
     held = cache.channel(path, "V1:SLOW")
     assert cache.channel(path, "V1:SLOW") is held
@@ -336,10 +353,10 @@ def test_what_is_kept_has_a_limit(out, monkeypatch):
 
 
 def test_an_empty_folder_has_no_days(tmp_path):
-    known = days.Days(str(tmp_path))
+    known = days.ServedDays(str(tmp_path))
     assert (known.listing(), known.channels()) == ([], [])
     with pytest.raises(Refused, match="no such channel"):
-        known.values(["V1:SLOW"], "", 1, 2, 3)
+        known.curves(["V1:SLOW"], "", 1, 2, 3)
 
 
 def test_nothing_changed_is_304(server):

@@ -56,7 +56,7 @@ def server(streams):
 
 def expected(streams, name, kind, start, end, points=None):
     """Times and values as the reader of the streams gives them, NaN as None."""
-    times, held = reading.values(store.open_stream(str(streams), name), kind, start, end, points)
+    times, held = reading.points(store.open_stream(str(streams), name), kind, start, end, points)
     return times.tolist(), [None if value != value else value for value in held.tolist()]
 
 
@@ -157,13 +157,13 @@ def test_the_list_of_streams_tells_each_with_its_parts_and_times(server, streams
     ),
 )
 def test_a_name_has_site_subsystem_station_and_sensor(name, parts):
-    assert tuple(streams.parts(name).values()) == parts
+    assert tuple(serve_streams.name_parts(name).values()) == parts
 
 
 def test_the_sampling_tells_the_samples_and_not_the_gaps(tmp_path):
     written = stream_files.Written(rate=16).file(NIGHT, 60, [1.0] * 10).file(NIGHT + 9000, 1, [1.0] * 10)
     written.file(NIGHT + 20_000, 1, [2.0] * 5).write(tmp_path, SEIS)
-    (entry,) = serve_streams.Streams(str(tmp_path)).listing()
+    (entry,) = serve_streams.ServedStreams(str(tmp_path)).listing()
     assert entry["sampling"] == "1 s, 60 s"
 
 
@@ -261,6 +261,7 @@ def test_the_description_is_there(server):
         assert f"GET {path}" in text
 
 
+@pytest.mark.quick
 def test_health_tells_that_all_is_well(server):
     told = server.get("/health").json
     assert (told["status"], told["streams"]) == ("ok", 3)
@@ -394,8 +395,8 @@ def test_a_commit_between_two_streams_of_one_request_makes_it_ask_both_again(tmp
         return found
 
     monkeypatch.setattr(store, "open_stream", slowly)
-    found = streams.values(serve_streams.Streams(str(out)), names, "mean", NIGHT, NIGHT + HOUR, 3)
-    assert [held.tolist() for _, _, _, held in found] == [[2.0] * 3] * 2
+    found = serve_streams.ServedStreams(str(out)).curves(names, "mean", NIGHT, NIGHT + HOUR, 3)
+    assert [curve.values.tolist() for curve in found] == [[2.0] * 3] * 2
 
 
 # What nobody gets
@@ -455,7 +456,7 @@ def test_a_hidden_folder_that_is_a_link_is_not_followed(tree, tmp_path):
     shutil.copytree(tree / "streams", tmp_path / "streams")
     (tmp_path / "streams" / ".framemake").rename(tmp_path / "elsewhere")
     (tmp_path / "streams" / ".framemake").symlink_to(tmp_path / "elsewhere")
-    assert serve_streams.Streams(str(tmp_path / "streams")).names() == []
+    assert serve_streams.ServedStreams(str(tmp_path / "streams")).names() == []
 
 
 def test_a_stream_that_takes_its_place_at_this_moment_is_there(streams, tmp_path, monkeypatch):
@@ -464,7 +465,7 @@ def test_a_stream_that_takes_its_place_at_this_moment_is_there(streams, tmp_path
     hidden.mkdir(exist_ok=True)
     for suffix in store.SUFFIXES:
         (tmp_path / "streams" / f"{SEIS}{suffix}").rename(hidden / f"{SEIS}{suffix}")
-    looked = streams.identity
+    looked = serve_streams.identity
 
     def moving(path):
         found = looked(path)
@@ -474,7 +475,7 @@ def test_a_stream_that_takes_its_place_at_this_moment_is_there(streams, tmp_path
         return found
 
     monkeypatch.setattr(serve_streams, "identity", moving)
-    assert serve_streams.Streams(str(tmp_path / "streams")).tag(SEIS)
+    assert serve_streams.ServedStreams(str(tmp_path / "streams")).tag(SEIS)
     assert not list(hidden.iterdir())
 
 
@@ -515,7 +516,7 @@ def test_a_stream_that_cannot_be_read_is_told_without_the_machine_s_folders(tmp_
 
 def test_the_list_is_made_of_what_is_known_until_it_changes(streams, tmp_path, monkeypatch):
     shutil.copytree(streams, tmp_path / "streams")
-    known = serve_streams.Streams(str(tmp_path / "streams"))
+    known = serve_streams.ServedStreams(str(tmp_path / "streams"))
     first, opened = known.listing(), []
     monkeypatch.setattr(store, "open_stream", lambda out, name: opened.append(name) or 1 / 0)
     assert known.listing() == first and opened == []
@@ -546,11 +547,11 @@ def test_a_stream_of_any_bytes_is_answered_or_refused(tmp_path_factory, raw, ind
     stream_files.Written().file(NIGHT, 60, [1.0] * 10).write(out, SEIS)
     (out / f"{SEIS}.bin").write_bytes(raw[: len(raw) // 25 * 25])
     (out / f"{SEIS}.index.bin").write_bytes(index[: len(index) // 16 * 16])
-    (entry,) = (known := serve_streams.Streams(str(out))).listing()
+    (entry,) = (known := serve_streams.ServedStreams(str(out))).listing()
     json.dumps(entry, allow_nan=False)
     for points in (None, 7):
         with contextlib.suppress(Refused):
-            ((_, _, times, held),) = streams.values(known, [SEIS], "rms", 1, NIGHT * 2, points)
+            ((_, _, times, held),) = known.curves([SEIS], "rms", 1, NIGHT * 2, points)
             assert len(times) == len(held)
             answers.as_json({"times": answers.numbers(times), "values": answers.numbers(held)})
 
@@ -668,7 +669,7 @@ def test_a_process_that_dies_is_replaced(streams):
             time.sleep(0.05)
         for _ in range(10):
             assert server.get("/health").status == 200
-    assert server.told == f"serve-streams: a process ended and is replaced: {before[0]}\n"
+    assert server.said == f"serve-streams: a process ended and is replaced: {before[0]}\n"
 
 
 def test_when_the_first_process_is_killed_the_others_end(streams):
@@ -789,7 +790,7 @@ def test_octets_are_those_of_a_slice():
 def test_a_connection_whose_time_is_over_is_closed_though_the_client_does_nothing(streams, monkeypatch, patience):
     monkeypatch.setattr(server_module, patience, 0.5)
     listening = server_module.listen("127.0.0.1", 0)
-    running = server_module.create(app.Application(serve_streams.Streams(str(streams)), None), listening)
+    running = server_module.create(app.Application(serve_streams.ServedStreams(str(streams)), None), listening)
     threading.Thread(target=running.run, daemon=True).start()
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

@@ -26,7 +26,7 @@ def tools(tmp_path):
 
 def setup(use, path, **environment):
     return subprocess.run(
-        [str(ROOT / "lib" / "setup"), use], env={"PATH": str(path), "HOME": "/tmp", **environment},
+        [str(ROOT / "lib" / "make" / "setup"), use], env={"PATH": str(path), "HOME": "/tmp", **environment},
         capture_output=True, text=True, check=False,
     )  # fmt: skip
 
@@ -59,9 +59,9 @@ def test_with_an_empty_venv_the_packages_of_the_python_on_path_are_checked(tools
 
 
 def test_a_checkout_in_a_path_with_a_space_is_refused(tmp_path):
-    copy = tmp_path / "a b" / "lib"
+    copy = tmp_path / "a b" / "lib" / "make"
     copy.mkdir(parents=True)
-    shutil.copy(ROOT / "lib" / "setup", copy / "setup")
+    shutil.copy(ROOT / "lib" / "make" / "setup", copy / "setup")
     done = subprocess.run([copy / "setup", "run"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "whitespace" in done.stderr and len(done.stderr.splitlines()) == 1
 

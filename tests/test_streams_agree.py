@@ -16,6 +16,8 @@ from framemake.streams.verify import against, check, reread
 from support import streams as made
 from support.stream_files import Written
 
+pytestmark = pytest.mark.slow
+
 RAIN, SEIS, TILT, DQ = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:X-Y_DQ"
 NIGHT, HOUR, TEN, MINUTE = made.NIGHT, made.HOUR, made.TEN, made.MINUTE
 
@@ -49,7 +51,7 @@ def by_the_rule(root, folder):
                 pieces.setdefault(name, []).extend(channel.pieces)
         for name, parts in pieces.items():
             stream = store.open_stream(str(folder), name)
-            held = reread.samples(parts)
+            held = reread.expected(parts)
             apart = (np.diff(held.piece) != 0) | (held.time[1:] > held.end[:-1])
             cuts = [0, *(np.flatnonzero(apart) + 1), len(apart) + 1]
             for first, stop in itertools.pairwise(cuts):

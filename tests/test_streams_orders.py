@@ -28,6 +28,7 @@ def nights_agree(folder, seed):
         assert sorted(made.logged(folder / "nights")) == sorted(made.logged(folder / "once"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seed", range(4))
 def test_any_nights_give_the_bytes_of_one_night(tmp_path, seed):
     nights_agree(tmp_path, seed)

@@ -90,7 +90,7 @@ def stored(datatype, values, rate=256, start=NIGHT, interval=60):
     """Records of (mean, rms) pairs; a dtype by the datatype."""
     dtype = {"float": "f4", "double": "f8", "int": "i4"}[datatype]
     mean, rms = (np.array(each).astype(dtype) for each in zip(*values, strict=True))
-    piece = sums.Piece(float(start), float(interval), mean, rms, None, False)
+    piece = sums.FramePiece(float(start), float(interval), mean, rms, None, False)
     return sums.extend(sums.Running(), rate, datatype, [piece])[0]
 
 
@@ -110,7 +110,7 @@ def test_where_the_interval_of_a_record_is_not_sure_it_tells_nothing():
     kept = np.concatenate((kept, gap))
     assert past.from_records(kept, 59, 16, "int") == (5, 7)
     assert past.from_records(kept[59:], 0, 16, "int") is None
-    with pytest.raises(past.Refused):
+    with pytest.raises(past.PastUnknown):
         past.nearly(kept[59:], 0, 16)
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from framemake.streams import records
 from framemake.streams.intake import sums
-from framemake.streams.intake.sums import Piece, Running, arrange, extend
+from framemake.streams.intake.sums import FramePiece, Running, arrange, extend
 
 START = 1148000400.0
 
@@ -64,7 +64,7 @@ def random_pieces(chance, dtype):
             for _ in range(chance.choice((0, 1, 4))):
                 where = chance.choice((0, 1, 2, count - 1, chance.randrange(count)))
                 array[where : where + chance.randrange(1, 4)] = 0
-        pieces.append(Piece(at, interval, *values, None, fine))
+        pieces.append(FramePiece(at, interval, *values, None, fine))
         at += interval * count + chance.choice((0, 0, 0, 1, 2, 3, 60, 600, 86400))
     return pieces
 
@@ -95,7 +95,7 @@ def test_a_stream_in_parts_is_that_in_one():
 
 def test_a_gap_of_one_sample_is_one_invalid_record():
     ones = np.ones(60)
-    pieces = [Piece(START, 1.0, ones, ones, None, True), Piece(START + 61, 1.0, ones, ones, None, True)]
+    pieces = [FramePiece(START, 1.0, ones, ones, None, True), FramePiece(START + 61, 1.0, ones, ones, None, True)]
     made, index, _ = extend(Running(), 1, "double", pieces)
     assert (made["time"] - START).tolist() == list(range(121))
     assert np.flatnonzero(made["valid"] == 0).tolist() == [60]
@@ -105,13 +105,13 @@ def test_a_gap_of_one_sample_is_one_invalid_record():
 
 def test_the_weight_of_a_gap_is_at_most_that_of_the_original():
     ones = np.ones(60)
-    pieces = [Piece(1000.0, 60.0, ones, ones, None, False), Piece(1e9, 60.0, ones, ones, None, False)]
+    pieces = [FramePiece(1000.0, 60.0, ones, ones, None, False), FramePiece(1e9, 60.0, ones, ones, None, False)]
     made, _, _ = extend(Running(), 2048, "double", pieces)
     assert made["sum"][61] - made["sum"][60] == 2**31 - 1
 
 
 def piece(start, interval, count, fine):
-    return Piece(float(start), float(interval), np.ones(count), np.ones(count), None, fine)
+    return FramePiece(float(start), float(interval), np.ones(count), np.ones(count), None, fine)
 
 
 def test_second_trend_goes_before_minute_trend_where_they_overlap():
@@ -135,4 +135,4 @@ def test_nothing_before_the_end_of_what_is_stored_is_taken():
 def test_a_sum_that_its_type_cannot_hold_is_refused():
     most = np.full(60, 2**31 - 1, "i4")
     with pytest.raises(sums.Overflow):
-        extend(Running(), 2048, "int", [Piece(START, 60.0, most, most, None, False)])
+        extend(Running(), 2048, "int", [FramePiece(START, 60.0, most, most, None, False)])

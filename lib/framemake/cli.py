@@ -1,16 +1,24 @@
-"""The command contract, written once: options, messages, exit statuses, progress."""
+"""The command contract, written once: options, messages, exit statuses, progress.  The commands alone import it."""
 
 import argparse
 import contextlib
 import errno
 import gc
+import io
 import os
 import signal
 import sys
-import time
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, Any, NoReturn, TextIO
 
+from . import gps
 from .errors import BadInput, Incomplete, Told, wording
 from .version import ROOT, version
+
+if TYPE_CHECKING:
+    from tqdm import tqdm
+
+    from .day.folder import Folder
 
 FAILED, USAGE, MISSING = 1, 2, 3
 
@@ -29,12 +37,12 @@ def _use_environment():
 
 
 def _settle_libraries():
-    """Set what libraries read from the environment when they are loaded: a command loads them after this."""
+    """Set what libraries read from the environment when they are loaded, which a command does after this."""
     # OpenBLAS starts a thread a core when it is loaded, which costs time and is never used here.
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
     # HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-    # LAL prints reports of its own for each error; what a command says is enough.
+    # LAL prints a report of its own on each error; the message of the command is enough.
     os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
 
 
@@ -47,36 +55,41 @@ class _Parser(argparse.ArgumentParser):
 
 
 class Command:
-    """One run of one command: its parsed options, its messages, its exit status.
+    """One run of one command: its options, its messages, its exit status.
 
-    `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.
+    `doc` is the docstring at the command's head: it is the help.  Every command has -v and --version.  What the
+    environment must hold for the libraries is set now, so a command loads them later, in its main.
     """
 
-    def __init__(self, doc, name=None):
+    def __init__(self, doc: str | None, name: str | None = None) -> None:
         _use_environment()
         _settle_libraries()
         self.name = name or os.path.basename(sys.argv[0])
         self.parser = _Parser(prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
         self.option = self.parser.add_argument
-        self.args = None
+        self.args = argparse.Namespace()
         self.exit_status = 0
-        self._records = False
-        # The least that is told: INFO is what only a day's log tells, WARNING what people are told as well.
+        self._bar: tqdm | None = None
+        # The least level that is written: log() is of INFO, say() of WARNING, fail() of ERROR.
         self.level = os.environ.get("LOG_LEVEL") or "INFO"
 
-    def run(self, main):
+    def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
-        # Many small objects live until a part is written: looking through them for cycles finds none.
+        # Many small objects live until a part is written; the garbage collector would look through them in vain.
         gc.set_threshold(200_000, 20, 20)
-        sys.stdin.reconfigure(errors="surrogateescape")
-        sys.stdout.reconfigure(errors="surrogateescape")
+        for stream in (sys.stdin, sys.stdout):
+            if isinstance(stream, io.TextIOWrapper):
+                stream.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         group = self.parser.add_argument_group("for every command")
         group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
         group.add_argument("--version", action="version", version=f"framemake {version()}")
         self.args = self.parser.parse_args()
         try:
-            main(self)
+            try:
+                main(self)
+            finally:
+                self._end_bar()
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
@@ -99,42 +112,67 @@ class Command:
             self.fail(_one_line(error))
         sys.exit(self.exit_status)
 
-    def record_option(self):
-        """The option --record, for the commands that make a day: messages and a failure are noted in its folder."""
+    def record_option(self) -> None:
+        """Give a command that makes a day the option --record: messages and a failure are noted in the day's folder."""
         self.option("--record", metavar="DIR", help="day folder: note messages and a failure there as well")
 
     @property
-    def recorded(self):
+    def recorded(self) -> "Folder | None":
         """The folder.Folder that --record names, or None."""
+        path = getattr(self.args, "record", None)
+        if not path:
+            return None
         from .day.folder import Folder
 
-        path = getattr(self.args, "record", None)
-        return Folder.at(path) if path else None
+        return Folder.at(path)
 
-    def progress(self, what):
-        """A function of (done, total) that shows a bar on a terminal, and nothing elsewhere.  what: words before it."""
-        begun = time.monotonic()
-        return lambda done, total: progress(done, total, what, begun)
+    def progress(self, what: str) -> Callable[[int, int], None]:
+        """A function of (done, total) that shows a bar on a terminal: how much is done and how long the rest takes.
 
-    def say_first(self, messages, most=10):
-        """Tell people the first of several messages, and how many more there are."""
+        what: words before the bar.  Elsewhere, and with PROGRESS=no, it shows nothing.
+        """
+        if not sys.stderr.isatty() or os.environ.get("PROGRESS") == "no":
+            return lambda done, total: None
+
+        def show(done: int, total: int) -> None:
+            if self._bar is None and 0 <= done < total:
+                self._bar = _bar(what, total)
+            if self._bar is not None:
+                self._bar.total = total
+                self._bar.update(done - self._bar.n)
+                if done >= total:
+                    self._end_bar()
+
+        return show
+
+    def _end_bar(self) -> None:
+        """Leave a bar that is full, and go to the next line; take away one that is not: others may draw there too."""
+        bar, self._bar = self._bar, None
+        if bar is not None:
+            bar.leave = bar.n >= bar.total
+            bar.close()
+
+    def say_first(self, messages: Sequence[str], most: int = 10) -> None:
+        """Say the first of several messages, and how many more there are."""
         for message in messages[:most]:
             self.say(message)
         if len(messages) > most:
             self.say(f"and {len(messages) - most} more such lines")
 
-    def say(self, message):
-        """Tell people: one line on stderr and, with --record, in the day's log."""
+    def say(self, message: str) -> None:
+        """Say one line on stderr and, with --record, note it in the day's log."""
         if self.level == "ERROR":
             return
-        self._tell(message)
+        self._put(message)
 
-    def _tell(self, message):
+    def _put(self, message):
         with contextlib.suppress(OSError):
+            if self._bar is not None:
+                self._bar.clear()
             sys.stderr.write(f"{self.name}: {message}\n")
         self._write(message)
 
-    def log(self, message):
+    def log(self, message: str) -> None:
         """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
         if self.level in ("DEBUG", "INFO"):
             self._write(message)
@@ -143,23 +181,21 @@ class Command:
         folder = self.recorded
         if folder:
             with contextlib.suppress(OSError), open(folder.log, "a", encoding="utf-8", errors="surrogateescape") as log:
-                log.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {self.name}: {message}\n")
+                log.write(f"{gps.now_utc()} {self.name}: {message}\n")
 
-    def fail(self, message):
-        """Tell what went wrong, note it in the day's state, and make the exit status 1."""
-        self._tell(message)
+    def fail(self, message: str) -> None:
+        """Say what went wrong, note it with --record in the day's state, and make the exit status 1."""
+        self._put(message)
         self.exit_status = FAILED
         folder = self.recorded
         if folder:
-            told = {"status": "failed", "error": f"{self.name}: {message}"}
-            if getattr(self.args, "day", None):
-                told["date"] = self.args.day
+            date = getattr(self.args, "day", None)
             with contextlib.suppress(OSError, ValueError):
-                folder.note(**told)
+                folder.note(status="failed", error=f"{self.name}: {message}", **({"date": date} if date else {}))
 
 
 def _one_line(error):
-    """What went wrong and with which thing; the errors of HDF5 hold the system's in their text."""
+    """What went wrong and with which thing.  HDF5's errors have the system's only in their text."""
     text = " ".join(str(error).split())
     if isinstance(error, BadInput):
         return text
@@ -173,8 +209,25 @@ def _one_line(error):
     return f"unexpected {type(error).__name__}, -v shows where: {text[:300]}"
 
 
-def read_text(path):
-    """The text of a file, or of standard input for '-'; Told if a command before in a pipe gave nothing."""
+def _bar(what: str, total: int) -> "tqdm":
+    """A bar that is drawn again at each half percent; loaded here, as only a terminal has one."""
+    from tqdm import tqdm
+
+    # No thread that looks after slow bars: a command may fork.
+    tqdm.monitor_interval = 0
+    shape = "{desc} [{bar:30}] {percentage:3.0f} %  {remaining_s:4.0f} s left, {n_fmt} of {total_fmt}, {rate_noinv_fmt}"
+    # A terminal that does not know its size says 0, and tqdm would draw nothing.
+    width, height = os.get_terminal_size(sys.stderr.fileno())
+    size = {"ncols": width or 100, "nrows": height or 24}
+    often = {"miniters": total // 200, "mininterval": 0}
+    return tqdm(total=total, desc=what, bar_format=shape, ascii=" #", unit="", **size, **often)
+
+
+def read_text(path: str) -> str:
+    """The text of a file, or of standard input for '-'.
+
+    Raises Told if that is empty: the command before in the pipe has failed, and said why.
+    """
     if path == "-":
         text = sys.stdin.read()
         if not text and not sys.stdin.isatty():
@@ -184,7 +237,12 @@ def read_text(path):
         return source.read()
 
 
-def positive(text):
+def source(path: str) -> str | TextIO:
+    """What catalog.list_frames takes for the operand of a command: standard input for '-'."""
+    return sys.stdin if path == "-" else path
+
+
+def positive(text: str) -> int:
     """argparse type: a whole number above zero."""
     value = int(text)
     if value <= 0:
@@ -192,7 +250,7 @@ def positive(text):
     return value
 
 
-def not_negative(text):
+def not_negative(text: str) -> int:
     """argparse type: a whole number, zero or more."""
     value = int(text)
     if value < 0:
@@ -203,7 +261,7 @@ def not_negative(text):
 positive.__name__, not_negative.__name__ = "whole number above 0", "whole number"
 
 
-def window_options(command):
+def window_options(command: Command) -> None:
     """The options --day, or --start and --end, that name a span of time."""
     command.option("--day", metavar="YYYY-MM-DD", help="a UTC day")
     command.option("--minutes", type=positive, metavar="M", help="only the first M minutes of the day")
@@ -211,18 +269,36 @@ def window_options(command):
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
 
-def days_options(command):
-    """The options --first and --last, days that are both included; --start and --end name them too, as they did."""
+def days_options(command: Command) -> None:
+    """The options --first and --last: days, both included.  The older --start and --end still mean the same."""
     for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
         what = f"{which} (the {name[2:]} that there is)"
         command.option(name, metavar="YYYY-MM-DD", help=what)
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
-def window_of(args, required=True):
-    """The Window that window_options gave, or None if none was and none is required."""
-    from . import gps
+def add_flags(command: Command, flags: Iterable) -> None:
+    """The options that a room gives as data: convert.Flag."""
 
+    def kind(flag: Any) -> Any:
+        def of_text(text: str) -> Any:
+            try:
+                return flag.of_text(text)
+            except BadInput as error:
+                raise argparse.ArgumentTypeError(str(error)) from None
+
+        return of_text if flag.of_text else str
+
+    for flag in flags:
+        if not flag.takes:
+            command.option(*flag.names, dest=flag.dest, action="store_const", const=flag.alone, help=flag.help)
+            continue
+        alone = {} if flag.alone is None else {"nargs": "?", "const": flag.alone}
+        command.option(*flag.names, dest=flag.dest, type=kind(flag), metavar=flag.metavar, help=flag.help, **alone)
+
+
+def window_of(args: argparse.Namespace, required: bool = True) -> gps.Window | None:
+    """The Window that window_options gave, or None if none was and none is required."""
     if args.day is not None:
         if args.start is not None or args.end is not None:
             raise BadInput(f"--day and --start/--end exclude each other: {args.day!r}")
@@ -239,10 +315,10 @@ def window_of(args, required=True):
             raise BadInput(f"a span begins and ends on whole GPS seconds: {value!r}")
     if start >= end:
         raise BadInput(f"the span is empty: {args.start!r} to {args.end!r}")
-    return gps.Window(start, end)
+    return gps.Window(int(start), int(end))
 
 
-def share(text):
+def share(text: str) -> tuple[int, int]:
     """(i, n) of 'I/N', 1 <= I <= N."""
     try:
         part, whole = map(int, text.split("/"))
@@ -251,16 +327,3 @@ def share(text):
     if not 1 <= part <= whole:
         raise BadInput(f"no such share, want I/N: {text!r}")
     return part, whole
-
-
-def progress(done, total, what, begun):
-    """Show a bar on a terminal: done of total, rate and time left.  Elsewhere, or with PROGRESS=no, nothing."""
-    if not sys.stderr.isatty() or not total or os.environ.get("PROGRESS") == "no":
-        return
-    share = done / total
-    bar = "#" * round(30 * share)
-    spent = time.monotonic() - begun
-    left = f"{spent / share - spent:4.0f} s left" if 0 < share < 1 else f"{spent:4.0f} s     "
-    end = "\n" if done >= total else ""
-    sys.stderr.write(f"\r{what} [{bar:<30}] {100 * share:3.0f} %  {left}\x1b[K{end}")
-    sys.stderr.flush()

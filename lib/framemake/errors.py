@@ -1,4 +1,4 @@
-"""The errors that a command turns into one clear line, and what they say."""
+"""The errors that a command turns into one clear line, and their words."""
 
 
 class BadInput(Exception):
@@ -13,8 +13,8 @@ class Incomplete(Exception):
     """The work is done, but data is missing: exit status 3."""
 
 
-def wording(error):
-    """What an error says, as it stands after a colon: of an OSError the system's words, without the path."""
+def wording(error: BaseException) -> str:
+    """The words of an error, as they stand after a colon; of an OSError the system's, without the path."""
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return str(error) or type(error).__name__

@@ -4,19 +4,23 @@ import contextlib
 import fcntl
 import os
 import threading
+from collections.abc import Iterator
+from typing import TypeAlias
+
+Path: TypeAlias = str | os.PathLike[str]
 
 
 @contextlib.contextmanager
-def replacing(path, durable=True):
+def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
     The temporary name starts with a dot and carries the process id, so two writers never share one
     and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
-    durable: wait for the disk, so that a power cut leaves no empty file under the final name; what only
-    tells how far a run is need not wait.
+    durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
+    says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
-        yield path  # /dev/stderr, a pipe: nothing to replace
+        yield os.fspath(path)
         return
     folder, name = os.path.split(os.path.realpath(path))
     os.makedirs(folder, exist_ok=True)
@@ -33,8 +37,8 @@ def replacing(path, durable=True):
 
 
 @contextlib.contextmanager
-def flushing(path):
-    """While the block runs, send what is written to `path` to the disk, so that the last sync has little left."""
+def flushing(path: Path) -> Iterator[None]:
+    """While the block runs, send what is written to `path` to the disk, so that the last sync has little left to do."""
     over = threading.Event()
 
     def flush():
@@ -51,8 +55,11 @@ def flushing(path):
         thread.join()
 
 
-def boot():
-    """What names this boot of this machine: files written since, synced or not, are whole; '' if not known."""
+def boot() -> str:
+    """The kernel's name of this boot of this machine, '' if it has none.
+
+    Until the next boot, which has another, files that were written are whole, whether they were synced or not.
+    """
     try:
         with open("/proc/sys/kernel/random/boot_id", encoding="ascii") as source:
             return source.read().strip()
@@ -60,7 +67,7 @@ def boot():
         return ""
 
 
-def _sync(path):
+def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -68,18 +75,18 @@ def _sync(path):
         os.close(handle)
 
 
-def sync_folder(path):
+def sync_folder(path: Path) -> None:
     """Wait until the names in a folder are on the disk."""
     _sync(path)
 
 
-def write(path, text, durable=True):
-    """Write a text file whole and at once; what was no UTF-8 when it was read is written as it was."""
+def write(path: Path, text: str, durable: bool = True) -> None:
+    """Replace a text file, whole and at once.  Bytes that were read and were no UTF-8 are written as they were."""
     with replacing(path, durable) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
         out.write(text)
 
 
-def write_if_changed(path, text, durable=True):
+def write_if_changed(path: Path, text: str, durable: bool = True) -> bool:
     """Write a text file only if its content differs; return whether it did."""
     try:
         with open(path, encoding="utf-8", errors="surrogateescape") as existing:
@@ -92,11 +99,11 @@ def write_if_changed(path, text, durable=True):
 
 
 @contextlib.contextmanager
-def locked(path, wait=True):
-    """Hold an exclusive lock on a file (made if need be); yields its handle, None if it is another's and wait is False.
+def locked(path: Path, wait: bool = True) -> Iterator[int | None]:
+    """Hold an exclusive lock (flock) on a file, which is made if need be; yields its file descriptor.
 
-    The kernel lets go of the lock when its holder dies, so a kill leaves nothing to clean up.  A child that is given
-    the handle holds it as well.
+    wait: until another holder lets go; otherwise, if there is one, yields None.  The kernel lets go of the lock when
+    its holder dies, so a kill leaves nothing to clean up.  A child process that inherits the descriptor holds it too.
     """
     handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
     try:

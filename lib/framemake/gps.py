@@ -1,4 +1,8 @@
-"""Days, UTC and GPS seconds."""
+"""Days, UTC and GPS seconds.
+
+GPS seconds count from 1980-01-06T00:00:00 UTC and know no leap seconds, so a UTC day with one has 86,401 of them.
+lal holds the table of leap seconds, which the IERS announces; it is loaded when a time is converted.
+"""
 
 import calendar
 import re
@@ -13,21 +17,21 @@ _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
 class Window(NamedTuple):
-    """A half-open span [start, end) in GPS seconds."""
+    """A half-open span [start, end) in whole GPS seconds."""
 
     start: int
     end: int
 
     @property
-    def duration(self):
+    def duration(self) -> int:
         return self.end - self.start
 
-    def overlaps(self, start, end):
+    def overlaps(self, start: float, end: float) -> bool:
         return start < self.end and end > self.start
 
 
-def _to_gps(year, month, day, hour=0, minute=0, second=0):
-    """GPS second of a UTC time; lal holds the table of leap seconds and checks nothing, so this does."""
+def _to_gps(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
+    """GPS second of a UTC time; ValueError if there is no such time, which lal does not check."""
     import datetime
 
     import lal
@@ -40,8 +44,8 @@ def _to_gps(year, month, day, hour=0, minute=0, second=0):
     return int(gps)
 
 
-def day_window(day, minutes=None):
-    """The window of a UTC day 'YYYY-MM-DD', leap second included; BadInput if there is no such day.
+def day_window(day: str, minutes: int | None = None) -> Window:
+    """The Window of a UTC day 'YYYY-MM-DD', a leap second at its end included; BadInput if there is no such day.
 
     minutes: only so many minutes from its beginning.
     """
@@ -49,16 +53,22 @@ def day_window(day, minutes=None):
 
     match = _DAY.fullmatch(day)
     try:
-        date = datetime.date(*map(int, match.groups()))
+        if match is None:
+            raise ValueError
+        date = datetime.date(int(match[1]), int(match[2]), int(match[3]))
         after = date + datetime.timedelta(days=1)
-        start, end = _to_gps(*date.timetuple()[:3]), _to_gps(*after.timetuple()[:3])
+        start, end = (_to_gps(each.year, each.month, each.day) for each in (date, after))
         return Window(start, end if minutes is None else min(end, start + 60 * minutes))
-    except (AttributeError, ValueError, OverflowError):
+    except (ValueError, OverflowError):
         raise BadInput(f"no such day, want YYYY-MM-DD since 1980-01-06: {day!r}") from None
 
 
-def parse(text):
-    """GPS seconds (int, or float if it has a fraction) from a GPS number, a UTC day or an ISO UTC time."""
+def parse(text: str) -> int | float:
+    """GPS seconds of a text: GPS seconds ('1396742418.5'), a UTC day, for its beginning, or an ISO 8601 time in UTC.
+
+    The time is 'YYYY-MM-DDThh:mm[:ss][Z]', with a space for the T if need be.  An int, or a float if there is a
+    fraction; BadInput for anything else.
+    """
     if _NUMBER.fullmatch(text):
         value = float(text)
         return int(value) if value == int(value) else value
@@ -66,29 +76,31 @@ def parse(text):
         return day_window(text).start
     match = _UTC.fullmatch(text)
     try:
+        if match is None:
+            raise ValueError
         return _to_gps(*(int(part or 0) for part in match.groups()))
-    except (AttributeError, ValueError):
+    except ValueError:
         raise BadInput(f"no such time, want GPS seconds or YYYY-MM-DDThh:mm:ss UTC: {text!r}") from None
 
 
-def utc(gps):
+def utc(gps: float) -> str:
     """ISO UTC text of a GPS second, as '2024-04-10T00:00:00'."""
     import lal
 
     return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*lal.GPSToUTC(int(gps))[:6])
 
 
-def now_utc():
-    """The clock's time as states and logs have it: '2024-04-10T12:00:00Z'."""
+def now_utc() -> str:
+    """The time of the machine's clock as states and logs have it: '2024-04-10T12:00:00Z'."""
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
-def seconds_between(start, end):
+def seconds_between(start: str, end: str) -> int:
     """Whole seconds from one time of now_utc() to another."""
     first, last = (calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) for text in (start, end))
     return last - first
 
 
-def day_of(gps):
+def day_of(gps: float) -> str:
     """The UTC day 'YYYY-MM-DD' that holds a GPS second."""
     return utc(gps)[:10]

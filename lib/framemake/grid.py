@@ -9,6 +9,8 @@ moved from file to file as they are.
 import math
 from typing import NamedTuple
 
+from .gps import Window
+
 # One chunk a 600-s increment of a 1 Hz channel holds 2.4 kB: a day is then slower to join (x3) and to read
 # (x1.3) and 8 % larger than with chunks of at least 7200 samples.
 _CHUNK_LEAST = 7200
@@ -19,29 +21,30 @@ _SAME = 1e-3
 
 
 class Grid(NamedTuple):
-    """rate in Hz and phase in samples."""
+    """Where samples lie: rate in Hz, and phase, the time of sample 0 after the window's start, in samples."""
 
     rate: float
     phase: float
 
     @property
-    def key(self):
+    def key(self) -> tuple[float, float]:
+        """What is the same for all grids that count as one."""
         return self.rate, round(self.phase, 3)
 
 
 class Cut(NamedTuple):
-    """Samples a unit and samples a chunk."""
+    """How many samples a unit has, and how many a chunk."""
 
     unit: int
     chunk: int
 
 
-def length(duration, rate):
-    """Samples in a window: round(duration * rate)."""
+def length(duration: float, rate: float) -> int:
+    """Samples in a window of `duration` seconds at `rate` Hz: round(duration * rate)."""
     return round(duration * rate)
 
 
-def rate_of(dt):
+def rate_of(dt: float) -> float:
     """Sample rate in Hz of a spacing in seconds, free of the rounding in 1/dt."""
     rate = 1.0 / dt
     whole = round(rate)
@@ -50,7 +53,7 @@ def rate_of(dt):
     return rate
 
 
-def place(offset, rate):
+def place(offset: float, rate: float) -> tuple[int, float]:
     """(k, phase) of a sample at `offset` seconds from the start of the window; k may be negative."""
     position = offset * rate
     k = math.floor(position)
@@ -60,18 +63,21 @@ def place(offset, rate):
     return k, 0.0 if phase < _SAME else round(phase, 9)
 
 
-def first_at(seconds, grid):
+def first_at(seconds: float, grid: Grid) -> int:
     """The first k whose time is at or after `seconds` from the start of the window."""
     return math.ceil(seconds * grid.rate - grid.phase - _SAME)
 
 
-def t0(window, grid):
+def t0(window: Window, grid: Grid) -> float:
     """GPS time of sample 0, rounded to the microsecond: what float64 holds of a GPS time."""
     return float(window.start) + round(grid.phase / grid.rate, 6)
 
 
-def cut(rate, increment, duration):
-    """How a channel of `rate` is cut, for increments and a window in seconds."""
+def cut(rate: float, increment: float, duration: float) -> Cut:
+    """How the samples of a channel of `rate` Hz are cut, in a window of `duration` and increments, both in seconds.
+
+    A channel that has no whole number of samples an increment is one unit.
+    """
     total = max(1, length(duration, rate))
     per = rate * increment
     whole = round(per)

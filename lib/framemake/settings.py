@@ -1,16 +1,16 @@
-"""The settings of a day or a range: keys of TOML files, options of convert-day and convert-range, make variables.
+"""The settings of a day or a range: keys of TOML files, their checks, and the make variables that they become.
 
-The keys and options are those of the converter that Virgo's people have used so far, with its meanings.  A check
+The keys are those of the converter that Virgo's people have used so far, with its meanings.  A check
 takes a value as TOML gives it and returns the text of the make variable; it raises ValueError if it is none.
 """
 
 import datetime
 import os
 import re
-import signal
+from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from . import cli, gps
+from . import gps
 from .errors import BadInput
 
 DAY, RANGE = "day", "range"
@@ -29,7 +29,7 @@ _ISO = re.compile(
 _BEGIN = "1980-01-06"  # of GPS time
 
 
-class Kind(NamedTuple):
+class ValueKind(NamedTuple):
     """What a value must be, in words; its check; and what makes of an option's text what TOML would have given."""
 
     want: str
@@ -41,7 +41,7 @@ class Setting(NamedTuple):
     """The make variable of a key ('' for none of its own), its kind, and what it is for."""
 
     variable: str
-    kind: Kind
+    kind: ValueKind
     help: str
 
 
@@ -106,7 +106,7 @@ def _whole(least, most=999_999_999, none=None):
             raise ValueError
         return none if value == 0 and none is not None else str(value)
 
-    return Kind(f"a whole number from {least} to {most}", check, _number)
+    return ValueKind(f"a whole number from {least} to {most}", check, _number)
 
 
 def _date(value):
@@ -139,7 +139,7 @@ def _time(value):
     return value.isoformat()
 
 
-def _checked(key, setting, value):
+def checked(key: str, setting: Setting, value: Any) -> str:
     """The text of a setting's variable; BadInput names the key and the value."""
     try:
         return setting.kind.check(value)
@@ -152,14 +152,14 @@ def _shown(value):
     return text if len(text) <= 200 else text[:200] + "..."
 
 
-# --- the keys, in the order in which their variables are told -----------------------------
+# --- the keys, in the order in which their variables are printed -----------------------------
 
-_TEXT = Kind("text without control characters, or white space at its ends", _text)
-_SPEC = Kind("a letter or digit and then letters, digits, _ . + -", _spec)
-_DATE = Kind(f"a day since {_BEGIN}, YYYY-MM-DD", _date)
-_TIME = Kind(f"a UTC time since {_BEGIN} on a whole second, YYYY-MM-DD hh:mm:ss", _time)
+_TEXT = ValueKind("text without control characters, or white space at its ends", _text)
+_SPEC = ValueKind("a letter or digit and then letters, digits, _ . + -", _spec)
+_DATE = ValueKind(f"a day since {_BEGIN}, YYYY-MM-DD", _date)
+_TIME = ValueKind(f"a UTC time since {_BEGIN} on a whole second, YYYY-MM-DD hh:mm:ss", _time)
 _GPS = _whole(0, 2**31 - 1)
-_FLAG = Kind("true or false", _flag, _truth)
+FLAG = ValueKind("true or false", _flag, _truth)
 
 _WINDOW = {
     "start_dt": Setting("START", _TIME, "beginning, UTC"),
@@ -178,20 +178,23 @@ _BOTH = {
     "ffl_spec": Setting("SPEC", _SPEC, "what the frames are, as V1trend"),
     "out_root": Setting("OUT", _TEXT, "where day folders go"),
     "out_dir": Setting("OUT", _TEXT, "where day folders go"),
-    "increment_size": Setting("INCREMENT", _whole(1), "seconds; the least that a late frame rebuilds"),
-    "compression": Setting("COMPRESSION", Kind("lzf, gzip or none", _compression), "lzf, gzip or none"),
+    "increment_size": Setting("INCREMENT", _whole(1), "seconds of the pieces that a day is rebuilt by"),
+    "compression": Setting("COMPRESSION", ValueKind("lzf, gzip or none", _compression), "lzf, gzip or none"),
     "max_retries": Setting("MAX_RETRIES", _whole(0), "how often to try again"),
-    "resume": Setting("RESUME", _FLAG, "use what earlier runs left"),
-    "log_level": Setting("LOG_LEVEL", Kind("DEBUG, INFO, WARNING or ERROR", _level), "the least that is told"),
-    "produce_summary": Setting("SUMMARY", _FLAG, "write the summary"),
+    "resume": Setting("RESUME", FLAG, "use what earlier runs left"),
+    "log_level": Setting("LOG_LEVEL", ValueKind("DEBUG, INFO, WARNING or ERROR", _level), "which messages there are"),
+    "produce_summary": Setting("SUMMARY", FLAG, "write the summary"),
 }
 _MANY = {
     "concurrency": Setting("CONCURRENCY", _whole(1, 9999), "days at once"),
-    "stagger_seconds": Setting("STAGGER", Kind("seconds from 0 to 86400", _seconds, _number), "between starts of days"),
+    "stagger_seconds": Setting(
+        "STAGGER", ValueKind("seconds from 0 to 86400", _seconds, _number), "between starts of days"
+    ),
     "mem_guard_mb": Setting("MEM_GUARD", _whole(0), "start no day with less memory available, MB; 0: always"),
-    "dry_run": Setting("DRY_RUN", _FLAG, "say what would be done"),
+    "dry_run": Setting("DRY_RUN", FLAG, "say what would be done"),
     "limit_days": Setting("LIMIT_DAYS", _whole(0, none=""), "only the first days; 0: all"),
     "minutes_per_day": Setting("MINUTES", _whole(0, none=""), "only the first minutes of each day; 0: all"),
+    "worker_path": Setting("", _TEXT, "the script of the converter's worker: taken, and of no meaning here"),
 }
 SPANS = {DAY: _WINDOW, RANGE: _DATES}
 KEYS = {DAY: {**_WINDOW, **_BOTH}, RANGE: {**_DATES, **_BOTH, **_MANY}}
@@ -203,32 +206,38 @@ VARIABLES = list(
 # --- files --------------------------------------------------------------------------------
 
 
-def read(source, purpose):
-    """The settings {key: value} of a TOML file, or of standard input for '-'.
+def read(path: str, purpose: str) -> dict[str, Any]:
+    """The settings {key: value} of a TOML file; OSError if it cannot be read, BadInput as in parse."""
+    with open(path, encoding="utf-8", errors="surrogateescape") as source:
+        return parse(source.read(), path, purpose)
 
-    purpose: DAY or RANGE.  The keys stand at the top, or in one table that is named as the purpose.  BadInput
-    names what is no TOML, a key that is unknown, another purpose's, or there twice.
+
+def parse(text: str, source: str, purpose: str) -> dict[str, Any]:
+    """The settings {key: value} of the text of a TOML file.
+
+    source: the file's name, for messages.  purpose: DAY or RANGE.  The keys stand at the top, or in one table that is
+    named as the purpose.  BadInput names what is no TOML, a key that is unknown, another purpose's, or there twice.
     """
     try:
         import tomllib
     except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib
+        import tomli as tomllib  # type: ignore[no-redef]
 
     try:
-        told = tomllib.loads(cli.read_text(source).removeprefix("\ufeff"))
+        found = tomllib.loads(text.removeprefix("\ufeff"))
     except (ValueError, RecursionError) as error:
         raise BadInput(f"not TOML ({error}): {source!r}") from None
-    table = told.pop(purpose, {})
+    table = found.pop(purpose, {})
     if not isinstance(table, dict):
         raise BadInput(f"{purpose} must be a table: {_shown(table)!r}")
     for key, value in table.items():
-        if key in told:
+        if key in found:
             raise BadInput(f"both at the top and in [{purpose}]: {f'{key} = {_shown(value)}'!r}")
-    told.update(table)
-    for key, value in told.items():
+    found.update(table)
+    for key, value in found.items():
         if key not in KEYS[purpose]:
             raise BadInput(_unknown(key, value, purpose))
-    return told
+    return found
 
 
 def _unknown(key, value, purpose):
@@ -245,15 +254,15 @@ def _unknown(key, value, purpose):
 # --- variables ----------------------------------------------------------------------------
 
 
-def variables(told, purpose, given=()):
+def variables(values: dict, purpose: str, given: Collection = ()) -> dict[str, str]:
     """The make variables {name: text} of settings {key: value}, in a fixed order.
 
     given: variables that were typed, which win: they are left out, and DAY, or START and END, leave out the window.
     BadInput names a bad value, or a window that is incomplete, empty or in contradiction with itself.
     """
     keys = KEYS[purpose]
-    texts = {key: _checked(key, keys[key], told[key]) for key in keys if key in told}
-    found = {}
+    texts = {key: checked(key, keys[key], values[key]) for key in keys if key in values}
+    found: dict[str, str] = {}
     for key, text in texts.items():
         name = keys[key].variable
         if key not in _WINDOW and found.setdefault(name, text) != text:
@@ -266,10 +275,10 @@ def variables(told, purpose, given=()):
     return {name: found[name] for name in VARIABLES if name in found and name not in given}
 
 
-def window(span, whole=True):
+def window(span: dict[str, str], whole: bool = True) -> dict[str, str]:
     """{'DAY': day} if the window is one UTC day (and whole is true), else {'START': text, 'END': text}.
 
-    span: checked texts by the keys of a window; times in GPS seconds or as YYYY-MM-DDThh:mm:ss UTC.  What is told
+    span: checked texts by the keys of a window; times in GPS seconds or as YYYY-MM-DDThh:mm:ss UTC.  What is given
     twice must agree: a leap second is one second of duration.
     """
     if span.keys() == {"start_dt", "end_dt"}:  # the usual case, without the table of leap seconds
@@ -320,109 +329,17 @@ def _day_between(start, end):
     return day if gps.day_window(day) == (start, end) else None
 
 
-def site_lists(found, environ, given=()):
+def site_lists(found: dict, environ: Mapping, given: Collection = ()) -> dict[str, str]:
     """What Virgo's own frame file lists add: {'FFL': path} to a SPEC without FFL, {'SPEC': spec} to an FFL without.
 
     found: variables of settings.  environ: what make has exported: a site's own defaults, and what was typed if
     its name is in given.  A site's own FFL is left alone where Virgo's lists are not.
     """
     spec, path = (found.get(name, environ.get(name) if name in given else None) for name in ("SPEC", "FFL"))
-    known = LISTS.get(spec)
+    known = LISTS.get(spec or "")
     if known and path is None and (os.path.exists(known) or not environ.get("FFL")):
         return {"FFL": known}
     if path and spec is None:
         names = {os.path.basename(known): spec for spec, known in LISTS.items()}
         return {"SPEC": names[os.path.basename(path)]} if os.path.basename(path) in names else {}
     return {}
-
-
-# --- options and make ---------------------------------------------------------------------
-
-
-def add_options(command, purpose):
-    """Give a Command the option -c, and one for each key of a day or a range."""
-    command.option("-c", "--config-file", metavar="FILE", help="TOML file of settings; options win over it")
-    for key, setting in KEYS[purpose].items():
-        if key == "out_dir":
-            continue  # another name of out_root
-        names, extra = _options(key), {"metavar": setting.variable or "SECONDS"}
-        if setting.kind is _FLAG:
-            extra = {"nargs": "?", "const": True, "metavar": "true|false"}
-        command.option(*names, dest=key, type=_option(setting), help=setting.help, **extra)
-        if setting.kind is _FLAG:
-            command.option(
-                f"--no-{names[0][2:]}", dest=key, action="store_const", const=False, help=f"{names[0]} false"
-            )
-
-
-def _options(key):
-    return ("--out", "--out-dir", "--out-root") if key == "out_root" else (f"--{key.replace('_', '-')}",)
-
-
-def _option(setting):
-    """The argparse type of a setting's option."""
-
-    def of_text(text):
-        import argparse
-
-        try:
-            value = setting.kind.of_text(text)
-            _checked("", setting, value)
-        except (ValueError, KeyError, OverflowError, BadInput):
-            raise argparse.ArgumentTypeError(f"must be {setting.kind.want}: {text!r}") from None
-        return value
-
-    return of_text
-
-
-def run_make(command, purpose):
-    """Become the make that builds what a Command's parsed options ask for, in the caller's folder.
-
-    BadInput as in variables; a usage error if neither a file nor a beginning or end is given.
-    """
-    args = command.args
-    told = {key: getattr(args, key) for key in KEYS[purpose] if getattr(args, key, None) is not None}
-    if args.config_file is None and not told.keys() & SPANS[purpose].keys():
-        options = ", ".join(_options(key)[0] for key in SPANS[purpose])
-        command.parser.error(f"a span is needed: -c FILE, or {options}")
-    arguments, defaults = _make(told, args.config_file, purpose)
-    # A make that calls us has variables of its own, and a span is what the options or the file say.
-    outer = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL") if "MAKELEVEL" in os.environ else ()
-    for name in (*outer, "DAY", "START", "END", "CONFIG"):
-        os.environ.pop(name, None)
-    for name, text in defaults.items():
-        os.environ.setdefault(name, text)
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # Python ignores it, and so would make and all below it
-    try:
-        os.execvp("make", ["make", *arguments])
-    except FileNotFoundError:
-        raise BadInput("no such program on PATH: 'make'") from None
-
-
-def _make(told, config, purpose):
-    """(arguments, environment) of make: what is in the environment has the least say, a local.mk wins over it."""
-    if config == "-":
-        raise BadInput("the settings cannot be standard input, a file is needed: '-'")
-    if config is not None and purpose == DAY and told.keys() & _WINDOW.keys():
-        told = _fill_window(told, read(config, purpose))
-    found = variables(told, purpose)
-    defaults = site_lists(found, os.environ) if config is None else {}
-    if os.path.exists(defaults.get("FFL", "")):
-        found["FFL"] = defaults.pop("FFL")
-    jobs = found.pop("CONCURRENCY", None)
-    if config is not None:
-        found["CONFIG"] = _checked("--config-file", KEYS[purpose]["out_dir"], config)
-    options = ["-f", os.path.join(cli.ROOT, "Makefile"), "--no-print-directory", *([f"-j{jobs}"] if jobs else [])]
-    return [*options, purpose, *(f"{name}={text}" for name, text in found.items())], defaults
-
-
-def _fill_window(told, file):
-    """Settings of options, and of a file's window what they leave open: start before end before duration."""
-    sides = {key.partition("_")[0] for key in told if key in _WINDOW}
-    filled = dict(told)
-    for side in ("start", "end", "duration"):
-        keys = [key for key in _WINDOW if key in file and key.partition("_")[0] == side]
-        if len(sides) < 2 and side not in sides and keys:
-            filled.update((key, file[key]) for key in keys)
-            sides.add(side)
-    return filled

@@ -2,19 +2,18 @@
 
 import os
 
-from . import __version__
-
-# The checkout: the folder of the Makefile.  An installed package has none, and then nothing of it is looked for.
+VERSION = "0.1.0"
+# The checkout: the folder of the Makefile.  An installed package has none: there is nothing of it in this folder.
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.realpath(__file__))))
 
 
-def version():
-    """The project's version, with the commit when this is a git checkout."""
-    return __version__ + _commit(os.path.join(ROOT, ".git"))
+def version() -> str:
+    """The project's version, with the commit in a git checkout: '0.1.0+g83cd66438'."""
+    return VERSION + _commit(os.path.join(ROOT, ".git"))
 
 
-def _commit(git):
-    """'+g' and the short commit that a .git folder has checked out, read without starting git; else ''."""
+def _commit(git: str) -> str:
+    """'+g' and the short commit that a .git folder has checked out, read without starting git; '' if none is found."""
     try:
         with open(os.path.join(git, "HEAD"), encoding="ascii") as head:
             commit = head.read().strip()

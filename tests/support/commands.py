@@ -1,4 +1,8 @@
-"""What several test files use: commands as real processes, frame files in a line, skips that name what is missing."""
+"""Programs as real processes: the one way in which tests run them, what must come of it, and the frames they are given.
+
+call runs any program; run, command, well and refused run a command of bin/, make runs make.  needs, needs_package
+and bound skip a test that cannot be run here, and name what is missing.
+"""
 
 import importlib.util
 import os
@@ -15,21 +19,49 @@ BIN = ROOT / "bin"
 DAY, START, END = "2024-04-10", 1396742418, 1396828818
 
 
-def run(command, *args, input=None, cwd=None, env=None):
-    """Run bin/COMMAND as a process of its own: (status, stdout, stderr), as text that keeps every byte."""
-    program = command if os.path.isabs(command) else BIN / command
-    done = subprocess.run(
-        [program, *map(os.fspath, args)],
-        input="" if input is None else input,
+def call(program, *args, input="", cwd=None, env=None, bare=False, timeout=300):
+    """The CompletedProcess of a program that ran to its end; its output is text that keeps every byte.
+
+    env: variables beside those of this process; bare: in place of them.
+    """
+    return subprocess.run(
+        [os.fspath(program), *map(str, args)],
+        input=input,
         capture_output=True,
         encoding="utf-8",
         errors="surrogateescape",
         cwd=cwd,
-        env={**os.environ, **(env or {})},
-        timeout=120,
+        env={**({} if bare else os.environ), **(env or {})},
+        timeout=timeout,
         check=False,
     )
+
+
+def run(command, *args, **options):
+    """(status, stdout, stderr) of a command of bin/, or of a program given by its whole path; options: of call."""
+    done = call(BIN / command, *args, **options)
     return done.returncode, done.stdout, done.stderr
+
+
+def command(name, *args, check=True, **options):
+    """The CompletedProcess of a command of bin/; unless check is off it must succeed, whatever it says."""
+    done = call(BIN / name, *args, **options)
+    assert not check or done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    return done
+
+
+def make(*words, cwd, before=(), env=None, **options):
+    """The CompletedProcess of the project's make in a folder; `before`: words before it, as of bound."""
+    # A make around the tests passes nothing on to it.
+    mine = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    line = [*before, "make", "-f", ROOT / "Makefile", *words]
+    return call(*line, cwd=cwd, env={**mine, **(env or {})}, bare=True, **options)
+
+
+def make_database():
+    """What make has read of the project's makefiles: each rule, and each variable as `NAME := value`."""
+    return make("-pqn", "help", cwd=ROOT).stdout
 
 
 def well(command, *args, **options):

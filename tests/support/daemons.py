@@ -1,4 +1,7 @@
-"""Real parts that tests talk to, each on free ports of loopback, with its own keys, ended by process id."""
+"""Real daemons for tests: an sshd that is several machines, a Slurm of one node, and whatever else runs in a block.
+
+Each has keys and settings of its own, listens on free ports of loopback, and is ended by its process id.
+"""
 
 import contextlib
 import getpass
@@ -78,7 +81,8 @@ def sshd(folder, machines, dead=(), hidden=None, greeting=None):
     folder = Path(folder)
     port, nobody = free_ports(2)
     for key in ("host", "id"):
-        subprocess.run(["ssh-keygen", "-qt", "ed25519", "-N", "", "-f", folder / key], check=True)
+        made = commands.call("ssh-keygen", "-qt", "ed25519", "-N", "", "-f", folder / key)
+        assert made.returncode == 0, made.stderr
     shutil.copy(folder / "id.pub", folder / "authorized_keys")
     kind, public = (folder / "host.pub").read_text().split()[:2]
     (folder / "known_hosts").write_text(f"framemake {kind} {public}\n")
@@ -134,9 +138,8 @@ class Slurm:
 
     def queued(self):
         """The jobs that wait or run, a line each."""
-        shown = subprocess.run(
-            ["squeue", "-h"], env={**os.environ, **self.env}, capture_output=True, text=True, check=True
-        )
+        shown = commands.call("squeue", "-h", env=self.env)
+        assert shown.returncode == 0, shown.stderr
         return shown.stdout
 
 
@@ -192,8 +195,7 @@ def slurm():
     munge += [f"--{name}-file={folder / name}" for name in ("pid", "seed")] + [f"--log-file={folder / 'munged.log'}"]
 
     def is_idle():
-        shown = subprocess.run(["sinfo", "-ho", "%T"], capture_output=True, text=True, env=quiet["env"], check=False)
-        return shown.stdout.strip() == "idle"
+        return commands.call("sinfo", "-ho", "%T", env=part.env).stdout.strip() == "idle"
 
     try:
         with daemon(*munge, **quiet):
@@ -202,7 +204,7 @@ def slurm():
                 wait_until(is_idle, f"a Slurm node that is idle, see {folder}")
                 yield part
                 # What a test that failed left would outlive its daemon.
-                subprocess.run(["scancel", "--user", me], env=quiet["env"], check=False)
+                commands.call("scancel", "--user", me, env=part.env)
                 wait_until(lambda: not part.queued(), "no job is left")
     finally:
         shutil.rmtree(folder, ignore_errors=True)

@@ -1,4 +1,4 @@
-"""A real rsync daemon with a password, on a free port of loopback."""
+"""A real rsync daemon with a password, on a free port of loopback, and the end of what a mirror has started."""
 
 import contextlib
 import os
@@ -48,8 +48,7 @@ class Server:
         return self
 
     def _answers(self):
-        command = ["rsync", f"rsync://127.0.0.1:{self.port}/"]
-        return subprocess.run(command, capture_output=True, check=False).returncode == 0
+        return commands.call("rsync", f"rsync://127.0.0.1:{self.port}/").returncode == 0
 
     def stop(self):
         self._running.close()
@@ -63,7 +62,8 @@ class Server:
 
 def started_by(process, tree):
     """The process ids of what is left of a process that leads a session: the session, and the rsyncs to a tree."""
-    shown = subprocess.run(["ps", "-ewwo", "pid=,sid=,args="], capture_output=True, errors="replace", check=True)
+    shown = commands.call("ps", "-ewwo", "pid=,sid=,args=")
+    assert shown.returncode == 0, shown.stderr
     found = []
     for line in shown.stdout.splitlines():
         pid, session, args = line.split(None, 2)

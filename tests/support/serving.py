@@ -29,15 +29,15 @@ class Answer(NamedTuple):
 
 
 class Server:
-    """A server under way; told: what it said on stderr, once it has ended."""
+    """A server that runs; said: what it wrote to stderr, once it has ended."""
 
     def __init__(self, process, url):
         self.process, self.url = process, url
         self.host, self.port = urlsplit(url).hostname, urlsplit(url).port
-        self.told = None
+        self.said = None
 
     def ask(self, method, target, body=None, headers=None):
-        """The Answer to one request, its target sent as it is."""
+        """The Answer to one request, whose target is sent without a change."""
         connection = http.client.HTTPConnection(self.host, self.port, timeout=30)
         try:
             connection.putrequest(method, target, skip_accept_encoding=True)
@@ -68,7 +68,7 @@ class Server:
 
 @contextlib.contextmanager
 def served(streams, *options, fails=False):
-    """A Server of a folder of streams on a free port; it must end well, and have said nothing unless it fails."""
+    """A Server of a folder of streams on a free port; it must exit 0 and, unless `fails`, write nothing to stderr."""
     process = subprocess.Popen(
         [BIN / "serve-streams", streams, "--port", "0", *map(str, options)],
         stdin=subprocess.DEVNULL,
@@ -83,9 +83,9 @@ def served(streams, *options, fails=False):
     finally:
         process.send_signal(signal.SIGTERM)
         try:
-            out, server_told = process.communicate(timeout=20)
+            out, said = process.communicate(timeout=20)
         finally:
             process.kill()
-    server.told = server_told
+    server.said = said
     assert (process.returncode, out) == (0, "")
-    assert fails or server_told == ""
+    assert fails or said == ""

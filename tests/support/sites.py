@@ -1,28 +1,18 @@
-"""Small days for tests: frames written by the test, a day made by the real commands, what came of it."""
+"""Small days: a Site writes frames and a channel list, has the real commands make its day, and reads what came of it.
+
+ramp and signal: samples that tell where they come from.  samples_without_times: what two builds of a day share.
+"""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 
 import h5py
 import numpy as np
 from framemake.gwf.write import Signal, write
 
-ROOT = Path(__file__).parents[2]
-DAY, START = "2024-04-10", 1396742418
-SIX_MINUTES = 360
+from support.commands import DAY, ROOT, START, command, make
 
-
-def make(*variables, cwd, timeout=300, env=None, before=()):
-    """Run make with these variables, after the words `before`; returns the finished process, output as text."""
-    environment = {**os.environ, **(env or {})}
-    for name in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS"):
-        environment.pop(name, None)
-    command = [*before, "make", "-f", str(ROOT / "Makefile"), *variables]
-    return subprocess.run(
-        command, cwd=cwd, capture_output=True, text=True, timeout=timeout, env=environment, check=False
-    )
+__all__ = ["DAY", "ROOT", "START", "Signal", "Site", "command", "make", "ramp", "samples_without_times", "signal"]
 
 
 class Site:
@@ -63,24 +53,14 @@ class Site:
     def h5(self):
         return self.day / "V1trend_20240410.h5"
 
-    def span(self, seconds=SIX_MINUTES, *options, keep=None, increment=60):
+    def span(self, seconds=360, *options, keep=None, increment=60):
         """Build the first seconds of the day with the commands alone; returns pad-merge's process."""
         parts = self.folder / "parts"
         span = ("--start", str(START), "--end", str(START + seconds))
         keep = ("--keep", str(keep)) if keep else ()
         self.h5.parent.mkdir(parents=True, exist_ok=True)
-        command(
-            "extract-increment",
-            self.ffl,
-            self.channels,
-            *span,
-            "--parts",
-            parts,
-            "--increment",
-            increment,
-            *keep,
-            *options,
-        )
+        given = (*span, "--parts", parts, "--increment", increment, *keep, *options)
+        command("extract-increment", self.ffl, self.channels, *given)
         done = command("pad-merge", parts, "--out", self.h5, "--requested", self.channels, check=False)
         if done.returncode == 0:
             command("summarize", self.h5)
@@ -105,16 +85,6 @@ class Site:
     def rejected(self):
         lines = (self.day / "channels_info" / "rejected.tsv").read_text().splitlines()
         return {name: (status, reason) for name, status, reason in (line.split("\t") for line in lines)}
-
-
-def command(name, *args, check=True, **options):
-    """Run a command of bin/; fails the test with what it said if it fails and check is set."""
-    done = subprocess.run(
-        [str(ROOT / "bin" / name), *map(str, args)], capture_output=True, text=True, check=False, **options
-    )
-    assert not check or done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    return done
 
 
 def ramp(count, first=0, dtype="f4"):

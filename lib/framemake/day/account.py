@@ -6,6 +6,7 @@ file keeps the whole: summary, coverage and every question why a sample is not t
 
 import json
 from collections.abc import Iterable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -111,7 +112,7 @@ class Account:
         self.save_arrays(group)
         group.attrs["notes"] = json.dumps(self.facts(order))
 
-    def save_arrays(self, group: h5py.Group, **packed) -> None:
+    def save_arrays(self, group: h5py.Group, **packed: Any) -> None:
         """Write `pairs`, int32 (pairs, 2), and `gave` alone; packed: how h5py is to compress `gave`."""
         group["pairs"] = np.array(self.pairs, dtype=np.int32).reshape(-1, 2)
         group.create_dataset("gave", data=self.gave, **(packed if self.gave.size else {}))

@@ -27,9 +27,9 @@ def structure(path: str) -> Iterator[tuple]:
                 continue
             dataset = day.file[layout.CHANNELS][name]
             attrs = dict(dataset.attrs)
-            told = (attrs.get("channel"), attrs.get("sample_rate"), attrs.get("t0"), attrs.get("unit"))
-            if told != (name, rate, t0, unit):
-                yield name, "", "", f"attributes are {told}, want {(name, rate, t0, unit)}"
+            held = (attrs.get("channel"), attrs.get("sample_rate"), attrs.get("t0"), attrs.get("unit"))
+            if held != (name, rate, t0, unit):
+                yield name, "", "", f"attributes are {held}, want {(name, rate, t0, unit)}"
             if dataset.shape != (total,) or dataset.dtype != dtype:
                 yield name, "", "", f"is {dataset.dtype} {dataset.shape}, want {dtype} {(total,)}"
                 continue
@@ -120,7 +120,7 @@ def _compare(day, names, group):
         try:
             file = gwf.open_file(frame.path)
         except (gwf.BadFrame, OSError):
-            continue  # told in bad_frames: it gives nothing
+            continue  # it stands in bad_frames, and gives nothing
         for index, (seconds, nanoseconds, duration) in enumerate(file.frames):
             at = seconds - start + nanoseconds * 1e-9
             if at >= end - start or at + duration <= begin - start:
@@ -161,7 +161,7 @@ class _Compared:
         rate = grid.rate_of(series.dt)
         k, phase = grid.place(at + series.offset, rate)
         if grid.Grid(rate, phase).key != self.grid.key:
-            return  # another sample rate: left out, and told in rate_changes
+            return  # another sample rate: left out: rate_changes says so
         low = max(self.first, k, grid.first_at(frame.start - self.start, self.grid))
         high = min(self.stop, k + len(values), grid.first_at(frame.end - self.start, self.grid))
         if low >= high:

@@ -40,7 +40,7 @@ def masks(listing: list, window: Window, rows: dict, gave: np.ndarray) -> list:
 
 def missing_spans(seconds: list, mask: str) -> list:
     """Stretches of zeros of a mask as [(start, end)] in GPS; seconds: the slots' [(start, end, ...)]."""
-    spans = []
+    spans: list = []
     for (start, end, *_), character in zip(seconds, mask, strict=True):
         if character == "0":
             if spans and spans[-1][1] >= start:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import grid
+from .. import grid, jsontext
 from ..errors import BadInput
 from ..frames import catalog
 from ..gps import Window
@@ -133,12 +133,13 @@ class DayFile:
         except OSError as error:
             raise BadInput(f"cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
         self._provenance: Provenance | None = None
+        self._inputs: str | None = None
         self._statistics: dict[str, np.ndarray] | None = None
 
     def __enter__(self) -> "DayFile":
         return self
 
-    def __exit__(self, *_) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close()
 
     def close(self) -> None:
@@ -155,6 +156,26 @@ class DayFile:
             except (KeyError, ValueError, TypeError, AttributeError):
                 raise BadInput(f"not a day file of this project: {self.path!r}") from None
         return self._provenance
+
+    def peek(self, *names: str) -> dict:
+        """Members of the JSON of the provenance, by name: 'read' (the channels), 'window', 'increment', 'datasets'.
+
+        The list of frames, which is most of it, is not parsed for them: that counts where one channel of many days is
+        wanted.  KeyError or ValueError if they are not there.
+        """
+        if self._inputs is None:
+            # Through h5py's low-level objects: Dataset's own way takes half as long again.
+            dataset = h5py.h5d.open(self.file.id, f"{layout.PROVENANCE}/inputs".encode())
+            kind = dataset.get_type()
+            raw = np.empty((), f"S{kind.get_size()}")
+            dataset.read(h5py.h5s.ALL, h5py.h5s.ALL, raw, kind)
+            self._inputs = str(raw.data, "utf-8", "surrogatepass")
+        return jsontext.members(self._inputs, names)
+
+    def holds_exactly(self, datasets: dict[str, Dataset]) -> bool:
+        """Whether the channels of the file are those of `datasets`, with their dtypes and lengths."""
+        group = self.file[layout.CHANNELS]
+        return set(group) == set(datasets) and all(_has(group.id, *entry) for entry in datasets.items())
 
     @property
     def window(self) -> Window:
@@ -187,6 +208,15 @@ class DayFile:
             for members, values in self._tables():
                 self._statistics.update(zip(members, values, strict=True))
         return self._statistics[name]
+
+    def statistics_alone(self, name: str) -> np.ndarray:
+        """The same of one channel of many, without reading those of the others; KeyError if it has no sample."""
+        number = self.peek("read")["read"].index(name)
+        for table in self.file[layout.PROVENANCE]["statistics"].values():
+            row = np.flatnonzero(table["members"][()] == number)
+            if len(row) == 1:
+                return table["values"][int(row[0])]
+        raise KeyError(name)
 
     def totals(self) -> dict[str, np.ndarray]:
         """{channel: float64 (7), the statistics of the whole day}."""
@@ -238,6 +268,12 @@ class DayFile:
         for chunk in sorted(found, key=lambda chunk: chunk.chunk_offset):
             if wanted(chunk.chunk_offset[0]):
                 yield chunk.chunk_offset[0], os.pread(handle, chunk.size, chunk.byte_offset), chunk.filter_mask
+
+
+def _has(group, name, dataset):
+    """Whether a group has a dataset of this name, dtype and length."""
+    there = h5py.h5d.open(group, name.encode())
+    return there.shape == (dataset.total,) and there.get_type().equal(layout.TYPES[dataset.dtype])
 
 
 def open_day(path: str) -> DayFile:

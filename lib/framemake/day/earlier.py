@@ -31,7 +31,7 @@ class Earlier:
         rows = np.flatnonzero(account.gave.any(axis=1)).tolist() if account.gave.size else []
         return [self.day.provenance.frames[at] for at in sorted({account.pairs[row][0] for row in rows})]
 
-    def unit_given(self, frame, increment: int, name: str) -> str | None:
+    def unit_given(self, frame: catalog.Frame, increment: int, name: str) -> str | None:
         """The unit in which a frame gave a channel samples in an increment; None if it gave none."""
         if self._place is None:
             made = self.day.provenance
@@ -78,9 +78,9 @@ class Earlier:
         made, now = self.day.provenance, {catalog.identity(frame): at for at, frame in enumerate(frames)}
         wanted, kept = set(pairs), []
         for row, (at, increment) in enumerate(made.account.pairs):
-            pair = now.get(catalog.identity(self.frames[at])), increment
-            if increment not in dirty and pair in wanted:
-                kept.append((pair, row))
+            new = now.get(catalog.identity(self.frames[at]))
+            if new is not None and increment not in dirty and (new, increment) in wanted:
+                kept.append(((new, increment), row))
         account = Account([pair for pair, _ in kept], len(names))
         account.units = dict(made.account.units)
         column = {name: at for at, name in enumerate(made.channels)}

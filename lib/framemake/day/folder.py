@@ -12,15 +12,17 @@
 Nothing else in the project writes a path or a rule of these down.
 """
 
+import contextlib
 import datetime
 import fcntl
 import json
 import os
 import re
+import time
+from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
 
 from .. import files
-from ..frames import catalog
 
 # What the status of a day can be.  The first four stand in state_day.json.  A day is interrupted if its state says that
 # it runs and no process holds its lock, and missing if it has no folder, or an empty one.
@@ -32,6 +34,8 @@ COMPLETED, RUNNING, QUEUED, FAILED, INTERRUPTED, MISSING = STATUSES = (
     "interrupted",
     "missing",
 )
+# The reason of a day that failed as there is no frame of it.
+NO_FRAME = "no_frame"
 # The keys that a state always has, as the converter before this project wrote them.
 _KEYS = ("date", "h5_path", "increment_size", "last_completed_chunk", "status", "error")
 _NAME = re.compile(r"([A-Za-z0-9][A-Za-z0-9_.+-]*)-(\d{4}-\d{2}-\d{2})")
@@ -102,6 +106,11 @@ class Folder(NamedTuple):
         return self._named(STATE)
 
     @property
+    def state_lock(self) -> str:
+        """Held while the state is changed."""
+        return self._named(".state.lock")
+
+    @property
     def log(self) -> str:
         return self._named("worker.log")
 
@@ -139,7 +148,7 @@ class Folder(NamedTuple):
         return self._worked("settings")
 
     @property
-    def told(self) -> str:
+    def stamp(self) -> str:
         """Written when all has been told of a day that is to have no summary."""
         return self._worked("told")
 
@@ -152,6 +161,52 @@ class Folder(NamedTuple):
     def parts(self) -> str:
         return self._worked("parts")
 
+    @property
+    def channels(self) -> str:
+        """The table of the channels that the frames have, for those who read."""
+        return self._worked("channels.tsv")
+
+    @property
+    def unread(self) -> str:
+        """The table of the channels that are not read: name, invalid or pruned, reason."""
+        return self._worked("rejected.tsv")
+
+    # --- what a day is made from -----------------------------------------------------------
+
+    @property
+    def inputs(self) -> tuple:
+        """((path, what has happened if it is another), ...): what the day file is made from, in the order of asking.
+
+        The day file is made anew if one of them is newer; they are written only if their content changes.
+        """
+        return (
+            (self.frames, "frames changed"),
+            (self.requested, "channel list changed"),
+            (self.settings, "settings changed"),
+        )
+
+    def last(self, summary: bool) -> str:
+        """The file that is written last, so that it tells that all is there: a day need not have a summary."""
+        return self.summary if summary else self.stamp
+
+    def is_transient(self) -> bool:
+        """Whether some frame files are to be read again, though they are what they were."""
+        try:
+            return os.stat(self.transient).st_size > 0
+        except OSError:
+            return False
+
+    def lay_down(self, path: str, content: bytes) -> None:
+        """Write one of the inputs, if its content is another."""
+        try:
+            with open(path, "rb") as there:
+                if there.read() == content:
+                    return
+        except FileNotFoundError:
+            pass
+        with files.replacing(path, durable=False) as aside, open(aside, "wb") as out:
+            out.write(content)
+
     def _named(self, name):
         return os.path.join(self.path, name)
 
@@ -159,6 +214,26 @@ class Folder(NamedTuple):
         return os.path.join(self.work, name)
 
     # --- the lock, and the state -----------------------------------------------------------
+
+    @contextlib.contextmanager
+    def hold(self, wait: float, waiting: Callable[[], None] = lambda: None) -> Iterator[int]:
+        """Hold the lock of the day; yields its handle, which a child that is given it holds as well.
+
+        The lock is free when the last process that has the handle has ended, however it ended.
+        wait: seconds to wait for another holder; TimeoutError after that.  waiting: called before it waits.
+        """
+        handle = os.open(self.lock, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+        try:
+            if not _taken(handle):
+                waiting()
+                end = time.monotonic() + wait
+                while not _taken(handle):
+                    if time.monotonic() >= end:
+                        raise TimeoutError
+                    time.sleep(0.05)
+            yield handle
+        finally:
+            os.close(handle)
 
     def is_held(self) -> bool:
         """Whether a process holds the lock of the day."""
@@ -177,7 +252,8 @@ class Folder(NamedTuple):
     def state(self) -> dict:
         """What state_day.json says; empty if there is none yet, or a damaged one.
 
-        Besides the keys that are always there: started_at_utc, finished_at_utc, retries.
+        Besides the keys that are always there: started_at_utc, finished_at_utc, retries, and of a day that failed for
+        want of frames reason, which is NO_FRAME.
         """
         try:
             with open(self.state_path, encoding="utf-8") as source:
@@ -186,31 +262,34 @@ class Folder(NamedTuple):
             return {}
         return said if isinstance(said, dict) else {}
 
-    def standing(self) -> tuple:
-        """(the state, the status that it and the lock come to: one of STATUSES, or what a damaged state says)."""
+    def standing(self, ours: bool = False) -> tuple:
+        """(the state, the status that it and the lock come to: one of STATUSES, or what a damaged state says).
+
+        ours: nobody else is at work at the day, as we have asked, and may hold its lock ourselves.
+        """
         said = self.state()
         status = said.get("status")
-        if status == FAILED and said.get("error") == INTERRUPTED:
-            return said, INTERRUPTED
-        # A run notes how it ended while it still holds the lock.
-        if status in (COMPLETED, FAILED):
+        # A run notes that the day is done while it still holds the lock.
+        if status == COMPLETED:
             return said, status
-        if self.is_held():
+        if not ours and self.is_held():
             return said, RUNNING
         if status == RUNNING:
             # It may have come to its end between the two looks.
             said = self.state()
             status = said.get("status")
             return said, INTERRUPTED if status == RUNNING else status
-        if status is None:
+        if not said:
             return said, INTERRUPTED if os.path.exists(self.lock) else MISSING
+        if status == FAILED and said.get("error") == INTERRUPTED:
+            return said, INTERRUPTED
         return said, status
 
-    def note(self, **changes) -> None:
+    def note(self, **changes: object) -> None:
         """Change some keys of the state; several processes may do so at once."""
         self._change(lambda state: False, **changes)
 
-    def note_running(self, begun: str, **changes) -> None:
+    def note_running(self, begun: str, **changes: object) -> None:
         """Note how far the run that began at `begun` is, unless another process of it has said that it ended."""
 
         def ended(state):
@@ -231,12 +310,14 @@ class Folder(NamedTuple):
         )
 
     def _change(self, unless, **changes):
-        with files.locked(self._named(".state.lock")):
+        with files.locked(self.state_lock):
             state = self.state()
             if unless(state):
                 return
             for key in _KEYS:
                 state.setdefault(key, None)
+            if "status" in changes:
+                state.pop("reason", None)
             state.update(changes)
             files.write(self.state_path, json.dumps(state, indent=1) + "\n", durable=False)
 
@@ -256,9 +337,21 @@ class Folder(NamedTuple):
 
         A frame that is gone may be listed as absent or not at all, and so may one that was absent before.
         """
+        from ..frames import catalog
+
         made = {frame[:5] for frame in _table(self.frames)} if os.path.exists(self.frames) else set()
         there = {frame[:5] for frame in listing if frame.status != catalog.ABSENT}
         return there | {frame[:5] for frame in gone} == {frame for frame in made if frame[3] >= 0}
+
+
+def shape_of(variables: Mapping) -> str:
+    """The line of Folder.settings: every one of make's variables that changes what a day holds.
+
+    A day that was made with another line is made anew.
+    """
+    start, end, minutes = (variables.get(name) for name in ("START", "END", "MINUTES"))
+    shape = " ".join(variables[name] for name in ("SPEC", "INCREMENT", "COMPRESSION"))
+    return shape + (f", {minutes} minutes" if minutes else "") + (f", {start} to {end}" if start else "")
 
 
 def is_date(text: str) -> bool:
@@ -269,5 +362,16 @@ def is_date(text: str) -> bool:
         return False
 
 
+def _taken(handle):
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
 def _table(path):
+    # Only here, and above: a day with nothing new is not to wait for what reads lists of frames.
+    from ..frames import catalog
+
     return catalog.named(path).frames

@@ -21,6 +21,8 @@ CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")
 GZIP_LEVEL = 4
+# HDF5 types by dtype.
+TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
 # Bits of a chunk's filter mask, in the order of the filters: a bit that is set says that the filter was left out.
 _SECOND_LEFT_OUT = 0b10
 
@@ -67,7 +69,7 @@ def _shuffle(values):
     return shuffled.reshape(-1)
 
 
-_PROPERTIES = {}
+_PROPERTIES: dict = {}
 
 
 def create(group, name, dtype, total, chunk, compression):

@@ -6,6 +6,7 @@ import heapq
 import math
 import os
 from collections.abc import Callable
+from typing import Any
 
 import h5py
 import numpy as np
@@ -152,7 +153,7 @@ def _note_transient(path, paths):
 class _Parts:
     """The parts of a plan, each opened when a channel of it is wanted first, and closed after the last."""
 
-    def __init__(self, wanted, folder, wait):
+    def __init__(self, wanted: plan.Plan, folder: str, wait: Callable[[], object] | None):
         self._plan, self._folder, self._wait = wanted, folder, wait
         self._open: dict[int, Part] = {}
         self._last = [max(block.channels) for block in wanted.blocks]
@@ -189,10 +190,14 @@ class _Parts:
 
 
 class _Channel:
-    """One channel while it is written: rows of parts, and units of the earlier result that still hold."""
+    """One channel while it is written: rows of parts, and units of the earlier result that still hold.
+
+    keep: the earlier result; there must be one if `held`, the numbers of these units, is not empty.
+    """
 
     def __init__(self, name: str, rows: list[PartRow], keep: Earlier | None, held: list[int]):
-        self.name, self.rows, self.keep, self.held = name, rows, keep, held
+        self.name, self.rows, self.held = name, rows, held
+        self.keep: Any = keep
 
     def grids(self) -> tuple[dict, dict]:
         """({key of a grid: seconds of samples on it}, {key: the grid})."""
@@ -220,7 +225,7 @@ class _Channel:
                 self.held = []
         return dtypes
 
-    def move_chunks(self, dataset, cut: grid.Cut) -> None:
+    def move_chunks(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut) -> None:
         """Move compressed chunks as they are, in order: nothing is compressed twice, and few are in memory at once."""
         old = self.keep.chunks(self.name, set(self.held), cut.unit) if self.held else ()
         new = (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
@@ -238,7 +243,7 @@ class _Channel:
             result[first : first + len(values)] = values
         return result
 
-    def write_samples(self, dataset, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
+    def write_samples(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
         """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved; the statistics."""
         held = set(self.held)
         result = np.empty((math.ceil(total / cut.unit), 7))

@@ -79,20 +79,20 @@ def make(
     """
     count = math.ceil(window.duration / increment)
     dirty, fresh = list(range(count)), list(range(len(wanted)))
-    held = keep is not None and keep.fits(window, increment, compression)
+    held = keep if keep is not None and keep.fits(window, increment, compression) else None
     if held:
         if not shrink:
-            listing = catalog.with_kept(listing, keep.gave())
+            listing = catalog.with_kept(listing, held.gave())
             listed = {channel.name for channel in wanted}
-            wanted = wanted + [Channel(name) for name in keep.day.datasets if name not in listed]
-        dirty = sorted(_touched(keep.frames, listing, window, increment))
-        fresh = [at for at, channel in enumerate(wanted) if channel.name not in keep]
-        wanted = [_as_held(channel, keep) for channel in wanted]
-    plan = Plan(window, increment, compression, listing, wanted, keep.path if held else "", dirty, fresh, [])
+            wanted = wanted + [Channel(name) for name in held.day.datasets if name not in listed]
+        dirty = sorted(_touched(held.frames, listing, window, increment))
+        fresh = [at for at, channel in enumerate(wanted) if channel.name not in held]
+        wanted = [_as_held(channel, held) for channel in wanted]
+    plan = Plan(window, increment, compression, listing, wanted, held.path if held else "", dirty, fresh, [])
     old = sorted(set(range(len(wanted))) - set(fresh))
     plan.blocks.extend(_cut_all(plan, fresh, range(count), ""))
     if dirty:
-        plan.blocks.extend(_cut_all(plan, old, dirty, keep.digest if held else ""))
+        plan.blocks.extend(_cut_all(plan, old, dirty, held.digest if held else ""))
     return plan
 
 
@@ -156,7 +156,7 @@ def _cut(plan, unit, members, increments, kept):
 
 def runs(values: list) -> list:
     """Consecutive whole numbers as half-open runs [(first, end)]."""
-    found = []
+    found: list = []
     for value in values:
         if found and found[-1][1] == value:
             found[-1] = (found[-1][0], value + 1)

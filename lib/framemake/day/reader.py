@@ -3,6 +3,7 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import Any
 
 from .. import gwf
 from ..errors import wording
@@ -25,7 +26,7 @@ class Reader:
         self._bad: dict[str, gwf.BadFrame] = {}
         self._refusals: dict[str, str] = {}
 
-    def open(self, path: str):
+    def open(self, path: str) -> Any:
         """The open file of a path, see gwf.open_file; raises gwf.BadFrame, and again at once for a bad path."""
         if path in self._bad:
             raise self._bad[path]
@@ -41,7 +42,7 @@ class Reader:
         self._open.move_to_end(path)
         return file
 
-    def read(self, path: str, file, index: int, name: str, kind: str) -> gwf.Series | None:
+    def read(self, path: str, file: Any, index: int, name: str, kind: str) -> gwf.Series | None:
         """The gwf.Series of a channel in a frame of the open file of a path; raises gwf.BadFrame."""
         try:
             series = file.read(index, name, kind)
@@ -58,7 +59,7 @@ class Reader:
         while len(self._open) > most:
             self._open.popitem(last=False)
 
-    def _try(self, path, call: Callable, *args):
+    def _try(self, path: str, call: Callable, *args: Any) -> Any:
         for attempt in range(self._retries + 1):
             try:
                 return call(*args)

@@ -18,7 +18,7 @@ class Rows:
     shape once coverage was looked at, None if all samples are there.
     """
 
-    def __init__(self, members: list, rate: float, dtype, first: int, count: int):
+    def __init__(self, members: list, rate: float, dtype: np.dtype | str, first: int, count: int):
         self.members = list(members)
         self.rate, self.dtype, self.first = rate, np.dtype(dtype), first
         self.grid: grid.Grid | None = None
@@ -36,7 +36,8 @@ class BlockRows:
 
     def __init__(self, plan: Plan, block: Block):
         self._plan, self._begin, self._stop = plan, block.start, block.end
-        self.wanted, self.deferred = list(block.channels), set()
+        self.wanted: list[int] = list(block.channels)
+        self.deferred: set[int] = set()
         self.groups: list[Rows] = []
         # Most vectors go where the last one went.
         self._last: tuple = (None, None)
@@ -63,7 +64,7 @@ class BlockRows:
         end = min(total, grid.first_at(self._stop, grid.Grid(rate, phase)))
         return Rows(members, rate, dtype, first, end - first)
 
-    def find(self, member: int, where: grid.Grid, dtype) -> tuple:
+    def find(self, member: int, where: grid.Grid, dtype: np.dtype) -> tuple:
         """(Rows, row) for samples of a channel on a grid with a dtype, made if need be; (None, 0) if it is left."""
         known, rows = self._last
         if known == (where, dtype) and member in rows.row_of:

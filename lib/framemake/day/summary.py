@@ -19,7 +19,8 @@ def channel_lists(day: DayFile) -> tuple[list, list, list]:
     """(valid, invalid, pruned): names, and for the last two [(name, reason)], in the order asked for."""
     made = day.provenance
     valid = [name for name in made.channels if name in made.datasets]
-    invalid, pruned = [], []
+    invalid: list = []
+    pruned: list = []
     for name, status, reason in made.origin.rejected:
         (invalid if status == "invalid" else pruned).append((name, reason))
     for name in made.channels:

@@ -19,15 +19,15 @@ def work(
     share: tuple[int, int],
     retries: int,
     there: Callable[[str], None],
-    made: Callable[[int, float], None] = lambda number, seconds: None,
+    log: Callable[[str], None] = lambda line: None,
     progress: Callable[[int, int, int], None] = lambda done, total, complete: None,
 ) -> None:
     """Make every part of a plan that is not there yet; several processes may do so at once.
 
     share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
     which they are joined; each has a lock while it is made, and one that another process holds is left to it.
-    there: called with the path of each part that is there, by one of the processes.  made: called with the number of a
-    block and the seconds that it took.  progress: called with how many parts are done, of how many, and how many
+    there: called with the path of each part that is there, by one of the processes.  log: called with a line on
+    each part that this process made.  progress: called with how many parts are done, of how many, and how many
     increments from the first on are complete.
     """
     reader = Reader(retries, max(1000, len(plan.channels)))
@@ -44,7 +44,9 @@ def work(
                 extract(plan, block, folder, reader, keep)
                 os.unlink(lock)
                 there(path)
-                made(number, time.monotonic() - since)
+                span = f"GPS {plan.window.start + block.start:.0f} to {plan.window.start + block.end:.0f}"
+                what = f"{len(block.channels)} channels, {span}, {time.monotonic() - since:.1f} s"
+                log(f"part {number + 1} of {len(plan.blocks)}: {what}")
                 progress(*progress_of(plan, folder))
 
 

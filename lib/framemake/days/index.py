@@ -11,13 +11,13 @@ from .. import files, gps
 from ..day.folder import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SUMMARY, Folder
 
 NAME = "index.json"
-# What the newest range was asked for; the days' own folders tell the rest.
+# What the newest range was asked for, and when it has ended what it came to; the days' own folders tell the rest.
 RANGE = ".range.json"
 # The furthest from done first.
 STATUSES = (FAILED, RUNNING, QUEUED, COMPLETED)
 
 
-def begin(out, wanted, concurrency, work):
+def begin(out: str, wanted: list[str], concurrency: int, work: bool) -> None:
     """Note a range that begins: its days, how many at once.  work: whether any day has work to do."""
     path = os.path.join(out, RANGE)
     asked = {"start_date": wanted[0], "end_date": wanted[-1], "concurrency": concurrency}
@@ -28,7 +28,13 @@ def begin(out, wanted, concurrency, work):
         write(out)
 
 
-def write(out):
+def note(out: str, counts: dict) -> None:
+    """Add what a range came to: finished_utc, and numbers of days; see days.run.Counts."""
+    path = os.path.join(out, RANGE)
+    files.write(path, json.dumps({**_read(path), **counts}) + "\n", durable=False)
+
+
+def write(out: str) -> dict:
     """Make OUT/index.json anew from the states in OUT's day folders; returns it as a dict."""
     with files.locked(os.path.join(out, ".index.lock")):
         path = os.path.join(out, NAME)

@@ -1,46 +1,56 @@
 """How days stand, as a picture: a row a day, the time of day across, shaded by how many channels have data.
 
-It shows what the day folders tell: states, channels_coverage.json and, for where the characters of its masks lie, the
-frames of summary.json, or of the day file where a site wants no summary.  A mask tells of a frame file whether it gave
-a channel any sample, so a shorter gap shows in the percentage beside the row and not in its shade.
+It shows what is in the day folders: states, channels_coverage.json and, for where the characters of its masks lie, the
+frames of summary.json, or of the day file where a site wants no summary.  A mask says of each frame file whether it
+gave a channel any sample.  So a shorter gap shows in the percentage beside the row, and not in its shade.
+
+Where things lie: a day is row_height(days) pixels high, and its pixels are those of row_box(number, days).  Across they
+are COLUMNS, two minutes each, so nothing is resampled.  The colour of a part of the channels is that of shades(), a day
+without a shade has the hatch of hatch(words), and the key below says so.  The axes of figure() have the labels 'days',
+'samples' and 'channels' (numbers beside the days), 'words' (beside days that are too thin to hold them) and 'key'.
 """
 
 import itertools
 import json
 import logging
 import os
-import time
 import warnings
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
-from .. import cli, files, gps
+from .. import files, gps
 from ..day.folder import COMPLETED, FAILED, INTERRUPTED, MISSING, STATUSES, Folder
 from ..errors import BadInput, wording
 from ..frames import catalog
 from . import status
 
-# A pixel across is a column of the picture, two minutes; a day is a whole number of pixels high: nothing is resampled.
+if TYPE_CHECKING:
+    from matplotlib.colors import Colormap
+    from matplotlib.figure import Figure
+
+# Columns of the picture, a pixel each.
 COLUMNS = 720
 MOST_DAYS = 20_000
 _DPI = 100
 _LEFT, _TOP, _BOTTOM, _BESIDE, _GAP = 92, 98, 112, 120, 36
-# Right of it all: room for half a number, and for words beside days that are too thin to hold them.
+# Pixels at the right edge: for half a number, or for words beside days that are too thin to hold them.
 _RIGHT, _WORDS = 40, 230
-# The least height of a row that holds words, and from one line of words to the next.
+# Pixels: the least height of a row that holds words, and from one line of words to the next.
 _ROOM, _LINE = 14, 12
 _DARK, _OUTSIDE, _BAR = "0.15", "0.8", "#9ecae1"
 _UNKNOWN, _EMPTY = "coverage not known", "no channel has a sample"
 _HATCHES = {MISSING: "///", FAILED: "xxx", INTERRUPTED: "+++", _UNKNOWN: "\\\\\\"}
+_OTHER_HATCH = "..."
 
 
 class Row(NamedTuple):
     """A day of the picture.
 
-    words: what there is instead of a shade; '' for a completed day.  shade: float array (COLUMNS), see shade();
-    None if there is none.  coverage: part of the samples that are not NaN, 0 to 1.  channels: how many the day file
-    has.  requested: how many were asked for.  What is not known is None.
+    words: what is said instead of a shade; '' for a completed day.  shade: float array (COLUMNS), see shade().
+    coverage: part of the samples that are not NaN, 0 to 1.  channels: how many the day file has.  requested: how many
+    were asked for.  What is not known is None.
     """
 
     date: str
@@ -51,36 +61,49 @@ class Row(NamedTuple):
     requested: int | None = None
 
 
-def plot(out, path, start=None, end=None, spec=None):
+def plot(
+    out: str,
+    path: str,
+    first: str | None = None,
+    last: str | None = None,
+    spec: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> list[str]:
     """Write the picture of the days in the folder `out` to `path`, a PNG; returns what was odd, a line each.
 
-    start, end: days, both included; without them, the first and the last that there is.  spec: which of several
-    in `out`.  Raises BadInput if there is no day, no such folder or range, or `path` is no name of a PNG file.
+    first, last: days, both included; without them, the first and the last that there is.  spec: which of several
+    in `out`.  progress: called with how many of all days were read.  Raises BadInput if there is no day, no such folder
+    or range, or `path` is no name of a PNG file.
     """
     if not path.lower().endswith(".png"):
         raise BadInput(f"the picture is a PNG, want FILE.png: {path!r}")
     if os.path.isdir(path):
         raise BadInput(f"is a folder, want a file to write: {path!r}")
-    days = status.look(out, spec, start, end)
+    days = status.days_of(out, spec, first, last)
     specs = sorted({day.spec for day in days})
     if len(specs) > 1:
         raise BadInput(f"several SPECs, --spec says which ({', '.join(specs)}): {out!r}")
     if len(days) > MOST_DAYS:
         raise BadInput(f"too many days for a picture, at most {MOST_DAYS}: {days[0].date!r} to {days[-1].date!r}")
-    rows, told, begun = [], [], time.monotonic()
-    for number, day in enumerate(days, 1):
-        rows.append(_row(day, told))
-        cli.progress(number, len(days), "days", begun)
-    _write(path, rows, _titles(days))
-    return told
+    rows, odd = [], []
+    for number, day in enumerate(days):
+        progress(number, len(days))
+        row, problem = row_of(day)
+        rows.append(row)
+        odd += [problem] if problem else []
+    progress(len(days), len(days))
+    save(path, rows, _titles(days))
+    return odd
 
 
-# --- what the days tell ------------------------------------------------------------------
+# --- what the days' files say ------------------------------------------------------------
 
 
-def _row(day, told):
-    if day.status != COMPLETED:
-        return Row(day.date, day.status)
+def row_of(day: status.DayStatus) -> tuple[Row, str]:
+    """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
+    if day.status != COMPLETED or day.h5 is None:
+        return Row(day.date, day.status), ""
+    assert day.h5, "a completed day has a day file"
     try:
         window, slots = _slots(day)
         path = Folder.holding(day.h5).coverage
@@ -91,48 +114,51 @@ def _row(day, told):
         good = sum(entry["non_nan_samples"] for entry in covered)
     except (OSError, BadInput, ValueError, KeyError, TypeError, AttributeError) as error:
         why = " ".join(wording(error).split())[:200]
-        told.append(f"the coverage of a completed day cannot be read: {day.date!r}: {why}")
-        return Row(day.date, _UNKNOWN)
+        problem = f"the coverage of a completed day cannot be read: {day.date!r}: {why}"
+        return Row(day.date, _UNKNOWN), problem
     part = good / samples if samples else 0.0
-    return Row(day.date, "" if good else _EMPTY, shaded, part, len(covered), day.requested)
+    return Row(day.date, "" if good else _EMPTY, shaded, part, len(covered), day.requested), ""
 
 
 def _slots(day):
-    """(Window, catalog.slots) of a completed day, of which the masks have a character each."""
+    """(Window, catalog.slots) of a completed day: the masks have a character for each slot."""
     try:
         path = Folder.holding(day.h5).summary
         with open(path, encoding="utf-8") as source:
-            told = json.load(source)
+            summarized = json.load(source)
     except FileNotFoundError:
         from ..day import dayfile
 
         with dayfile.open_day(day.h5) as made:
             return made.window, made.slots()
-    window = gps.Window(told["start_gps"], told["end_gps"])
+    window = gps.Window(summarized["start_gps"], summarized["end_gps"])
     listed = [
-        # A file that could not be read was used, as far as slots go.
+        # A file that could not be read has a slot, as those that are used.
         catalog.Frame(
             frame["path"], frame["gps_start"], frame["duration"], -1, -1,
             catalog.USED if frame["status"] == "unreadable" else frame["status"],
         )
-        for frame in told["provenance"]["frames"]
+        for frame in summarized["provenance"]["frames"]
     ]  # fmt: skip
     return window, catalog.slots(listed, window)
 
 
-def shade(masks, slots, window, midnight):
+def shade(masks: Sequence[str], slots: Sequence, window: tuple[int, int], midnight: int) -> np.ndarray:
     """The part of the channels that have data over a day, as a float array (COLUMNS), 0 to 1.
 
-    masks: a text a channel, a character a slot.  slots: as of catalog.slots.  window: what of the day was asked for;
-    NaN where a column is outside of it.  midnight: GPS second at which the day begins.  A column has the least part
-    that there is in it, so that no gap is too short to be seen.  Where frame files overlap, a channel has data if
-    either gave any.  The last column holds a leap second.  ValueError if masks and slots are not of one day.
+    masks: a text for each channel, with a character for each slot, '1' where the channel has data.  slots: GPS s of
+    beginning and end first, as catalog.slots gives them.  window: the GPS s of the day that were asked for; a column
+    outside of it is NaN.  midnight: GPS s at which the day begins.
+
+    A column has the least part of the two minutes, so that no gap is too short to be seen.  Where frame files overlap,
+    a channel has data if either gave any.  The last column holds a leap second as well.  ValueError if masks and slots
+    are not of one day.
     """
     if any(not len(mask) == len(slots) == mask.count("0") + mask.count("1") for mask in masks):
         raise ValueError(f"a mask does not fit the {len(slots)} frame files of its day")
     bits = np.frombuffer("".join(masks).encode(), dtype=np.uint8).reshape(len(masks), len(slots)) == ord("1")
     bits = np.ascontiguousarray(bits.T)
-    # Whole milliseconds from midnight: pieces of a gap are cut by division, and must meet.
+    # In whole milliseconds from midnight: slots within a gap are cut by division, and must meet.
     bounds = np.array([slot[:2] for slot in slots], dtype=float).clip(*window) - midnight
     bounds = np.round(1000 * bounds).astype(np.int64)
     edges = np.unique(bounds)
@@ -147,33 +173,60 @@ def shade(masks, slots, window, midnight):
     stop = np.minimum(np.searchsorted(edges, columns[1:], "left"), len(parts))
     pairs = np.column_stack((first, stop))[inside]
     shaded = np.full(COLUMNS, np.nan)
-    # The least of each stretch first:stop; those between them, every second, are not wanted.
+    # reduceat gives the least of each stretch first:stop, and between two of them one that is not wanted.
     shaded[inside] = np.minimum.reduceat(np.append(parts, 1), pairs.ravel())[::2]
     return shaded
 
 
 def _titles(days):
-    """Two lines over the picture: which days, and what they come to."""
+    """The two lines over the picture: which days, and what they come to."""
     counts = status.totals(days)
     span = days[0].date if len(days) == 1 else f"{len(days)} days, {days[0].date} to {days[-1].date}"
-    told = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
+    facts = [f"{counts[name]} {name}" for name in STATUSES if counts[name]]
     if counts["coverage"] is not None:
-        told.append(f"{status.percent(counts['coverage'])} of the samples of completed days are there")
+        facts.append(f"{status.percent(counts['coverage'])} of the samples of completed days are there")
     spec = "".join(character if character.isprintable() else "?" for character in days[0].spec)
-    return f"{spec}: {span}".removeprefix(": "), ", ".join(told)
+    return f"{spec}: {span}".removeprefix(": "), ", ".join(facts)
 
 
 # --- the picture -------------------------------------------------------------------------
 
 
-def _height(count):
-    """Pixels of a row."""
+def row_height(count: int) -> int:
+    """The height in pixels of each day in a picture of so many days."""
     return min(28, max(1200 // count, 3 if count <= 600 else 1))
 
 
-def _write(path, rows, titles):
-    # No setting of a user's or a host's own changes the picture, and no folder that cannot be written is told of.
-    os.environ["MPLBACKEND"] = "agg"
+def row_box(number: int, count: int) -> tuple[int, int, int, int]:
+    """(left, top, right, bottom) in pixels of the day of a number in a picture of so many days.
+
+    Counted from the upper left corner of the picture; right and bottom are excluded.  A frame is drawn over the
+    outermost pixels of all days together.
+    """
+    top = _TOP + number * row_height(count)
+    return _LEFT, top, _LEFT + COLUMNS, top + row_height(count)
+
+
+def shades() -> "Colormap":
+    """The colour of a part of the channels, 0 < part <= 1: from pale to dark blue, told apart without colour as well.
+
+    A part of 0 is white, a time that was not asked for (NaN) grey.
+    """
+    from matplotlib import colormaps
+    from matplotlib.colors import ListedColormap
+
+    blues = ListedColormap(colormaps["Blues"](np.linspace(0.2, 0.95, 256)))
+    return blues.with_extremes(under="white", bad=_OUTSIDE)
+
+
+def hatch(words: str) -> str:
+    """How a day is hatched that has words instead of a shade, as matplotlib names it."""
+    return _HATCHES.get(words, _OTHER_HATCH)
+
+
+def save(path: str, rows: Sequence[Row], titles: tuple[str, str]) -> None:
+    """Write the picture of some days, at least one, to a PNG file, which carries its two titles as text."""
+    # No setting of a user or a host changes the picture, and nothing is said of a folder that cannot be written.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
 
@@ -182,22 +235,27 @@ def _write(path, rows, titles):
         # A name may have characters for which there is no glyph: a box is drawn.
         warnings.simplefilter("ignore")
         matplotlib.rcParams.update({"font.size": 8, "hatch.linewidth": 0.7, "text.parse_math": False})
-        figure = _Sheet(rows, titles).figure
+        drawn = figure(rows, titles)
         with files.replacing(path) as aside:
-            figure.savefig(aside, format="png", dpi=_DPI, metadata={"Title": titles[0], "Description": titles[1]})
+            drawn.savefig(aside, format="png", dpi=_DPI, metadata={"Title": titles[0], "Description": titles[1]})
+
+
+def figure(rows: Sequence[Row], titles: tuple[str, str] = ("", "")) -> "Figure":
+    """The picture of some days, at least one, as a matplotlib figure (see the head), in the present settings."""
+    return _Sheet(rows, titles).figure
 
 
 class _Sheet:
     """The figure of some rows: days at the left, two columns of numbers beside them, words at the edge.
 
-    row, tall, wide, high: pixels of a row, of all rows, of the whole.  runs: as of _runs; thin: those of them that are
-    too low to hold words.
+    row, tall: height in pixels of a row and of all rows; wide, high: size of the whole.  runs: see _runs; thin: those
+    that are too thin to hold words.
     """
 
     def __init__(self, rows, titles):
         from matplotlib.figure import Figure
 
-        self.rows, self.row = rows, _height(len(rows))
+        self.rows, self.row = rows, row_height(len(rows))
         self.tall = self.row * len(rows)
         self.runs = list(_runs(rows))
         self.thin = [run for run in self.runs if self.row * (run[1] - run[0]) < _ROOM]
@@ -217,12 +275,13 @@ class _Sheet:
         """Words at pixels from the left and the top."""
         return self.figure.text(x / self.wide, 1 - y / self.high, text, va="center", **more)
 
-    def _axes(self, x, y, wide, high):
+    def _axes(self, label, x, y, wide, high):
         """Axes whose upper left corner is at pixels from the left and the top."""
-        return self.figure.add_axes((x / self.wide, 1 - (y + high) / self.high, wide / self.wide, high / self.high))
+        box = (x / self.wide, 1 - (y + high) / self.high, wide / self.wide, high / self.high)
+        return self.figure.add_axes(box, label=label)
 
-    def _beside(self, x, title):
-        axes = self._axes(x, _TOP, _BESIDE, self.tall)
+    def _beside(self, label, x, title):
+        axes = self._axes(label, x, _TOP, _BESIDE, self.tall)
         axes.set_ylim(len(self.rows), 0)
         axes.set_yticks([])
         axes.tick_params(top=True, labeltop=True)
@@ -230,10 +289,10 @@ class _Sheet:
         return axes
 
     def _days(self):
-        axes = self._axes(_LEFT, _TOP, COLUMNS, self.tall)
+        axes = self._axes("days", _LEFT, _TOP, COLUMNS, self.tall)
         empty = np.full(COLUMNS, np.nan)
         image = np.array([empty if row.shade is None else row.shade for row in self.rows])
-        axes.imshow(image, cmap=_shades(), vmin=1e-9, vmax=1, extent=(0, 24, len(self.rows), 0), aspect="auto",
+        axes.imshow(image, cmap=shades(), vmin=1e-9, vmax=1, extent=(0, 24, len(self.rows), 0), aspect="auto",
                     interpolation="nearest")  # fmt: skip
         axes.set_xticks(range(0, 25, 3), [f"{hour:02d}:00" for hour in range(0, 25, 3)])
         axes.set_xticks(range(25), minor=True)
@@ -250,7 +309,7 @@ class _Sheet:
                 stop,
                 facecolor="white",
                 edgecolor=_DARK,
-                hatch=_HATCHES.get(words, "..."),
+                hatch=hatch(words),
                 linewidth=0.7,
             )
             if self.row * (stop - first) >= _ROOM:
@@ -260,7 +319,7 @@ class _Sheet:
                           fontsize=8, fontweight="bold")  # fmt: skip
 
     def _dates(self):
-        """(Places, labels) at the days' axis: each day, or Mondays, or the first of each month, as there is room."""
+        """(places, labels) at the days' axis: each day, or Mondays, or the first of each month, as there is room."""
         dates = [row.date for row in self.rows]
         if self.row >= _ROOM:
             return [number + 0.5 for number in range(len(dates))], dates
@@ -270,19 +329,19 @@ class _Sheet:
             at = [n for n, date in enumerate(dates) if datetime.date.fromisoformat(date).weekday() == 0]
         else:
             at = [n for n, date in enumerate(dates) if date.endswith("-01")]
-            # Thinner still: so many months that their names do not touch.
+            # Fewer months, so that their names do not touch.
             at = at[:: -(-_LINE // (28 * self.row))]
         return [n + (0.5 if self.row >= 6 else 0) for n in at], [dates[n] for n in at]
 
     def _numbers(self):
         edges = range(len(self.rows) + 1)
         number = lambda value: np.nan if value is None else value  # noqa: E731
-        left = self._beside(self.beside, "samples there, %")
+        left = self._beside("samples", self.beside, "samples there, %")
         left.set_xlim(0, 100)
         left.set_xticks((0, 50, 100))
         left.stairs([100 * number(row.coverage) for row in self.rows], edges, orientation="horizontal", fill=True,
                     color=_BAR)  # fmt: skip
-        right = self._beside(self.beside + _BESIDE + _GAP, "channels (line: asked for)")
+        right = self._beside("channels", self.beside + _BESIDE + _GAP, "channels (line: asked for)")
         most = max((max(row.channels or 0, row.requested or 0) for row in self.rows), default=0) or 1
         right.set_xlim(0, 1.02 * most)
         right.set_xticks((0, most))
@@ -300,16 +359,19 @@ class _Sheet:
                 right.text(0.04 * most, at + 0.5, f"{row.channels}{asked}", va="center_baseline")
 
     def _words(self):
-        """Words at the edge, each led to its days, for days too thin to hold them; the longest if they are too many."""
+        """Words at the edge for days that are too thin to hold them, each with a line to its days.
+
+        If there is no room for all, those of the most days are kept.
+        """
         if not self.thin:
             return
         room = max(1, self.tall // _LINE - 1)
         kept = sorted(sorted(self.thin, key=lambda run: run[0] - run[1])[:room])
-        axes = self._axes(self.edge, _TOP, _WORDS, self.tall)
+        axes = self._axes("words", self.edge, _TOP, _WORDS, self.tall)
         axes.set_axis_off()
         axes.set_xlim(0, _WORDS)
         axes.set_ylim(self.tall, 0)
-        places = _apart([self.row * (first + stop) / 2 for first, stop, _ in kept], self.tall)
+        places = apart([self.row * (first + stop) / 2 for first, stop, _ in kept], self.tall)
         for (first, stop, words), place in zip(kept, places, strict=True):
             axes.plot((2, 8, 22), (self.row * (first + stop) / 2,) * 2 + (place,), color=_DARK, linewidth=0.6,
                       clip_on=False)  # fmt: skip
@@ -323,9 +385,9 @@ class _Sheet:
         from matplotlib.patches import Patch
 
         top = _TOP + self.tall + 40
-        axes = self._axes(_LEFT, top, 240, 12)
+        axes = self._axes("key", _LEFT, top, 240, 12)
         axes.imshow(
-            np.linspace(0, 1, 241)[None], cmap=_shades(), vmin=1e-9, vmax=1, extent=(0, 100, 0, 1), aspect="auto"
+            np.linspace(0, 1, 241)[None], cmap=shades(), vmin=1e-9, vmax=1, extent=(0, 100, 0, 1), aspect="auto"
         )
         axes.set_yticks([])
         axes.set_xticks((0, 50, 100), ("0", "50", "100 %"))
@@ -334,26 +396,17 @@ class _Sheet:
         if any(row.shade is not None and np.isnan(row.shade).any() for row in self.rows):
             kinds.append(("not asked for", {"facecolor": _OUTSIDE}))
         for words in dict.fromkeys(words for _, _, words in self.runs):
-            kinds.append((words, {"facecolor": "white", "hatch": _HATCHES.get(words, "...")}))
+            kinds.append((words, {"facecolor": "white", "hatch": hatch(words)}))
         self.figure.legend(
-            [Patch(edgecolor=_DARK, linewidth=0.7, **look) for _, look in kinds],
+            [Patch(edgecolor=_DARK, linewidth=0.7, **style) for _, style in kinds],
             [words for words, _ in kinds],
             loc="upper left", bbox_to_anchor=((_LEFT + 270) / self.wide, 1 - (top - 6) / self.high), ncols=3,
             frameon=False, handlelength=2.5, handleheight=1.2, borderpad=0, borderaxespad=0,
         )  # fmt: skip
 
 
-def _shades():
-    """White for none at all, then from pale to dark blue: told apart without colour as well."""
-    from matplotlib import colormaps
-    from matplotlib.colors import ListedColormap
-
-    shades = ListedColormap(colormaps["Blues"](np.linspace(0.2, 0.95, 256)))
-    return shades.with_extremes(under="white", bad=_OUTSIDE)
-
-
 def _runs(rows):
-    """Days in a row of which the same words are told: (first, stop, words)."""
+    """Days in a row that have the same words: (first, stop, words)."""
     at = 0
     for words, run in itertools.groupby(rows, lambda row: row.words):
         stop = at + len(list(run))
@@ -362,13 +415,13 @@ def _runs(rows):
         at = stop
 
 
-def _apart(wanted, room):
-    """Places in ascending order, a line of words apart, as near to the wanted as they can be from 0 to `room`."""
-    places = []
+def apart(wanted: Iterable[float], room: float, least: float = _LINE) -> list[float]:
+    """Places from 0 to `room`, at least `least` apart, as near to the wanted ones, which ascend, as can be."""
+    places: list[float] = []
     for place in wanted:
-        places.append(max(place, places[-1] + _LINE if places else 0))
+        places.append(max(place, places[-1] + least if places else 0))
     limit = room
     for number in range(len(places) - 1, -1, -1):
         places[number] = min(places[number], limit)
-        limit = places[number] - _LINE
+        limit = places[number] - least
     return places

@@ -2,13 +2,14 @@
 
 import datetime
 import itertools
-import json
 import math
 import os
 import re
 import textwrap
+from collections.abc import Iterator
 from typing import NamedTuple
 
+from .. import jsontext
 from ..day.folder import (
     COMPLETED,
     FAILED,
@@ -23,13 +24,25 @@ from ..errors import BadInput, wording
 
 # Those for which somebody has to do something.
 BAD = (FAILED, INTERRUPTED, MISSING)
+# What is wanted of a summary.
+_WANTED = (
+    "start_dt_utc",
+    "start_gps",
+    "requested_channels",
+    "valid_channels",
+    "total_samples",
+    "nan_samples",
+    "missing_spans_gps",
+    "frame_files",
+    "unreadable_frames",
+)
 _WIDTH = 100
 # So many days in a row of which there is the same to tell are one line.
 _FOLD = 3
 _COLOURS = {FAILED: "31", INTERRUPTED: "31", MISSING: "31", RUNNING: "33"}
 
 
-class Day(NamedTuple):
+class DayStatus(NamedTuple):
     """How a day stands.
 
     h5: path of the day file, or None if there is none.  size: its bytes.  samples, good: samples of all its
@@ -57,49 +70,49 @@ class Day(NamedTuple):
     unreadable: int = 0
 
     @property
-    def coverage(self):
+    def coverage(self) -> float | None:
         """Part of the samples that are not NaN, 0 to 1; None if no summary tells (a site may want none)."""
         if self.requested is None:
             return None
         return self.good / self.samples if self.samples else 0.0
 
     @property
-    def late_seconds(self):
+    def late_seconds(self) -> int:
         return sum(end - start for start, end in self.late)
 
 
-def look(out, spec=None, start=None, end=None):
-    """The Days of an output folder, by spec, then by date, with those that are missing between.
+def days_of(out: str, spec: str | None = None, first: str | None = None, last: str | None = None) -> list[DayStatus]:
+    """The DayStatus of each day of an output folder, by spec, then by date, with those that are missing between.
 
-    spec: only of this one.  start, end: days 'YYYY-MM-DD', both included; without them, the first and the last that
+    spec: only of this one.  first, last: days 'YYYY-MM-DD', both included; without them, the first and the last that
     there is of the spec.  Raises BadInput if there is no such folder, no day in it, or no such day.
     """
-    for day in filter(None, (start, end)):
+    for day in filter(None, (first, last)):
         if not is_date(day):
             raise BadInput(f"no such day, want YYYY-MM-DD: {day!r}")
-    if start and end and start > end:
-        raise BadInput(f"the range is empty: {start!r} to {end!r}")
+    if first and last and first > last:
+        raise BadInput(f"the range is empty: {first!r} to {last!r}")
     found = Folder.all_in(out)
     if spec is not None:
         found = {spec: found.get(spec, {})}
     if not any(found.values()):
-        if not (start and end):
+        if not (first and last):
             raise BadInput(f"no day{f' of {spec}' if spec else ''} in folder: {out!r}")
         found = found or {"": {}}
-    looked = []
+    found_days = []
     for name, folders in sorted(found.items()):
-        dates = [date for date in folders if (not start or date >= start) and (not end or date <= end)]
-        first, last = start or min(dates, default=None), end or max(dates, default=None)
-        if first is None or last is None or first > last:
+        dates = [date for date in folders if (not first or date >= first) and (not last or date <= last)]
+        begin, end = first or min(dates, default=None), last or max(dates, default=None)
+        if begin is None or end is None or begin > end:
             continue
-        for date in _dates(first, last):
-            looked.append(_look(folders[date], name, date) if date in folders else Day(date, name, MISSING))
-    if not looked:
-        raise BadInput(f"no day from {start or 'the first'} to {end or 'the last'} in folder: {out!r}")
-    return looked
+        for date in _dates(begin, end):
+            found_days.append(_status(folders[date], name, date) if date in folders else DayStatus(date, name, MISSING))
+    if not found_days:
+        raise BadInput(f"no day from {first or 'the first'} to {last or 'the last'} in folder: {out!r}")
+    return found_days
 
 
-def totals(days):
+def totals(days: list[DayStatus]) -> dict:
     """What the days come to, as a dict: how many of each status, size, coverage of the completed, what is late."""
     done = [day for day in days if day.status == COMPLETED]
     samples, good = sum(day.samples for day in done), sum(day.good for day in done)
@@ -115,7 +128,7 @@ def totals(days):
     }
 
 
-def as_json(out, days):
+def as_json(out: str, days: list[DayStatus]) -> dict:
     """The same facts as the table's, as a dict: out, totals, specs (totals of each) and days (a list)."""
     specs = {spec: totals(list(members)) for spec, members in itertools.groupby(days, lambda day: day.spec)}
     return {"out": out, "totals": totals(days), "specs": specs, "days": [_entry(day) for day in days]}
@@ -142,15 +155,15 @@ def _entry(day):
     }
 
 
-def table(days, everything=False, colour=False):
+def table(days: list[DayStatus], everything: bool = False, colour: bool = False) -> Iterator[str]:
     """The lines of the table, at most 100 columns wide: totals of each spec, then its days.
 
     everything: a line for each day; else days in a row of which there is the same to tell are one line.
     colour: with the escape sequences of a terminal.
     """
     several = len({day.spec for day in days}) > 1
-    for number, (spec, members) in enumerate(itertools.groupby(days, lambda day: day.spec)):
-        members = list(members)
+    for number, (spec, group) in enumerate(itertools.groupby(days, lambda day: day.spec)):
+        members = list(group)
         if number:
             yield ""
         for line in textwrap.wrap(_head(members, spec if several else ""), _WIDTH):
@@ -161,34 +174,34 @@ def table(days, everything=False, colour=False):
         widths = [max(map(len, column)) for column in zip(titles, *rows, strict=True)]
         yield _line(titles, widths)
         for run, row in zip(runs, rows, strict=True):
-            line, told = _line(row, widths), _note(run[0])
-            beside = len(line) + 2 + len(told) <= _WIDTH
+            line, note = _line(row, widths), _note(run[0])
+            beside = len(line) + 2 + len(note) <= _WIDTH
             if colour and run[0].status in _COLOURS:
                 line = line.replace(run[0].status, _coloured(run[0].status, _COLOURS[run[0].status], True), 1)
-            yield f"{line}  {told}".rstrip() if beside else line
+            yield f"{line}  {note}".rstrip() if beside else line
             if not beside:
-                yield from textwrap.wrap(told, _WIDTH, initial_indent="    ", subsequent_indent="    ", max_lines=4)
+                yield from textwrap.wrap(note, _WIDTH, initial_indent="    ", subsequent_indent="    ", max_lines=4)
 
 
-def bad(days):
+def bad(days: list[DayStatus]) -> str:
     """What somebody has to look at, in a few words; '' if all is well."""
     counts = totals(days)
     return ", ".join(f"{counts[status]} {status}" for status in BAD if counts[status])
 
 
 def _dates(first, last):
-    """Days from first to last, both included: as ranges.days, but lal's table of leap seconds would bring numpy."""
+    """Days from first to last, both included: as plan.days, but lal's table of leap seconds would bring numpy."""
     first, last = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
     return [str(first + datetime.timedelta(days=number)) for number in range((last - first).days + 1)]
 
 
-def _look(folder, spec, date):
+def _status(folder, spec, date):
     try:
-        told, status = folder.standing()
+        state, status = folder.standing()
         summary = _summary(folder.summary)
-    except OSError as error:
-        return Day(date, spec, FAILED, error=f"{wording(error)}: {error.filename!r}")
-    error = told.get("error")
+    except OSError as refused:
+        return DayStatus(date, spec, FAILED, error=f"{wording(refused)}: {refused.filename!r}")
+    error = state.get("error")
     h5 = folder.h5
     try:
         size = os.stat(h5).st_size
@@ -203,32 +216,25 @@ def _look(folder, spec, date):
         error = "stopped before it was done"
     elif status not in STATUSES:
         status, error = FAILED, f"its state is damaged: status {status!r}"
-    day = Day(
+    day = DayStatus(
         date,
         spec,
         status,
         h5,
         size,
-        retries=_whole(told.get("retries")),
-        started=_text(told.get("started_at_utc")),
-        finished=_text(told.get("finished_at_utc")) if status == COMPLETED else None,
+        retries=_whole(state.get("retries")),
+        started=_text(state.get("started_at_utc")),
+        finished=_text(state.get("finished_at_utc")) if status == COMPLETED else None,
         error=_text(error) if status != COMPLETED else None,
     )
     return day._replace(**_facts(summary)) if summary and h5 else day
 
 
 def _summary(path):
-    """The summary of a day without its list of frames, which is most of it; None if there is none, {} if damaged."""
-    head = ""
+    """What is wanted of a day's summary, which is mostly its list of frames; None if there is none, {} if damaged."""
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
-            while piece := source.read(1 << 16):
-                head += piece
-                # Written with an indent: a key of the outermost object, and nothing else, follows one space.
-                end = head.find(',\n "provenance":')
-                if end >= 0:
-                    return _mapping(json.loads(head[:end] + "}"))
-        return _mapping(json.loads(head))
+            return jsontext.members(source.read(), _WANTED)
     except FileNotFoundError:
         return None
     except ValueError:
@@ -236,7 +242,7 @@ def _summary(path):
 
 
 def _facts(summary):
-    """What a summary tells, as fields of a Day."""
+    """What a summary tells, as fields of a DayStatus."""
     samples = _whole(summary.get("total_samples"))
     files = _mapping(summary.get("frame_files"))
     spans = summary.get("missing_spans_gps") or []
@@ -284,12 +290,12 @@ def _fold(days):
 def _head(days, spec):
     counts = totals(days)
     of_each = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    told = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
+    parts = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
     if counts["coverage"] is not None:
-        told.append(f"{percent(counts['coverage'])} covered")
+        parts.append(f"{percent(counts['coverage'])} covered")
     if counts["late_days"]:
-        told.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
-    return (f"{spec}, " if spec else "") + "; ".join(told)
+        parts.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
+    return (f"{spec}, " if spec else "") + "; ".join(parts)
 
 
 def _row(run):
@@ -323,18 +329,18 @@ def _note(day):
     """What is odd about a day: its error, or what it lacks."""
     if day.error:
         return "".join(character if character.isprintable() else "?" for character in day.error)
-    told = []
+    notes = []
     if day.late:
         spans = [f"{_clock(start - day.midnight)}-{_clock(end - day.midnight)}" for start, end in day.late[:3]]
         more = f" and {len(day.late) - 3} more" if len(day.late) > 3 else ""
-        told.append(f"no frames {', '.join(spans)}{more}")
+        notes.append(f"no frames {', '.join(spans)}{more}")
     if day.absent:
-        told.append(f"{_count(day.absent, 'file')} absent")
+        notes.append(f"{_count(day.absent, 'file')} absent")
     if day.unreadable:
-        told.append(f"{_count(day.unreadable, 'file')} unreadable")
+        notes.append(f"{_count(day.unreadable, 'file')} unreadable")
     if day.requested and not day.channels:
-        told.append("no channel has a sample")
-    return "; ".join(told)
+        notes.append("no channel has a sample")
+    return "; ".join(notes)
 
 
 def _clock(seconds):
@@ -343,7 +349,7 @@ def _clock(seconds):
     return f"{minutes // 60:02d}:{minutes % 60:02d}" + (f":{seconds:02d}" if seconds else "")
 
 
-def percent(part):
+def percent(part: float) -> str:
     """Rounded down, so that nothing is 100 % but what is whole."""
     return f"{math.floor(part * 1000) / 10:.1f} %"
 

@@ -1,4 +1,4 @@
-"""Which frame files there are: FFLs, LAL caches, folders and file names; spans, duplicates, overlaps.
+"""Which frame files there are: FFLs, LAL caches, folders, servers and file names; spans, duplicates, overlaps.
 
 Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf.  An FFL (frame file list) line is
 `path gps_start duration 0 0`; columns 2-5 may be missing, and a line may name another list.  A LAL cache
@@ -9,12 +9,13 @@ import itertools
 import math
 import os
 import re
-import sys
 import time
-from typing import NamedTuple
+from collections.abc import Iterable, Iterator, Sequence
+from typing import NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
 from ..errors import BadInput
+from ..gps import Window
 from . import datafind
 
 USED = "used"
@@ -51,67 +52,79 @@ class Frame(NamedTuple):
     status: str = USED
 
     @property
-    def end(self):
+    def end(self) -> float:
         return self.start + self.duration
 
 
 class Listing(NamedTuple):
-    """The frames that overlap a window, in time order, and what was odd about the list."""
+    """The frames that overlap a window, in time order, and what was odd about the list, a line each."""
 
-    frames: list
-    told: list
+    frames: list[Frame]
+    notes: list[str]
 
 
-def number(value):
+# What names frames: the path of a list, a folder or a frame file, a server, or an open list.
+Source = str | os.PathLike[str] | TextIO
+
+
+def number(value: float) -> str:
     """A GPS time or duration as text: a whole number without a point, else what reads back the same."""
     return f"{value:.0f}" if value == int(value) else repr(value)
 
 
-def span_of_name(path):
-    """(start, duration) that a file name tells, or None if it is not a LIGO-T010150 name."""
+def span_of_name(path: str) -> tuple[float, float] | None:
+    """(start, duration) in GPS seconds that a file name tells, or None if it is not a LIGO-T010150 name."""
     match = _NAME.fullmatch(os.path.basename(path))
     return (float(match[1]), float(match[2])) if match else None
 
 
-def list_frames(source, window=None, stdin=sys.stdin):
-    """The frames of a source that overlap a window, and what became of each.
+def list_frames(source: Source, window: Window | None = None) -> Listing:
+    """The frames of a source that overlap a window of GPS seconds, and what became of each.
 
-    source: a frame file list, a LAL cache, a folder that is searched, one .gwf file, a table as list-frames
-    --table writes it, a GWDataFind server as datafind.find has it, or '-'.  Returns a Listing; raises BadInput if
-    the source holds nothing that is a frame.
+    source: the path of a frame file list, a LAL cache, a folder that is searched, one .gwf file, or a table as
+    list-frames --table writes it; a GWDataFind server as datafind.find has it; or an open list, whose relative paths
+    are relative to the working folder.  window: None for all frames.  Each file is looked up on the disk, but those
+    of a table, which were when it was written.  Raises BadInput if the source holds nothing that is a frame, OSError
+    if it cannot be read.
     """
-    found, told = named(source, window, stdin)
+    found, notes = named(source, window)
     if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
-        return Listing(sorted(found, key=lambda frame: frame.start), told)  # a table: judged before
-    return Listing(judge(found), told)
+        return Listing(sorted(found, key=lambda frame: frame.start), notes)  # a table: judged before
+    return Listing(judge(found), notes)
 
 
-def named(source, window=None, stdin=sys.stdin):
-    """The frames that a source names and that overlap a window, not looked up yet; as list_frames else."""
-    told = []
-    if datafind.is_server(source):
-        found = list(_of_names(datafind.find(source, window, told), window, told))
-    elif source != "-" and os.path.isdir(source):
-        found = list(_of_names(_of_folder(source), window, told))
-    elif source.endswith(".gwf"):
-        span = span_of_name(source)
-        if span is None:
-            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
-        found = [Frame(os.path.abspath(source), *span)]
-    else:
-        found = list(_of_list(source, window, told, stdin, ()))
+def named(source: Source, window: Window | None = None) -> Listing:
+    """The frames that a source names and that overlap a window, not looked up on the disk; else as list_frames."""
+    notes: list[str] = []
+    found = list(_found(source, window, notes))
     if window is not None:
         first, last = window
         found = [frame for frame in found if frame.start < last and frame.start + frame.duration > first]
-    return Listing(found, told)
+    return Listing(found, notes)
 
 
-def _of_names(paths, window, told):
+def _found(source: Source, window: Window | None, notes: list[str]) -> Iterable[Frame]:
+    if not isinstance(source, (str, os.PathLike)):
+        return _of_list(source.read(), "-", os.getcwd(), window, notes, ())
+    source = os.fspath(source)
+    if datafind.is_server(source):
+        return _of_names(datafind.find(source, window, notes), window, notes)
+    if os.path.isdir(source):
+        return _of_names(_of_folder(source), window, notes)
+    if source.endswith(".gwf"):
+        span = span_of_name(source)
+        if span is None:
+            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
+        return [Frame(os.path.abspath(source), *span)]
+    return _of_file(source, window, notes, ())
+
+
+def _of_names(paths, window, notes):
     """Frames whose names tell their spans."""
     for path in paths:
         span = span_of_name(path)
         if span is None:
-            told.append(f"the name tells no time, left out: {path!r}")
+            notes.append(f"the name tells no time, left out: {path!r}")
         elif window is None or window.overlaps(span[0], span[0] + span[1]):
             yield Frame(path, *span)
 
@@ -129,66 +142,65 @@ def _raise(error):
     raise error
 
 
-def _of_list(source, window, told, stdin, above):
-    """Frames that a list names, other lists in it included; `above` are the lists that led here."""
-    if source == "-":
-        text, base = stdin.read(), os.getcwd()
-    else:
-        if os.path.realpath(source) in above:
-            raise BadInput(f"a frame list names itself: {source!r}")
-        above = (*above, os.path.realpath(source))
-        base = os.path.dirname(os.path.abspath(source))
-        text = _read_whole(source)
-        if text.startswith(("IGWD", "\x89HDF")) or "\0" in text[:4096]:
-            raise BadInput(f"not a list of frames: {source!r}")
+def _of_file(path, window, notes, above):
+    """Frames that the list in a file names; `above` are the lists that led to it."""
+    real = os.path.realpath(path)
+    if real in above:
+        raise BadInput(f"a frame list names itself: {path!r}")
+    text = _read_whole(path)
+    if text.startswith(("IGWD", "\x89HDF")) or "\0" in text[:4096]:
+        raise BadInput(f"not a list of frames: {path!r}")
+    yield from _of_list(text, path, os.path.dirname(os.path.abspath(path)), window, notes, (*above, real))
+
+
+def _of_list(
+    text: str, source: str, base: str, window: Window | None, notes: list[str], above: tuple[str, ...]
+) -> Iterator[Frame]:
+    """Frames that the text of a list names, and those of other lists that it names.
+
+    source: what the list is called in messages; base: what its relative paths are relative to.
+    """
     text = text.removeprefix("\ufeff")
     first, last = window or (float("-inf"), float("inf"))
     regular = _REGULAR.findall(text)
     if len(regular) == text.count("\n") + (not text.endswith("\n")):
         # Half a million lines a list, of which a day needs a thousand.
-        for path, start, duration in regular:
-            start, duration = float(start), float(duration)
+        for path, begin, length in regular:
+            start, duration = float(begin), float(length)
             if start < last and start + duration > first:
                 yield Frame(_absolute(path, base), start, duration)
         return
-    held = 0
+    frames = 0
     for at, line in enumerate(text.splitlines(), 1):
         part = line.split()
-        try:
-            start, duration = float(part[1]), float(part[2])
-            plain = len(part) <= 5 and part[0][0] != "#" and not part[0].endswith(_NESTED)
-            if plain and (start + duration <= first or start >= last):
-                held += 1
-                continue
-        except (IndexError, ValueError):
-            plain = False
-        if not plain:
+        entry = _plain_line(part)
+        if entry is None:
             if not part or part[0].startswith("#"):
                 continue
             if line.count("\t") == 5 and part[-1] in STATUSES:
-                held += 1
+                frames += 1
                 yield _of_table(line)
                 continue
-            nested = line.strip()
-            if nested.endswith(_NESTED) or part[0].endswith(_NESTED):
-                nested = os.path.join(base, nested if nested.endswith(_NESTED) else part[0])
-                held += 1
-                yield from _of_list(nested, window, told, stdin, above)
+            if line.strip().endswith(_NESTED) or part[0].endswith(_NESTED):
+                frames += 1
+                inner = line.strip() if line.strip().endswith(_NESTED) else part[0]
+                yield from _of_file(os.path.join(base, inner), window, notes, above)
                 continue
             entry = _odd_line(line, part)
             if entry is None:
-                told.append(f"line {at} of {source!r} is no frame: {line.strip()!r}")
+                notes.append(f"line {at} of {source!r} is no frame: {line.strip()!r}")
                 continue
-            path, start, duration = entry
-        else:
-            path = part[0]
-        if not duration > 0 or start != start:
-            told.append(f"line {at} of {source!r} has no span: {line.strip()!r}")
+        elif entry[1] + entry[2] <= first or entry[1] >= last:
+            frames += 1
             continue
-        held += 1
+        path, start, duration = entry
+        if not duration > 0 or start != start:
+            notes.append(f"line {at} of {source!r} has no span: {line.strip()!r}")
+            continue
+        frames += 1
         if start + duration > first and start < last:
             yield Frame(_absolute(path, base), start, duration)
-    if not held and text.strip():
+    if not frames and text.strip():
         raise BadInput(f"no line is a frame in list: {source!r}")
 
 
@@ -215,6 +227,17 @@ def _read_whole(path):
 def _of_table(line):
     path, start, duration, size, mtime, status = line.split("\t")
     return Frame(path, float(start), float(duration), int(size), int(mtime), status)
+
+
+def _plain_line(part):
+    """(path, start, duration) of the white-spaced columns of a line as FFLs have it; None if it is otherwise."""
+    try:
+        start, duration = float(part[1]), float(part[2])
+    except (IndexError, ValueError):
+        return None
+    if len(part) > 5 or part[0][0] == "#" or part[0].endswith(_NESTED):
+        return None
+    return part[0], start, duration
 
 
 def _odd_line(line, part):
@@ -250,20 +273,21 @@ def _absolute(path, base):
     return os.path.normpath(os.path.join(base, path))
 
 
-def judge(found):
+def judge(found: Sequence[Frame]) -> list[Frame]:
     """Look each file up on the disk and decide which are used: the first in time order keeps its samples.
 
     Of files with the same start one is used: one that is there before an absent or empty one, then the longer,
-    then the newer, then the first by name; the others are duplicates.  A file all of whose span others that
-    start earlier already cover is `covered`.  Duplicates and covered files are read only in place of a
-    file that cannot be.  What becomes of a day's frames is the same by itself and in a longer span.
+    then the newer, then the first by name; the others are duplicates.  A file is `covered` if files that start
+    earlier cover its whole span.  Duplicates and covered files are read only in place of a file that cannot be
+    read.  What becomes of a frame is the same whether its day is listed alone or in a longer span.
     """
     if all(before.start < after.start for before, after in itertools.pairwise(found)):
-        looked = [_look(frame) for frame in found]
+        looked = [_on_disk(frame) for frame in found]
     else:
         distinct = {frame[:3]: frame for frame in found}
-        looked = sorted(map(_look, distinct.values()), key=_preference)
-    judged, reach, last = [], float("-inf"), None
+        looked = sorted(map(_on_disk, distinct.values()), key=_preference)
+    judged: list[Frame] = []
+    reach, last = float("-inf"), None
     for frame in looked:
         _, start, duration, _, _, status = frame
         if start == last:
@@ -279,7 +303,8 @@ def judge(found):
     return judged
 
 
-def _look(frame):
+def _on_disk(frame):
+    """The frame with the size and time that its file has now."""
     path, start, duration = frame[:3]
     try:
         seen = os.stat(path)
@@ -292,7 +317,7 @@ def _preference(frame):
     return frame.start, frame.size <= 0, -frame.duration, -frame.mtime, frame.path
 
 
-def slots(frames, window):
+def slots(frames: Sequence[Frame], window: Window) -> list[tuple[float, float, int | None]]:
     """The frame-file slots of a window: [(start, end, index of the frame or None)], in time order.
 
     A slot is a listed file, or a piece of a stretch that no listed file covers: as many pieces of the
@@ -301,11 +326,12 @@ def slots(frames, window):
     listed = [(f.start, f.end, i) for i, f in enumerate(frames) if is_slot(f, frames, i)]
     if not listed:
         return [(window.start, window.end, None)]
-    lengths = {}
+    lengths: dict[float, int] = {}
     for start, end, _ in listed:
         lengths[end - start] = lengths.get(end - start, 0) + 1
     usual = max(lengths, key=lambda length: (lengths[length], length))
-    filled, reach = [], window.start
+    filled: list[tuple[float, float, int | None]] = []
+    reach: float = window.start
     for start, end, index in [*sorted(listed), (window.end, window.end, None)]:
         if start > reach:
             pieces = max(1, math.ceil((start - reach) / usual - 1e-6))
@@ -317,7 +343,7 @@ def slots(frames, window):
     return filled
 
 
-def is_slot(frame, frames, index):
+def is_slot(frame: Frame, frames: Sequence[Frame], index: int) -> bool:
     """Whether a file counts as a slot: it is used, or it is kept or absent and no other file starts where it does."""
     if frame.status == USED:
         return True
@@ -325,7 +351,7 @@ def is_slot(frame, frames, index):
     return frame.status in (KEPT, ABSENT) and not before
 
 
-def with_kept(listing, before):
+def with_kept(listing: Sequence[Frame], before: Sequence[Frame]) -> list[Frame]:
     """A listing with files of which samples are kept, in its order; one that is listed as absent stands once.
 
     before: Frames of an earlier day that gave it samples.  Those that are not in the listing as they were are kept.
@@ -338,7 +364,7 @@ def with_kept(listing, before):
     return sorted(rest + kept, key=lambda frame: (frame.start, rank.get(frame.status, 2)))
 
 
-def identity(frame):
+def identity(frame: Frame) -> Frame:
     """What a file is, whether it is used or kept: equal for files that hold the same."""
     return frame._replace(status=USED) if frame.status == KEPT else frame
 
@@ -348,19 +374,19 @@ def _check_path(path):
         raise BadInput(f"a path with a tab or line end cannot stand in a list: {path!r}")
 
 
-def table_line(frame):
+def table_line(frame: Frame) -> str:
     """The line of a frame in a table: path, start, duration, size, mtime in ns, status; tab-separated."""
     _check_path(frame.path)
     span = f"{number(frame.start)}\t{number(frame.duration)}"
     return f"{frame.path}\t{span}\t{frame.size}\t{frame.mtime}\t{frame.status}"
 
 
-def table(listing):
+def table(listing: Iterable[Frame]) -> str:
     """The lines of all frames of a listing, as list-frames --table prints them."""
     return "".join(table_line(frame) + "\n" for frame in listing)
 
 
-def ffl_line(frame):
+def ffl_line(frame: Frame) -> str:
     """The line of a frame in an FFL."""
     _check_path(frame.path)
     return f"{frame.path} {number(frame.start)} {number(frame.duration)} 0 0"

@@ -3,6 +3,7 @@
 import csv
 import json
 import re
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from ..errors import BadInput
@@ -16,7 +17,10 @@ _BAD_NAME = re.compile(r"[/\x00-\x1f\x7f]")
 
 
 class Channel(NamedTuple):
-    """A channel and what the frames looked into say of it: Hz, adc/proc/sim, numpy dtype, unit; '' is unknown."""
+    """A channel of a list, and what frames say of it: rate in Hz, kind (adc, proc, sim), numpy dtype, unit.
+
+    A rate of 0 and an empty text are not known.
+    """
 
     name: str
     rate: float = 0.0
@@ -33,29 +37,29 @@ class Rejected(NamedTuple):
     reason: str
 
 
-def read(text, source):
+def read(text: str, source: str) -> tuple[list[Channel], list[str]]:
     """The channels of a list: names, `name rate [kind]` lines, ini, JSON, CSV or what prune-channels wrote.
 
-    Returns (channels, told): each name once, in the order of the list, and what was odd.
-    Raises BadInput if nothing in it is a channel; `source` names it in messages.
+    text: what the list holds; source: what it is called in messages.  Returns (channels, notes): each name once, in
+    the order of the list, and what was odd, a line each.  Raises BadInput if nothing in it is a channel.
     """
     text = text.removeprefix("\ufeff")
     if "\0" in text:
         raise BadInput(f"not a list of channels: {source!r}")
-    found = list(_entries(text, source))
-    channels, seen, told = [], set(), []
-    for channel in found:
-        if channel.name in seen:
-            told.append(f"listed more than once: {channel.name!r}")
+    channels: dict[str, Channel] = {}
+    notes = []
+    for channel in list(_entries(text, source)):
+        if channel.name in channels:
+            notes.append(f"listed more than once: {channel.name!r}")
         else:
-            seen.add(channel.name)
-            channels.append(channel)
+            channels[channel.name] = channel
     if not channels:
         raise BadInput(f"no channel in list: {source!r}")
-    return channels, told
+    return list(channels.values()), notes
 
 
-def _entries(text, source):
+def _entries(text: str, source: str) -> Iterator[Channel]:
+    """The channels of a list, one after another, those that are listed twice too."""
     if text.lstrip()[:1] in ("{", "["):
         try:
             yield from map(_named, _of_json(json.loads(text)))
@@ -63,10 +67,15 @@ def _entries(text, source):
         except ValueError as error:
             if not _SECTION.match(text.lstrip()) or '"' in text.lstrip().split("\n")[0]:
                 raise BadInput(f"not a list of channels: {source!r}: {error}") from None
+    yield from _of_lines(text, source)
+
+
+def _of_lines(text: str, source: str) -> Iterator[Channel]:
+    # In a CSV with a head: where its names are.
     column = None
     for at, line in enumerate(text.splitlines(), 1):
         tabbed = line.split("\t")
-        if len(tabbed) == 5 and tabbed[4:]:
+        if len(tabbed) == 5:
             yield _of_table(tabbed)
             continue
         if len(tabbed) > 5:
@@ -82,24 +91,28 @@ def _entries(text, source):
             if not line.lower().startswith("channel") or not setting[1]:
                 continue
             line = setting[1]
-        if "," in line or column is not None:
-            fields = [field.strip() for field in next(csv.reader([line]))]
-            heads = [field.lower() for field in fields]
-            if column is None:
-                column = next((heads.index(head) for head in _HEADS if head in heads), None)
-                if column is not None:
-                    continue
-                names = [field for field in fields if ":" in field] or fields[:1]
-                yield from map(_named, names)
-            elif len(fields) <= column:
+        if column is None and "," not in line:
+            if line.lower() in _HEADS:
+                column = 0
+            else:
+                yield _named(line.split()[0])
+            continue
+        fields = [field.strip() for field in next(csv.reader([line]))]
+        if column is not None:
+            if len(fields) <= column:
                 raise BadInput(f"line {at} of channel list {source!r} is short: {line!r}")
-            elif fields[column]:
+            if fields[column]:
                 yield _named(fields[column])
-            continue
-        if line.lower() in _HEADS:
-            column = 0
-            continue
-        yield _named(line.split()[0])
+        else:
+            column = _column(fields)
+            if column is None:
+                yield from map(_named, [field for field in fields if ":" in field] or fields[:1])
+
+
+def _column(fields):
+    """Which field of a line says that the names stand below it; None if the line is no head."""
+    heads = [field.lower() for field in fields]
+    return next((heads.index(head) for head in _HEADS if head in heads), None)
 
 
 def _named(name):
@@ -142,14 +155,14 @@ def _of_table(fields):
         return Channel(name)
 
 
-def table_line(channel):
+def table_line(channel: Channel) -> str:
     """The line of a channel in a table: name, rate in Hz, kind, dtype, unit; tab-separated, '' is unknown."""
     rate = f"{channel.rate!r}" if channel.rate else ""
     unit = re.sub(r"[\t\r\n]", " ", channel.unit)
     return "\t".join((channel.name, rate, channel.kind, channel.dtype, unit))
 
 
-def unfit(name):
+def unfit(name: str) -> str:
     """Why a name cannot be that of an HDF5 dataset, or '' if it can."""
     if _BAD_NAME.search(name) or name in (".", "..") or _SURROGATE.search(name):
         return "name cannot be that of a dataset"

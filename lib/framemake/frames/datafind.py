@@ -1,9 +1,9 @@
 """Which frame files a GWDataFind server knows, asked through the gwdatafind package.
 
 A source is gwdatafind://HOST[:PORT]/OBSERVATORY/TYPE, where files are named OBSERVATORY-TYPE-START-DURATION.gwf.
-Without a host it is the one that $GWDATAFIND_SERVER names.  Protocol, tokens and certificates are what gw_data_find
-takes: https, but http for port 80.  A server on this machine is asked by http as well; gwdatafind+http:// and
-gwdatafind+https:// say which.  The package takes 0.2 s to import, so it is imported when a server is asked.
+Without a host, $GWDATAFIND_SERVER names it.  Tokens and certificates are found as gw_data_find finds them.  The
+protocol is https, but http for port 80 and for a server on this machine; gwdatafind+http:// and gwdatafind+https://
+choose it.  The package takes 0.2 s to import, so it is imported when a server is asked.
 """
 
 import os
@@ -12,9 +12,11 @@ import re
 import threading
 import time
 import warnings
+from collections.abc import Iterable
 from urllib.parse import quote
 
 from ..errors import BadInput
+from ..gps import Window
 
 # T010150 keeps "-" apart as the separator of a name's parts.
 _SOURCE = re.compile(
@@ -28,28 +30,28 @@ _LOCAL = re.compile(r"file:(?://(?:localhost)?(?=/)|(?=/(?!/)))(.*)")
 # Seconds of frames asked for at once.  588 days of 100-s frames, 36 MB, take the server 6 s, in one answer or in 59;
 # a single answer for frames of 1 s would take more than the 30 s after which gunicorn ends a worker.
 _SPAN = 10 * 86400
-# Seconds that an answer may take, and the pauses before a server that is away is asked again.  However many answers
-# a listing takes, it waits at most 315 s for those that do not come.
+# Seconds that an answer may take, and the pauses before a server that gave none is asked again.  A listing has these
+# pauses once, however many answers it needs, so it waits at most 5 * 60 + 15 s for those that do not come.
 _TIMEOUT = 60
 _PAUSES = (1, 2, 4, 8)
-# Below 500, the statuses that pass: timeout, too early, too many requests.
+# HTTP statuses below 500 that may be gone the next time: timeout, too early, too many requests.
 _PASSING = (408, 425, 429)
 
 
 class _Away(Exception):
-    """No answer that can be used, but there may be one later; the message says why."""
+    """There was no answer that can be used, but there may be one later; the message says why."""
 
 
-def is_server(source):
+def is_server(source: str) -> bool:
     """Whether a source of frames is a GWDataFind server."""
     return source.startswith("gwdatafind") and "://" in source
 
 
-def find(source, window, told):
+def find(source: str, window: Window | None, notes: list[str]) -> list[str]:
     """The paths of the frame files that a server knows in a window of GPS seconds, each once.
 
-    told: what was odd is appended to it, a line each.  Raises BadInput if the server gives no answer, refuses, or
-    knows no such observatory or frame type: no path means that it has answered, and has none.
+    notes: what was odd is appended to it, a line each.  Raises BadInput if there is no window, or if the server gives
+    no answer, refuses, or knows no such observatory or frame type: no path means that it has answered, and has none.
     """
     match = _SOURCE.fullmatch(source)
     if not match:
@@ -58,16 +60,16 @@ def find(source, window, told):
         raise BadInput(f"a GWDataFind server is asked for a span, name one by --day or --start and --end: {source!r}")
     root = _root(match["protocol"], match["host"], source)
     with warnings.catch_warnings(record=True) as odd:
-        urls = _urls(root, match["observatory"], match["type"], window, told)
-    # A certificate that is out of date, say; not what concerns who writes programs.
-    told += dict.fromkeys(_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
-    return list(_local(urls, told))
+        urls = _urls(root, match["observatory"], match["type"], window, notes)
+    # Such as a certificate that is out of date; warnings for programmers (DeprecationWarning) are left out.
+    notes += dict.fromkeys(_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
+    return list(_local(urls, notes))
 
 
-def _urls(root, observatory, kind, window, told):
+def _urls(root: str, observatory: str, kind: str, window: Window, notes: list[str]) -> Iterable[str]:
     """The URLs that the server gives, each once: a file that two spans share comes twice."""
-    api, ask = _api(), _asker(root, told)
-    urls = {}
+    api, ask = _api(), _asker(root, notes)
+    urls: dict[str, None] = {}
     for start in range(window.start, window.end, _SPAN):
         end = min(start + _SPAN, window.end)
         urls.update(dict.fromkeys(ask(api.find_urls_path(observatory, quote(kind), start, end, urltype="file"))))
@@ -77,13 +79,13 @@ def _urls(root, observatory, kind, window, told):
     return urls
 
 
-def _local(urls, told):
+def _local(urls, notes):
     for url in urls:
         match = _LOCAL.fullmatch(url)
         if match:
             yield os.path.normpath(match[1])
         else:
-            told.append(f"no file of this machine, left out: {url!r}")
+            notes.append(f"no file of this machine, left out: {url!r}")
 
 
 def _root(protocol, host, source):
@@ -120,8 +122,8 @@ def _api():
     return import_module(f"gwdatafind.api.{DEFAULT_API.lower()}")
 
 
-def _asker(root, told):
-    """A function that gives the answer to a path; all its calls together use up _PAUSES once."""
+def _asker(root, notes):
+    """A function that gives the answer to a path; all its calls together have _PAUSES once."""
     pauses = iter(_PAUSES)
 
     def ask(path):
@@ -135,7 +137,7 @@ def _asker(root, told):
                     raise BadInput(
                         f"no answer from the GWDataFind server in {tries} tries, {away}: {_shown(root)!r}"
                     ) from away
-                told.append(f"the GWDataFind server was asked again, {away}: {_shown(root)!r}")
+                notes.append(f"the GWDataFind server was asked again, {away}: {_shown(root)!r}")
                 time.sleep(pause)
 
     return ask
@@ -153,7 +155,7 @@ def _answer(root, path):
         except Exception as error:
             got.put((None, error))
 
-    # In a thread, as no other clock bounds it all: the name's resolution, an answer that comes byte by byte.
+    # In a thread, as nothing else limits the whole time: the name's resolution, and an answer that comes byte by byte.
     threading.Thread(target=get, daemon=True).start()
     try:
         answer, error = got.get(timeout=_TIMEOUT)
@@ -196,7 +198,7 @@ def _message(response):
 
 
 def _cause(error):
-    """The system's word on why a connection failed: requests wraps it several times."""
+    """The system's reason why a connection failed, which requests has wrapped several times."""
     why = "the connection broke"
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
@@ -208,5 +210,5 @@ def _cause(error):
 
 
 def _line(text):
-    """What another program says, as part of a line; a server must not move a terminal's cursor."""
+    """What another program says, as part of a line, without control characters: they could move a terminal's cursor."""
     return "".join(filter(str.isprintable, " ".join(str(text).split())))[:200]

@@ -1,24 +1,40 @@
 """What the frames say of the channels of a list: which are there, with what rate, kind, dtype and unit."""
 
 import math
+from collections.abc import Container, Sequence
+from typing import NamedTuple
 
 from .. import grid, gwf
 from ..errors import wording
-from . import catalog, channels
+from . import catalog
+from .channels import Channel, Rejected, unfit
 
 
-def look(wanted, listing, most=None):
-    """Look into frame files until every channel is found, or into `most` of them, spread over the span.
+class Found(NamedTuple):
+    """What looking for channels in frame files gave.
 
-    wanted: channels.Channel list; listing: catalog.Frame list.  Returns (found, rejected, bad): the channels
-    with what is known of them, in the order of the list; channels.Rejected; [(path, reason)] of files that
-    cannot be read.  With `most`, a channel that was not seen stays among the found.
+    channels: those that can be read, in the order of the list, with what the frames say of them; rejected: the
+    others; unread: (path, reason) of files that cannot be read.
     """
-    rejected = [channels.Rejected(c.name, "invalid", channels.unfit(c.name)) for c in wanted if channels.unfit(c.name)]
-    unfit = {entry.name for entry in rejected}
-    left = {channel.name for channel in wanted} - unfit
-    found, problems, bad = {}, {}, []
-    used = [frame for frame in listing if frame.status == catalog.USED]
+
+    channels: list[Channel]
+    rejected: list[Rejected]
+    unread: list[tuple[str, str]]
+
+
+def find_channels(wanted: Sequence[Channel], frames: Sequence[catalog.Frame], most: int | None = None) -> Found:
+    """Look for channels in frame files until each is found, or in `most` of the files, spread over the span.
+
+    frames: of a listing; only those that are used are opened.  A file that cannot be read does not count to `most`.
+    With `most`, a channel that is in none of the files looked into stays among the channels, with nothing known.
+    """
+    rejected = [Rejected(c.name, "invalid", unfit(c.name)) for c in wanted if unfit(c.name)]
+    nameless = {entry.name for entry in rejected}
+    left = {channel.name for channel in wanted} - nameless
+    found: dict[str, Channel] = {}
+    problems: dict[str, str] = {}
+    unread = []
+    used = [frame for frame in frames if frame.status == catalog.USED]
     looked = 0
     for frame in _spread(used):
         if not left or (most and looked >= most):
@@ -27,41 +43,38 @@ def look(wanted, listing, most=None):
             file = gwf.open_file(frame.path)
             kinds = file.kinds
         except (gwf.BadFrame, OSError) as error:
-            bad.append((frame.path, wording(error)))
+            unread.append((frame.path, wording(error)))
             continue
         looked += 1
         here = sorted(left & kinds.keys())
-        soon = file.describe_all(here)
+        described = file.describe_all(here)
         for name in here:
-            known = _describe(file, name, kinds[name], soon.get(name))
-            if known is None:
-                continue
-            if isinstance(known, str):
-                problems.setdefault(name, known)
-            else:
-                found[name] = known
-                problems.pop(name, None)
+            channel = _describe(file, name, kinds[name], described.get(name))
+            if isinstance(channel, str):
+                problems.setdefault(name, channel)
+            elif channel is not None:
+                found[name] = channel
                 left.discard(name)
     kept = []
     for channel in wanted:
         name = channel.name
-        if name in unfit:
+        if name in nameless:
             continue
         if name in found:
             kept.append(found[name])
         elif name in problems:
-            rejected.append(channels.Rejected(name, "pruned", problems[name]))
+            rejected.append(Rejected(name, "pruned", problems[name]))
         elif most and looked < len(used):
-            kept.append(channels.Channel(name))
+            kept.append(Channel(name))
         else:
-            rejected.append(channels.Rejected(name, "invalid", "in no frame"))
-    return kept, rejected, bad
+            rejected.append(Rejected(name, "invalid", "in no frame"))
+    return Found(kept, rejected, unread)
 
 
-def expect(wanted, listing, held):
-    """The channels of a list, with what a few frame files tell of those that `held` does not hold; none is left out."""
-    found, _, _ = look([channel for channel in wanted if channel.name not in held], listing, 8)
-    known = {channel.name: channel for channel in found}
+def expect(wanted: Sequence[Channel], frames: Sequence[catalog.Frame], held: Container[str]) -> list[Channel]:
+    """The channels of a list, none left out, with what a few frame files say of those that `held` does not name."""
+    found = find_channels([channel for channel in wanted if channel.name not in held], frames, 8)
+    known = {channel.name: channel for channel in found.channels}
     return [known.get(channel.name, channel) for channel in wanted]
 
 
@@ -78,8 +91,11 @@ def _spread(used):
     return order
 
 
-def _describe(file, name, kind, known):
-    """A Channel, or why it cannot be used, or None if its vector cannot be read in this file; `known`: Kind or None."""
+def _describe(file: gwf.FrameFile, name: str, kind: str, known: gwf.Kind | None) -> Channel | str | None:
+    """The channel as a file has it, or why it cannot be used, or None if its vector cannot be read in this file.
+
+    known: what the file has said of it before, if it has.
+    """
     try:
         found = known or file.describe(0, name, kind)
     except (gwf.BadFrame, OSError):
@@ -90,4 +106,6 @@ def _describe(file, name, kind, known):
         return found.problem
     if not found.dt > 0:
         return f"no sample rate: spacing {found.dt!r} s"
-    return channels.Channel(name, grid.rate_of(found.dt), kind, gwf.convertible(found.dtype).name, found.unit)
+    dtype = gwf.convertible(found.dtype)
+    assert dtype is not None, "a reader names the problem of what is no series of numbers"
+    return Channel(name, grid.rate_of(found.dt), kind, dtype.name, found.unit)

@@ -1,4 +1,4 @@
-"""Virgo-like trend days that are made up: each sample depends on its channel and GPS time alone.
+"""Virgo-like trend frames that are made up: each sample depends on its channel and GPS time alone.
 
 So the same day cut into frames of any length holds the same samples, and a test can tell what any of them
 must be.
@@ -6,10 +6,12 @@ must be.
 
 import math
 import os
+from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ..gps import Window
 from ..gwf.write import Signal, write
 from . import catalog
 
@@ -31,7 +33,7 @@ class Trouble(NamedTuple):
     late_from: int
 
 
-def names(count):
+def names(count: int) -> list[str]:
     """`count` channel names like Virgo's, each different."""
     ends = ("mean", "rms", "min", "max")
     return [f"V1:{_SYSTEMS[i % 10]}_CH{i // 4:05d}_{ends[i % 4]}" for i in range(count)]
@@ -40,15 +42,15 @@ def names(count):
 class Maker:
     """Samples of channels, by number: level, daily drift and noise; float32."""
 
-    def __init__(self, rate=1.0, seed=0):
+    def __init__(self, rate: float = 1.0, seed: int = 0) -> None:
         self.rate = rate
         self._noise = np.random.default_rng(seed).standard_normal(_NOISE).astype(np.float32)
         self._turn = round(_DAY * rate)
         # All of one turn for trends; for fast channels it would fill the memory.
         self._table = _drift(np.arange(self._turn), self._turn) if self._turn <= _TABLE else None
 
-    def samples(self, channel, start, count):
-        """`count` samples of a channel from GPS `start`."""
+    def samples(self, channel: int, start: float, count: int) -> np.ndarray:
+        """`count` samples, float32, of a channel from GPS `start`."""
         first = math.ceil(start * self.rate - 1e-6)
         values = _loop(self._noise, first + 7919 * channel, count) * np.float32(0.1)
         at = first + 977 * channel
@@ -72,11 +74,20 @@ def _loop(table, first, count):
     return table[(first + np.arange(count)) % len(table)]
 
 
-def day(folder, window, duration, channels, rate=1.0, seed=0, kind="adc", trouble=False):
-    """Write the frame files that overlap a window, each beginning on a multiple of `duration`.
+def write_frames(
+    folder: str,
+    window: Window,
+    duration: int,
+    channels: Sequence[str],
+    rate: float = 1.0,
+    seed: int = 0,
+    kind: str = "adc",
+    trouble: bool = False,
+) -> Iterator[catalog.Frame]:
+    """Write the frame files that overlap a window, each beginning on a multiple of `duration` seconds.
 
-    channels: names.  Yields a catalog.Frame a file, in time order, as it is written, absent ones included;
-    with trouble as `troubles` says.
+    channels: names; rate: Hz; kind: adc, proc or sim.  Yields a catalog.Frame a file, in time order, as it is
+    written, absent ones included; with trouble as `troubles` says.
     """
     maker = Maker(rate, seed)
     starts = range(window.start // duration * duration, window.end, duration)
@@ -101,6 +112,6 @@ def day(folder, window, duration, channels, rate=1.0, seed=0, kind="adc", troubl
         yield catalog.Frame(path, start, duration)
 
 
-def troubles(files, channels):
+def troubles(files: int, channels: int) -> Trouble:
     """Where a day of so many files and channels has its troubles."""
     return Trouble(files // 3, files // 2, range(1, min(6, channels)), channels - 1, files // 4)

@@ -2,23 +2,25 @@
 
 Sources: LIGO-T970130 (frame format version 8) for the structures; POSIX cksum for their checksums.
 Only the file's header, its end, its table of contents and the wanted FrAdcData are read, however large the file.
-Each of these is held against its checksum, if it has one, and a FrAdcData against its name, class and length as
-well: what comes back is what was written, or BadFrame.
+Each of these must agree with its checksum, if it has one, and a FrAdcData with its name, class and length as well:
+what comes back is what was written, else BadFrame is raised.
 """
 
+import io
 import os
 import struct
 import zlib
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from . import BadFrame
+from .model import BadFrame
 
 _FORMAT = 8
 _ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
 # Every structure begins with its length, checksum type, class and instance; FrEndOfFile is always as long.
 _BEGIN = "QBBI"
 _HEAD_SIZE, _BEGIN_SIZE, _END_SIZE = 40, 14, 46
-# What FrTOC and FrAdcData may take: a wrong length must not make a reader ask for all memory.
+# The most bytes of a FrTOC and a FrAdcData, so that a wrong length does not make a reader ask for all memory.
 _LONGEST_TOC, _LONGEST_ADC = 1 << 28, 3 * 0xFFFF + 92
 _CLASSES = {"adc": "FrAdcData", "proc": "FrProcData"}
 _NONE = 2**32 - 1
@@ -30,9 +32,9 @@ _MISFIT = "damaged: a length or position does not fit"
 
 
 class Calibration(NamedTuple):
-    """What the frame has to turn stored samples into physical ones: stored * slope + bias, in units.
+    """How stored samples become physical ones: stored * slope + bias, in units.
 
-    nbits: bits of the converter, or of the stored samples.  All come as the frame has them, a slope of 0 as well.
+    nbits: bits of the converter, or of the stored samples.  All are as the frame has them, even a slope of 0.
     """
 
     bias: float
@@ -41,11 +43,11 @@ class Calibration(NamedTuple):
     units: str
 
 
-def calibrations(path, names=None):
+def calibrations(path: str | os.PathLike[str], names: Iterable[str] | None = None) -> dict[str, Calibration]:
     """{channel name: Calibration} of the ADC channels of a frame file, those of `names`, or all for None.
 
-    Each is that of the first frame in the file that has the channel; a name that is not there is left out.  Files
-    of formats before 8 give {}, whole or not: lalframe, which reads those, does not tell it.  Raises BadFrame for a
+    Each is that of the first frame in the file that has the channel; a name that is in none is left out.  Files of
+    formats before 8, damaged or not, give {}: lalframe, which reads those, does not give it.  Raises BadFrame for a
     file that is no frame file, is cut short or damaged, or of a format after 8, OSError if it cannot be read.
     """
     with open(path, "rb", buffering=0) as file:
@@ -61,11 +63,14 @@ def calibrations(path, names=None):
             raise BadFrame(_MISFIT) from None
 
 
-def positions(file, names=None, kind="adc"):
+def positions(
+    file: io.FileIO, names: Container[str] | None = None, kind: str = "adc"
+) -> tuple[str, int | None, dict[str, tuple[int, ...]]]:
     """Byte order, class number of FrAdcData, {ADC channel: position of its FrAdcData in each frame}, of an open file.
 
-    A position is bytes from the beginning of the file, 0 where a frame has not the channel.  `names`: a set, or
-    None for all.  kind: adc, or proc for the same of FrProcData.  Raises BadFrame and struct.error.
+    A position is bytes from the beginning of the file, 0 where a frame does not have the channel.  names: the wanted
+    channels, None for all.  kind: adc, or proc for the same of FrProcData.  A file of a format before 8 gives no
+    channel.  Raises BadFrame for what is damaged, and struct.error where a length in it leads beyond its end.
     """
     head = os.pread(file.fileno(), _HEAD_SIZE, 0)
     if not head:
@@ -81,12 +86,12 @@ def positions(file, names=None, kind="adc"):
     return order, *_entries(_structure(file, order, at, min(room, _LONGEST_TOC)), order, names, kind)
 
 
-def structure_at(file, order, position):
+def structure_at(file: io.FileIO, order: str, position: int) -> bytes:
     """The bytes of the structure at a position of an open file, its checksum right.  Raises as `positions` does."""
     return _structure(file, order, position, min(_size(file) - position, _LONGEST_ADC))
 
 
-def cksum(raw):
+def cksum(raw: bytes) -> int:
     """The CRC of POSIX cksum, of bytes and then their count: zlib's polynomial, with the bits of each byte mirrored."""
     raw += len(raw).to_bytes((len(raw).bit_length() + 7) // 8, "little")
     mirrored = zlib.crc32(raw.translate(_MIRRORED), 0xFFFFFFFF)
@@ -182,7 +187,7 @@ def _count(raw, order, at):
     return 0 if count == _NONE else count, at + 4
 
 
-def strings(raw, order, at, count):
+def strings(raw: bytes, order: str, at: int, count: int) -> tuple[list[str], int]:
     """`count` strings, each a length and as many bytes, of which the last is zero; and where they end."""
     texts, size = [], struct.Struct(order + "H")
     for _ in range(count):
@@ -192,7 +197,7 @@ def strings(raw, order, at, count):
     return texts, at
 
 
-def _check(raw, scheme, told):
+def _check(raw, scheme, checksum):
     """BadFrame if a checksum is not that of the bytes; of the schemes 0 is none, and 1 that of cksum."""
-    if scheme > 1 or (scheme and told != cksum(raw)):
+    if scheme > 1 or (scheme and checksum != cksum(raw)):
         raise BadFrame(_CHECKSUM)

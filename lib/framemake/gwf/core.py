@@ -1,22 +1,24 @@
 """Frame files of format 8 and later, through gwframe's low-level objects (frameCPP).
 
-gwframe's public read() searches all names for each channel and knows neither Virgo's second vector nor
-gaps inside a file; its objects do.  They are borrowed from one another, so each is kept in a variable
-while the next is in use.  The module is private: requirements.txt pins it, tests watch its shape.
+gwframe's public read() searches all names for each channel, and gives neither Virgo's second vector nor
+gaps inside a file; its low-level objects do.  One object borrows its memory from another, so each is kept in a
+variable while the next is in use.  The module is private: requirements.txt pins its version, tests watch its shape.
 """
 
 import os
+from collections.abc import Iterable, Mapping
 
 import numpy as np
 from gwframe import _core
 
-from . import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, heads, spread
+from . import heads
+from .model import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, spread
 
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
 _AVAILABLE = "Available_data_for_"
 _EXACT = 2**53
-DTYPES = {
+DTYPES: dict[int, np.dtype] = {
     _core.FrVect.FR_VECT_C: np.dtype("i1"),
     _core.FrVect.FR_VECT_1U: np.dtype("u1"),
     _core.FrVect.FR_VECT_2S: np.dtype("i2"),
@@ -33,9 +35,9 @@ DTYPES = {
 
 
 class CoreFile:
-    """An open frame file; see gwf.open_file."""
+    """An open frame file of format 8 or later: a model.FrameFile."""
 
-    def __init__(self, path):
+    def __init__(self, path: str | os.PathLike[str]) -> None:
         try:
             os.fspath(path).encode()
             self._path = path
@@ -51,10 +53,10 @@ class CoreFile:
             "proc": self._stream.read_fr_proc_data,
             "sim": self._stream.read_fr_sim_data,
         }
-        self._kinds = None
+        self._kinds: dict[str, str] | None = None
 
     @property
-    def kinds(self):
+    def kinds(self) -> Mapping[str, str]:
         """Channel name to kind; where two kinds share a name, adc goes before proc, proc before sim."""
         if self._kinds is None:
             toc = self._toc
@@ -63,7 +65,7 @@ class CoreFile:
             self._kinds.update(dict.fromkeys(toc.get_adc(), "adc"))
         return self._kinds
 
-    def describe(self, index, name, kind):
+    def describe(self, index: int, name: str, kind: str) -> Kind | None:
         """The Kind of a channel in frame `index`; None if the file has no such channel of that kind."""
         try:
             found = self._read[kind](index, name)
@@ -82,19 +84,19 @@ class CoreFile:
         except Exception as error:
             raise BadFrame(_reason(error)) from None
 
-    def describe_all(self, names):
-        """{name: Kind} of those channels whose Kind in the first frame is soon told; the others need describe."""
-        wanted = {}
+    def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
+        """{name: Kind} of those channels whose Kind stands in the heads of the first frame; others need describe."""
+        wanted: dict[str | None, list[str]] = {}
         for name in names:
             wanted.setdefault(self.kinds.get(name), []).append(name)
-        told = {}
+        described = {}
         for (name, _), (code, dt, unit) in heads.read(self._path, wanted).items():
             dtype = DTYPES.get(code)
             if dtype is not None and convertible(dtype) is not None:
-                told[name] = Kind(dtype, dt, unit)
-        return told
+                described[name] = Kind(dtype, dt, unit)
+        return described
 
-    def read(self, index, name, kind):
+    def read(self, index: int, name: str, kind: str) -> Series | None:
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
         try:
             found = self._read[kind](index, name)
@@ -135,8 +137,9 @@ def _spacing(dx, found, kind):
 def _valid(adc, data, good):
     """Apply what an FrAdcData says of its samples: dataValid, and the CDS mask in its auxiliary vector."""
     flags = adc.get_data_valid()
-    told_by_vector = flags == _SOME_MISSING and adc.get_data_size() > 1
-    if flags and not told_by_vector:
+    # Then the second vector has them, and _available applies it.
+    in_vector = flags == _SOME_MISSING and adc.get_data_size() > 1
+    if flags and not in_vector:
         return all_bad(len(data))
     if adc.get_aux_size():
         vector = adc.get_aux_vector(0)

@@ -1,14 +1,16 @@
 """What a channel is, read from the heads of its structures: no sample is read, however many there are.
 
-Source: LIGO-T970130 (frame format version 8).  A channel's FrVect follows its FrAdcData or FrProcData in the files
-that the known writers make; what is otherwise, or out of the ordinary in any way, is left to frameCPP.
+Source: LIGO-T970130 (frame format version 8).  In files of the known writers a channel's FrVect follows its FrAdcData
+or FrProcData.  A channel that is stored otherwise, or is unusual in any way, is left to frameCPP.
 """
 
 import contextlib
 import os
 import struct
+from collections.abc import Iterable, Mapping
 
-from . import BadFrame, adc
+from . import adc
+from .model import BadFrame
 
 # The reference to the data, from the end of a structure: after it come 2 (adc) or 4 references and the checksum.
 _DATA = {"adc": 22, "proc": 34}
@@ -16,10 +18,12 @@ _DATA = {"adc": 22, "proc": 34}
 _BEGIN, _LONGEST_HEAD, _LONGEST_TAIL = "QBBI", 14 + 2 + 0xFFFF + 20, 4096
 
 
-def read(path, wanted):
-    """{(channel, kind): (FrVect type, seconds between samples, unit)} of the first frame of a file, where it is told.
+def read(
+    path: str | os.PathLike[str], wanted: Mapping[str | None, Iterable[str]]
+) -> dict[tuple[str, str], tuple[int, float, str]]:
+    """{(channel, kind): (FrVect type, seconds between samples, unit)} of the first frame of a file, where it is plain.
 
-    wanted: {kind: names}, kinds adc and proc.  A file that cannot be read so gives {}.
+    wanted: {kind: names}; kinds other than adc and proc are left out.  A file that cannot be read so gives {}.
     """
     found = {}
     with open(path, "rb", buffering=0) as file:
@@ -30,13 +34,17 @@ def read(path, wanted):
                 return {}
             for name, (at, *_) in places.items():
                 with contextlib.suppress(struct.error, BadFrame):
-                    told = at and _vector(file, order, at, _DATA[kind])
-                    if told:
-                        found[name, kind] = told
+                    vector = _vector(file, order, at, _DATA[kind]) if at else None
+                    if vector:
+                        found[name, kind] = vector
     return found
 
 
 def _vector(file, order, position, data):
+    """(type, seconds between samples, unit) of the vector behind the structure at a position; None if it is unusual.
+
+    data: how many bytes before its end the structure refers to its vector.
+    """
     owner = adc.structure_at(file, order, position)
     refers = struct.unpack_from(order + "HI", owner, len(owner) - data)
     at = position + len(owner)

@@ -2,6 +2,7 @@
 
 import os
 import struct
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -40,7 +41,9 @@ class Signal(NamedTuple):
     nbits: int = 0
 
 
-def write(path, frames, level=1):
+def write(
+    path: str | os.PathLike[str], frames: Sequence[tuple[float, float, Sequence[Signal]]], level: int = 1
+) -> None:
     """Write a frame file, whole and at once: frames is [(GPS start, duration, [Signal])].
 
     level: of the compression.  A file with an Available_data_for_ vector is not compressed: frameCPP drops

@@ -1,1 +1,1 @@
-"""One host, every night: frames brought home, what was found, frames that need not be kept."""
+"""One host, every night: its steps, frames brought home and removed again, and whether all of it is well."""

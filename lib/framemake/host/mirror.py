@@ -1,10 +1,11 @@
-"""Mirrors of frame trees: rsync run once a source, and what its exit status means.
+"""Mirrors of frame trees: rsync run once for each origin, and what its exit status means.
 
-rsync writes a file under a hidden name and renames it when it is whole and synced; what a broken transfer had goes
-into a hidden folder beside it and is where the next one begins.  Exit statuses: the section EXIT VALUES of rsync(1).
+rsync writes a file under a hidden name and renames it when it is whole and synced.  What a broken transfer had goes
+into a hidden folder beside it, and the next transfer begins there.  Exit statuses: section EXIT VALUES of rsync(1).
 """
 
 import contextlib
+import enum
 import os
 import re
 import shlex
@@ -13,12 +14,13 @@ import signal
 import subprocess
 import tempfile
 import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from .. import cli, files
+from .. import files
 from ..errors import BadInput
 
-# The mirror's own folder in DEST: the lock, what tells a killed run, and the logs.
+# The mirror's own folder in DEST: the lock, the mark of a run that was killed, and the logs.
 OWN = ".mirror-frames"
 PARTIAL = ".rsync-partial"
 # A frame as rsync names it while it comes.
@@ -27,6 +29,7 @@ _COMING = re.compile(r"\.(.+\.gwf)\.[A-Za-z0-9]{6}")
 _LOG_BYTES = 10_000_000
 # Seconds that rsync may take to end when it is told to.
 _PATIENCE = 30
+# Exit statuses of rsync, and of ssh (255), that mean that the other end is not there.
 _AWAY = {
     10: "the connection failed",
     12: "the connection broke",
@@ -34,32 +37,43 @@ _AWAY = {
     35: "no answer",
     255: "ssh failed",
 }
-# Who of rsync's processes says it is of no use to people.
+# Which of rsync's processes says it is of no use to people.
 _PREFIX = re.compile(r"^(rsync: )?(\[\w+\] )?")
 _OPTIONS = ("password-file", "rsh", "bwlimit", "timeout")
 
 
-class Source(NamedTuple):
-    """Where frames come from, in rsync's words, the folder of DEST that they go to, and options of its own."""
+class Origin(NamedTuple):
+    """Where frames come from, in rsync's words, the folder of DEST that they go to, and options of rsync for it."""
 
     address: str
     folder: str = ""
-    options: dict = {}  # noqa: RUF012 (never changed)
+    options: Mapping[str, str] = {}
+
+
+class Result(enum.Enum):
+    """What came of an origin, or of several; the last is the worst."""
+
+    DONE = "all came"
+    MISSING = "the origin was away, or some of its files did not come"
+    FAILED = "it refused, or could not be mirrored"
+
+
+_WORST = list(Result)
 
 
 class Outcome(NamedTuple):
-    """What came of one source: an exit status of the contract, and what to tell ('' if nothing).
+    """What came of one origin: the Result, and a message for people ('' if there is nothing to tell).
 
     tidy: rsync ended by itself, so no half a file lies under a name that nobody looks for.
     """
 
-    status: int
-    told: str = ""
+    result: Result
+    message: str = ""
     tidy: bool = True
 
 
-def read_sources(text):
-    """The Sources of a text that has one a line: SOURCE [FOLDER] [password-file=F] [rsh=R] [bwlimit=B] [timeout=S].
+def read_origins(text: str) -> list[Origin]:
+    """The Origins of a text that has one a line: SOURCE [FOLDER] [password-file=F] [rsh=R] [bwlimit=B] [timeout=S].
 
     Words are quoted as in a shell, # begins a comment.  Raises BadInput for a line that is none.
     """
@@ -76,26 +90,26 @@ def read_sources(text):
         unknown = [name for name in options if name not in _OPTIONS]
         if len(folders) > 1 or unknown:
             raise BadInput(f"not a source, want SOURCE [FOLDER] [{'= '.join(_OPTIONS)}=]: {line!r}")
-        found.append(Source(words[0], *folders or [""], options))
+        found.append(Origin(words[0], folders[0] if folders else "", options))
     return found
 
 
-def check(sources, dest, delete=False):
-    """Raise BadInput for what rsync would misread, or where it would remove what another source gave."""
-    if not sources:
+def check(origins: Sequence[Origin], dest: str, delete: bool = False) -> None:
+    """Raise BadInput for what rsync would misread, or where it would remove what another origin gave."""
+    if not origins:
         raise BadInput("no source is given")
     if _is_remote(dest):
         raise BadInput(f"the place to mirror to is not a local folder: {dest!r}")
     whole = []
-    for source in sources:
-        parts = source.folder.split("/")
-        if os.path.isabs(source.folder) or ".." in parts or parts[0] == OWN:
-            raise BadInput(f"not a folder below the mirror: {source.folder!r}")
-        if source.address.startswith("-"):
-            raise BadInput(f"not a source: {source.address!r}")
-        whole += [os.path.normpath(source.folder)] if source.address.endswith("/") else []
+    for origin in origins:
+        parts = origin.folder.split("/")
+        if os.path.isabs(origin.folder) or ".." in parts or parts[0] == OWN:
+            raise BadInput(f"not a folder below the mirror: {origin.folder!r}")
+        if origin.address.startswith("-"):
+            raise BadInput(f"not a source: {origin.address!r}")
+        whole += [os.path.normpath(origin.folder)] if origin.address.endswith("/") else []
     for folder in whole if delete else []:
-        others = [s.folder for s in sources if _holds(folder, os.path.normpath(s.folder))]
+        others = [each for each in origins if _holds(folder, os.path.normpath(each.folder))]
         if len(others) > 1:
             raise BadInput(f"--delete would remove what another source gives, name folders apart: {folder!r}")
 
@@ -112,12 +126,14 @@ def _is_daemon(address):
     return address.startswith("rsync://") or "::" in address.split("/", 1)[0]
 
 
-def before(gps):
-    """rsync patterns of the frame files whose names tell a start before a GPS second: OBS-DESCRIPTION-GPS-DURATION.gwf.
+def before(second: int) -> list[str]:
+    """rsync patterns of the frame files whose names say that they begin before a GPS second.
+
+    Names are OBSERVATORY-DESCRIPTION-GPS-DURATION.gwf (LIGO-T010150).
 
     A number is smaller if it has fewer digits, or the same as far as some digit, and then a smaller one.
     """
-    digits = str(gps)
+    digits = str(second)
     numbers = ["[0-9]" * count for count in range(1, len(digits))]
     for at, digit in enumerate(digits):
         if digit != "0":
@@ -125,12 +141,20 @@ def before(gps):
     return [f"*-{number}-*.gwf" for number in numbers]
 
 
-def run(sources, dest, came, say, logs=None, wait=False, more=None):
-    """Bring all sources to DEST, one after another; the exit status of the worst.
+def run(
+    origins: Sequence[Origin],
+    dest: str,
+    came: Callable[[str], object],
+    say: Callable[[str], object],
+    logs: str | None = None,
+    wait: bool = False,
+    more: Mapping[str, object] | None = None,
+) -> Result:
+    """Bring the frames of all origins to DEST, one origin after another; the worst Result.
 
     came: called with the local path of each file that has come.  say: called with each message.  logs: folder of the
-    logs, None for the mirror's own.  wait: for another mirror of DEST.  more: rsync options for all sources, as
-    {name: value}, True for one without a value, a list for one that is repeated; a source's own go before them.
+    logs, None for the mirror's own.  wait: for another mirror of DEST.  more: rsync options for all origins, as
+    {name: value}, True for one without a value, a list for one that is repeated; an origin's own go before them.
     Raises BadInput if another mirror works on DEST.
     """
     own = os.path.join(dest, OWN)
@@ -143,17 +167,16 @@ def run(sources, dest, came, say, logs=None, wait=False, more=None):
             adopt(dest)
         open(mark, "w").close()
         outcomes = []
-        for source in sources:
-            outcomes.append(_mirror(source, dest, logs or own, lock, more or {}, came))
-            if outcomes[-1].told:
-                say(outcomes[-1].told)
+        for origin in origins:
+            outcomes.append(_mirror(origin, dest, logs or own, lock, more or {}, came))
+            if outcomes[-1].message:
+                say(outcomes[-1].message)
         if all(outcome.tidy for outcome in outcomes):
             os.unlink(mark)
-    statuses = {outcome.status for outcome in outcomes}
-    return cli.FAILED if cli.FAILED in statuses else max(statuses)
+    return max((outcome.result for outcome in outcomes), key=_WORST.index, default=Result.DONE)
 
 
-def adopt(dest):
+def adopt(dest: str) -> None:
     """Let the next transfer begin with what a killed rsync had: move it to where rsync looks for it.
 
     Whatever a part holds, rsync compares it with the source by checksum.
@@ -176,14 +199,14 @@ def adopt(dest):
                 os.replace(part, kept)
 
 
-def _mirror(source, dest, logs, lock, more, came):
-    """Bring one source to DEST: its Outcome."""
-    target = os.path.join(dest, source.folder) if source.folder else dest
+def _mirror(origin, dest, logs, lock, more, came):
+    """Bring the frames of one origin to DEST: its Outcome."""
+    target = os.path.join(dest, origin.folder) if origin.folder else dest
     os.makedirs(target, exist_ok=True)
-    log = _log_of(source, logs)
+    log = _log_of(origin, logs)
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
-            _command(source, target, log, more),
+            _command(origin, target, log, more),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=said,
@@ -204,9 +227,9 @@ def _mirror(source, dest, logs, lock, more, came):
             if process.poll() is None:
                 _end(process)
         said.seek(0)
-        outcome = judge(source.address, status, os.fsdecode(said.read(1_000_000)))
+        outcome = outcome_of(origin.address, status, os.fsdecode(said.read(1_000_000)))
     with contextlib.suppress(OSError), open(log, "a", encoding="utf-8", errors="surrogateescape") as out:
-        out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.told or 'done'}\n")
+        out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.message or 'done'}\n")
     return outcome
 
 
@@ -220,7 +243,7 @@ def _end(process):
         process.wait()
 
 
-def _command(source, target, log, more):
+def _command(origin, target, log, more):
     """The words of one rsync: no shell reads them, here or, by --protect-args, at the other end of ssh."""
     if not shutil.which("rsync"):
         raise BadInput("a program is not installed: 'rsync'")
@@ -240,24 +263,24 @@ def _command(source, target, log, more):
         "log-file": os.path.abspath(log),
         "exclude": [f"{OWN}/", *more.get("exclude", [])],
     }
-    if _is_daemon(source.address):
+    if _is_daemon(origin.address):
         options["contimeout"] = "60"
-    elif _is_remote(source.address):
+    elif _is_remote(origin.address):
         # Nobody is there to answer a question at night.
         options |= {"protect-args": True, "rsh": "ssh -o BatchMode=yes -o ConnectTimeout=60"}
-    options |= {name: value for name, value in more.items() if name != "exclude" and value} | source.options
-    if not _is_daemon(source.address):
+    options |= {name: value for name, value in more.items() if name != "exclude" and value} | origin.options
+    if not _is_daemon(origin.address):
         options.pop("password-file", None)
     words = ["rsync"]
     for name, value in options.items():
         for each in value if isinstance(value, list) else [value]:
             words.append(f"--{name}" if each is True else f"--{name}={each}")
-    return [*words, "--", source.address, os.path.join(os.path.abspath(target), "")]
+    return [*words, "--", origin.address, os.path.join(os.path.abspath(target), "")]
 
 
-def _log_of(source, logs):
-    """The path of a source's log, in a folder that is made if need be; a large one is put aside."""
-    name = re.sub(r"[^A-Za-z0-9_.@+-]+", "-", source.address.split("://")[-1]).strip("-.") or "source"
+def _log_of(origin, logs):
+    """The path of an origin's log, in a folder that is made if need be; a large one is put aside."""
+    name = re.sub(r"[^A-Za-z0-9_.@+-]+", "-", origin.address.split("://")[-1]).strip("-.") or "source"
     os.makedirs(logs, exist_ok=True)
     log = os.path.join(logs, f"mirror-{name}.log")
     with contextlib.suppress(FileNotFoundError):
@@ -266,11 +289,11 @@ def _log_of(source, logs):
     return log
 
 
-def judge(address, status, said):
+def outcome_of(address: str, status: int, said: str) -> Outcome:
     """The Outcome of an rsync that ended with an exit status and said something.
 
-    3, data is missing: some files could not be sent (23), or the source is away (10, 12, 30, 35, and ssh's 255).
-    Files that went while they were looked at (24) are told, and no fault.  All else failed.
+    MISSING: some files could not be sent (23), or the other end is away (10, 12, 30, 35, and 255 of ssh).  Files that
+    were deleted there meanwhile (24) are told, and are no fault.  All else FAILED.
     """
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
     vanished = sum("has vanished:" in line for line in lines)
@@ -278,15 +301,15 @@ def judge(address, status, said):
     reasons = [_PREFIX.sub("", line) for line in reasons if "has vanished:" not in line]
     why = f"rsync {status}: {reasons[0].rstrip('.')[:200] if reasons else 'no reason given'}"
     if status == 0:
-        return Outcome(0)
+        return Outcome(Result.DONE)
     if status < 0:
-        return Outcome(cli.FAILED, f"rsync was killed by signal {-status}: {address!r}", tidy=False)
+        return Outcome(Result.FAILED, f"rsync was killed by signal {-status}: {address!r}", tidy=False)
     if status == 24:
-        return Outcome(0, f"{vanished or 'some'} file(s) vanished at the source, the rest came: {address!r}")
+        return Outcome(Result.DONE, f"{vanished or 'some'} file(s) vanished at the source, the rest came: {address!r}")
     if status == 23:
-        return Outcome(cli.MISSING, f"some files did not come ({len(reasons)} messages; {why}): {address!r}")
+        return Outcome(Result.MISSING, f"some files did not come ({len(reasons)} messages; {why}): {address!r}")
     if status in _AWAY:
-        return Outcome(cli.MISSING, f"the source is away, {_AWAY[status]} ({why}): {address!r}", status != 12)
+        return Outcome(Result.MISSING, f"the source is away, {_AWAY[status]} ({why}): {address!r}", status != 12)
     if status == 5:
-        return Outcome(cli.FAILED, f"the source refuses us ({why}): {address!r}")
-    return Outcome(cli.FAILED, f"not mirrored ({why}): {address!r}", tidy=False)
+        return Outcome(Result.FAILED, f"the source refuses us ({why}): {address!r}")
+    return Outcome(Result.FAILED, f"not mirrored ({why}): {address!r}", tidy=False)

@@ -1,15 +1,18 @@
-"""How answers are written: JSON, CSV, one-line errors, and the headers that each of them has."""
+"""How answers are written: JSON, CSV, one-line errors, and the headers that all of them have."""
 
 import csv
 import hashlib
 import io
 import json
+from collections.abc import Iterable, Sequence
+from typing import Any
 
+import numpy as np
 from werkzeug.wrappers import Response
 
 JSON, CSV, PLAIN = "application/json", "text/csv", "text/plain"
-# Nothing but what this server sends is run, shown or asked.  The chart library draws its PNG from a blob: address,
-# and the page's icon is a data: one.
+# A page of this server may load, run and ask nothing but what this server sends.  Two exceptions: the chart library
+# makes its PNG by a blob: address, and the page's icon is a data: address.
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
     "frame-ancestors 'none'"
@@ -25,18 +28,18 @@ HEADERS = {
 }
 
 
-def tag_of(*made_of):
-    """A short text that names what an answer is made of, for an ETag."""
+def tag_of(*made_of: object) -> str:
+    """A short text for an ETag, which differs where what an answer is made of differs."""
     return hashlib.blake2b(repr(made_of).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
 
 
-def as_json(told, status=200):
-    """A dict as JSON; NaN must have become None before."""
-    return Response(json.dumps(told, allow_nan=False) + "\n", status, content_type=JSON)
+def as_json(content: dict, status: int = 200) -> Response:
+    """A dict as JSON; ValueError if a NaN is in it, which JSON does not have (see numbers)."""
+    return Response(json.dumps(content, allow_nan=False) + "\n", status, content_type=JSON)
 
 
-def as_csv(columns, rows, name):
-    """Rows under a line of column names; None is an empty field.  name: of the file that a browser saves."""
+def as_csv(columns: Sequence[str], rows: Iterable[Sequence[Any]], name: str) -> Response:
+    """Rows under a line of column names; None is an empty field.  name: of the file that a browser saves, less .csv."""
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(columns)
@@ -46,8 +49,8 @@ def as_csv(columns, rows, name):
     return response
 
 
-def refusal(status, message, plain=False):
-    """One line that says what is wrong: plain text for the old protocol, else JSON {"error": ...}."""
+def refusal(status: int, message: str, plain: bool = False) -> Response:
+    """One line that says what is wrong, as JSON {"error": ...}, or as plain text for the e-Lab's clients."""
     message = " ".join(message.split())
     if plain:
         response = Response(f"{message}\n", status, content_type=f"{PLAIN}; charset=utf-8")
@@ -57,6 +60,6 @@ def refusal(status, message, plain=False):
     return response
 
 
-def numbers(array):
-    """A float array as a list in which NaN, and infinity, is None."""
+def numbers(array: np.ndarray) -> list[float | None]:
+    """A float array as a list in which NaN and infinity are None."""
     return [value if value - value == 0 else None for value in array.tolist()]

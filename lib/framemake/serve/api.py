@@ -2,55 +2,60 @@
 
 GET /api/streams
     {"streams": [{"name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last"}, ...]}
-    first and last are the times of the first and the last record; sampling is what lies between two, as "60 s", or
-    "1 s, 60 s" where that changes.  They are null where nothing is known; "problem" says why, if something is wrong.
+    first and last are the times of the first and the last record.  sampling is the time between two samples, as "60 s",
+    or "1 s, 60 s" where it changes.  They are null where they are not known; "problem" says why, if something is wrong.
 GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points=N]
     {"kind", "start", "end", "series": [{"name", "unit", "times": [...], "values": [...]}, ...]}
-    The span is cut into N equal points, each told by the time at which it begins, null where there is no data.
-    Without points, each record that there is, if there are no more than 800, else 800 points.
+    The span is cut into N equal points.  times has the beginning of each; values are null where there is no data.
+    Without points: each record of the span if there are at most 800, else 800 points.
 GET /api/days
     {"days": [{"day", "spec", "status", "start", "end", "channels"}, ...]}
-    The days of a folder of day datasets, end excluded; channels: how many a day has, null if not known.
+    The days of a folder of day datasets, end excluded.  channels: how many the day has, null if not known.
 GET /api/channels[?spec=SPEC]
     {"channels": [{"name", "rate", "unit", "spec"}, ...]}
-    The channels of all days, rate in Hz and unit those of the last day that has the channel.
+    The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.
 GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
     {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean"}, ...]}
-    The span is cut into at most N points (800), each told by the time at which it begins; it ends where the next does,
-    the last at end.  Samples that begin in a point count for it; null where none is good.  Where the samples are
-    too many to be read, points begin and end on the units that the day files keep statistics of, and may be fewer
-    and not all equally long: min, max and mean are those of all samples in them, whatever the length.  "problem" is
-    there if something was left out, as days that have another unit.
+    The span is cut into at most N points (800 if not given).  times has the beginning of each; a point ends where the
+    next begins, the last one at end.  min, max and mean are those of the good samples that begin in the point, null
+    where there are none.  If the samples are too many to be read, points begin and end on the units of which the day
+    files keep statistics.  They may then be fewer than N and differ in length, but min, max and mean are still those
+    of all good samples in them.  "problem" is there if something was left out, such as days with another unit.
 GET /api/time?t=TIME[&t=...]
     {"gps", "utc", "times": [{"gps", "utc"}, ...]}
-    One time, or up to 1000, both as GPS seconds and as UTC with leap seconds; gps and utc are those of the first.
+    1 to 1000 times, each as GPS seconds and as UTC with leap seconds.  gps and utc are those of the first.
 GET /health
     {"status": "ok", "streams": how many, "version"}; status 503 if the streams cannot be read.
 
-TIME is GPS seconds or UTC, 2016-05-22 or 2016-05-22T10:20:30.  NAME may come 16 times, N is at most 10000, and 50000
-for all names together.  &format=csv (or the header Accept: text/csv) gives a table of the same: with one row for each
-point or entry, and empty fields for null.  An ETag comes with each answer; If-None-Match gives 304 while nothing has
-changed.  Errors are {"error": what is wrong} with a status of 400 (the request is wrong), 404 (no such name), 414 (it
-is too long), 503 (try again: what was asked for is changing).
+TIME is GPS seconds or UTC, 2016-05-22 or 2016-05-22T10:20:30.  name can be given 16 times.  N is at most 10000, and
+50000 for all names together.  &format=csv (or the header Accept: text/csv) gives the same as a table, with a row for
+each point or entry, and empty fields for null.  Each answer has an ETag; If-None-Match gives 304 while nothing has
+changed.  Errors are {"error": what is wrong} with a status of 400 (the request is wrong), 404 (no such name), 414 (the
+address is too long) or 503 (try again: what was asked for is changing, or the server is busy).
 
 POST / with file, recsz and records is the protocol of the e-Lab's clients.
 """
 
-from werkzeug.wrappers import Response
+from collections.abc import Callable
 
-from .. import cli, gps
-from . import answers, streams
+from werkzeug.wrappers import Request, Response
+
+from .. import gps
+from ..version import version
+from . import answers
+from .days import ServedDays
 from .query import Query, Refused
+from .streams import ServedStreams
 
 _NO_CACHE = "no-cache"
 
 
 class Interface:
-    """The addresses under /api, and /health: {path: function of a request that gives a response}."""
+    """What is answered under /api and at /health.  addresses: {path: function of a request that gives a response}."""
 
-    def __init__(self, streams, days):
-        self.streams, self.days, self.version = streams, days, cli.version()
-        self.addresses = {
+    def __init__(self, streams: ServedStreams, days: ServedDays | None):
+        self.streams, self.days, self.version = streams, days, version()
+        self.addresses: dict[str, Callable[[Request], Response]] = {
             "/api": self._manual,
             "/api/streams": self._streams,
             "/api/values": self._values,
@@ -67,29 +72,28 @@ class Interface:
 
     def _health(self, request):
         Query(request.args, ())
-        told = {"status": "ok", "streams": len(self.streams.names()), "version": self.version}
-        response = answers.as_json(told)
+        response = answers.as_json({"status": "ok", "streams": len(self.streams.names()), "version": self.version})
         response.headers["Cache-Control"] = "no-store"
         return response
 
     def _time(self, request):
         query = Query(request.args, ("t", "format"))
-        told = [{"gps": time, "utc": _utc(time)} for time in query.times()]
+        times = [{"gps": time, "utc": _utc(time)} for time in query.times()]
         if _wants_csv(request, query):
-            response = _fresh(request, _table("time", told))
+            response = _fresh(request, _table("time", times))
         else:
-            response = _fresh(request, answers.as_json({**told[0], "times": told}))
-        # Only a leap second that is announced changes it.
+            response = _fresh(request, answers.as_json({**times[0], "times": times}))
+        # Only a leap second that is newly announced changes it.
         response.headers["Cache-Control"] = "public, max-age=86400"
         return response
 
     def _streams(self, request):
         query = Query(request.args, ("format",))
-        told = self.streams.listing()
+        entries = self.streams.listing()
         if _wants_csv(request, query):
             columns = ("name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last")
-            return _fresh(request, _table("streams", told, columns))
-        return _fresh(request, answers.as_json({"streams": told}))
+            return _fresh(request, _table("streams", entries, columns))
+        return _fresh(request, answers.as_json({"streams": entries}))
 
     def _values(self, request):
         query = Query(request.args, ("name", "kind", "start", "end", "points", "format"))
@@ -99,61 +103,62 @@ class Interface:
         tag = answers.tag_of(self.version, [self.streams.tag(name) for name in names], request.query_string, csv)
         if request.if_none_match.contains_weak(tag):
             return _not_modified(tag)
-        found = streams.values(self.streams, names, kind, start, end, points)
+        found = self.streams.curves(names, kind, start, end, points)
         if csv:
             rows = (
-                (name, unit, time, value)
-                for name, unit, times, held in found
-                for time, value in zip(times.tolist(), answers.numbers(held), strict=True)
+                (curve.name, curve.unit, time, value)
+                for curve in found
+                for time, value in zip(curve.times.tolist(), answers.numbers(curve.values), strict=True)
             )
             return _tagged(answers.as_csv(("name", "unit", "gps", kind), rows, kind), tag)
         series = [
-            {"name": name, "unit": unit, "times": times.tolist(), "values": answers.numbers(held)}
-            for name, unit, times, held in found
+            {
+                "name": curve.name,
+                "unit": curve.unit,
+                "times": curve.times.tolist(),
+                "values": answers.numbers(curve.values),
+            }
+            for curve in found
         ]
         return _tagged(answers.as_json({"kind": kind, "start": start, "end": end, "series": series}), tag)
 
     def _days(self, request):
         query = Query(request.args, ("format",))
-        told = self._known_days().listing() if self.days else []
+        entries = self.days.listing() if self.days else []
         if _wants_csv(request, query):
-            return _fresh(request, _table("days", told, ("day", "spec", "status", "start", "end", "channels")))
-        return _fresh(request, answers.as_json({"days": told}))
+            return _fresh(request, _table("days", entries, ("day", "spec", "status", "start", "end", "channels")))
+        return _fresh(request, answers.as_json({"days": entries}))
 
     def _channels(self, request):
         query = Query(request.args, ("spec", "format"))
-        told = self._known_days().channels(query.text("spec", "")) if self.days else []
+        entries = self.days.channels(query.text("spec", "")) if self.days else []
         if _wants_csv(request, query):
-            return _fresh(request, _table("channels", told, ("name", "rate", "unit", "spec")))
-        return _fresh(request, answers.as_json({"channels": told}))
+            return _fresh(request, _table("channels", entries, ("name", "rate", "unit", "spec")))
+        return _fresh(request, answers.as_json({"channels": entries}))
 
     def _day_values(self, request):
         query = Query(request.args, ("name", "spec", "start", "end", "points", "format"))
         names, (start, end), spec = query.names(), query.span(), query.text("spec", "")
         points, csv = query.points(len(names), 800), _wants_csv(request, query)
-        days = self._known_days()
-        tag = answers.tag_of(self.version, days.tag(start, end), request.query_string, csv)
+        if not self.days:
+            raise Refused(404, "no day datasets are served here (serve-streams --days)")
+        tag = answers.tag_of(self.version, self.days.tag(start, end), request.query_string, csv)
         if request.if_none_match.contains_weak(tag):
             return _not_modified(tag)
-        found = days.values(names, spec, start, end, points)
+        found = self.days.curves(names, spec, start, end, points)
         columns = ("times", "min", "max", "mean")
         held = [
-            (name, each.unit, *(answers.numbers(getattr(each, key)) for key in columns))
-            for name, each in zip(names, found, strict=True)
+            (name, curve.unit, *(answers.numbers(getattr(curve, key)) for key in columns))
+            for name, curve in zip(names, found, strict=True)
         ]
         if csv:
             rows = ((name, unit, *row) for name, unit, *parts in held for row in zip(*parts, strict=True))
             return _tagged(answers.as_csv(("name", "unit", "gps", *columns[1:]), rows, "day-values"), tag)
         series = [{"name": name, "unit": unit, **dict(zip(columns, parts, strict=True))} for name, unit, *parts in held]
-        for entry, each in zip(series, found, strict=True):
-            if each.problem:
-                entry["problem"] = each.problem
+        for entry, curve in zip(series, found, strict=True):
+            if curve.problem:
+                entry["problem"] = curve.problem
         return _tagged(answers.as_json({"start": start, "end": end, "series": series}), tag)
-
-    def _known_days(self):
-        if not self.days:
-            raise Refused(404, "no day datasets are served here (serve-streams --days)")
-        return self.days
 
 
 def _wants_csv(request, query):
@@ -165,13 +170,13 @@ def _wants_csv(request, query):
 
 
 def _utc(time):
-    """UTC text of a GPS time, with its fraction of a second as it is."""
+    """UTC text of a GPS time, with its fraction of a second to the microsecond."""
     whole = gps.utc(time)
     return whole + f"{time % 1:.6f}"[1:].rstrip("0") if time % 1 else whole
 
 
-def _table(name, told, columns=("gps", "utc")):
-    return answers.as_csv(columns, ([entry[column] for column in columns] for entry in told), name)
+def _table(name, entries, columns=("gps", "utc")):
+    return answers.as_csv(columns, ([entry[column] for column in columns] for entry in entries), name)
 
 
 def _fresh(request, response):

@@ -1,10 +1,14 @@
-"""The WSGI application: which address is answered by what, and what goes wrong in one line, never with a trace."""
+"""The WSGI application: which address is answered by what; an error is answered in one line, without a trace."""
+
+from collections.abc import Callable
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.wrappers import Request, Response
 
 from . import answers, api, page, protocol
+from .days import ServedDays
 from .query import Refused
+from .streams import ServedStreams
 
 # Bytes of a request: of its body (100,000 record numbers), and of what follows the ? in an address.
 BODY, QUERY = 2 << 20, 16 << 10
@@ -18,9 +22,14 @@ class _Request(Request):
 
 
 class Application:
-    """Answers requests about a folder.Streams and a days.Days (or None); say: told of what should not happen."""
+    """Answers requests about streams and, where `days` are given, day datasets.
 
-    def __init__(self, streams, days, say=lambda message: None):
+    say: called with one line where a request failed for no fault of its own.
+    """
+
+    def __init__(
+        self, streams: ServedStreams, days: ServedDays | None, say: Callable[[str], None] = lambda message: None
+    ):
         self.streams, self.say = streams, say
         self.interface = api.Interface(streams, days)
 
@@ -69,7 +78,7 @@ class Application:
 
 
 def _where(error):
-    """File and line of the project's own code, deepest, that an error came from."""
+    """The deepest file and line of the project's own code that an error came through, and its words."""
     at = error.__traceback__
     while at.tb_next is not None and "framemake" in at.tb_next.tb_frame.f_code.co_filename:
         at = at.tb_next

@@ -1,9 +1,9 @@
-"""The folder of day datasets as the server tells it: its days, its channels, and values of a span of them."""
+"""The day datasets as the server knows them: the days of an output folder, their channels, and curves of these."""
 
 import contextlib
-import os
 import threading
 import time
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from .. import gps
@@ -17,78 +17,78 @@ from .streams import identity
 # Day files times channels that one request may look into, a few milliseconds each.
 MOST_FILES = 4000
 _ATTEMPTS = 3
-# Long spans that a process looks into at once, and days of all names together from which one is long: the rest of
-# its threads answer the others.
+# Long spans that a process reads at once, and from how many days, of all names together, a span is long: the rest of
+# the threads answer the others.
 LONG_ONES, LONG = 2, 100
-# Seconds for which what was seen is taken as it is, and for which the states of days are.
+# Seconds for which nothing is looked at again, and for which the states of days are not.
 _AT_ONCE, _STATES = 0.05, 1.0
 _CHANGING = (RUNNING, QUEUED, INTERRUPTED)
 
 
-class _Looked(NamedTuple):
-    """Days, the time.monotonic() of when they were last checked and looked at, and what names the files they are of."""
+class _Snapshot(NamedTuple):
+    """The days as they were found.
 
-    at: float
-    looked: float
+    checked, made: time.monotonic() of when the files were last seen to be the same, and of when the days were read.
+    key, states: the identities of the day files and summaries, and of the states, that the days were read from.
+    """
+
+    checked: float
+    made: float
     key: tuple
     states: tuple
     days: list
 
 
-class Days:
-    """The day datasets of an output folder `out`; what was looked up is kept while the files that told it are."""
+class ServedDays:
+    """The day datasets of an output folder `out`; what was read is kept while the files that it was read from stay."""
 
-    def __init__(self, out):
+    def __init__(self, out: str):
         self.out = out
         self._lock = threading.Lock()
-        self._looked = self._listed = None
-        self._files = dayfiles.Cache()
+        self._snapshot: _Snapshot | None = None
+        self._listed: tuple[tuple, list[dict]] | None = None
+        self._open = dayfiles.OpenChannels()
         self._long = threading.BoundedSemaphore(LONG_ONES)
 
-    def look(self):
-        """(what changes whenever a day file does, [status.Day]).
+    def current(self) -> tuple[tuple, list[status.DayStatus]]:
+        """(what changes whenever a day file does, the days by status.days_of); Refused if they cannot be read.
 
-        A day file that is new is seen at once; how far a day is that runs, and the like, every second.
+        A new day file is seen at once, a new state of a day within a second.
         """
         with self._lock:
-            held, now = self._looked, time.monotonic()
-        if held and now - held.at < _AT_ONCE:
+            held, now = self._snapshot, time.monotonic()
+        if held and now - held.checked < _AT_ONCE:
             return held.key, held.days
         key, states = self._identities()
-        fresh = held and now - held.looked < _STATES
+        fresh = held and now - held.made < _STATES
         settled = held and held.states == states and not any(day.status in _CHANGING for day in held.days)
         if held and held.key == key and (fresh or settled):
-            held = held._replace(at=now)
+            held = held._replace(checked=now)
         else:
-            held = _Looked(now, now, key, states, self._days())
+            held = _Snapshot(now, now, key, states, self._days())
         with self._lock:
-            self._looked = held
+            self._snapshot = held
         return held.key, held.days
 
     def _days(self):
         try:
-            return status.look(self.out)
+            return status.days_of(self.out)
         except BadInput:
             return []
         except OSError as error:
             raise Refused(503, f"the folder of days cannot be read, {wording(error)}") from None
 
     def _identities(self):
-        """What names the day files and summaries that there are, and their states: two tuples."""
+        """The identities of the day files and summaries that there are, and those of the states: two tuples."""
         try:
-            with os.scandir(self.out) as entries:
-                names = sorted(entry.name for entry in entries if not entry.name.startswith("."))
+            folders = sorted(folder for days in Folder.all_in(self.out).values() for folder in days.values())
         except OSError:
             return (), ()
-        files, states = [], []
-        for name in names:
-            folder = Folder.of(self.out, name[:-11], name[-10:])
-            files.append((name, identity(folder.h5), identity(folder.summary)))
-            states.append(identity(folder.state_path))
-        return tuple(files), tuple(states)
+        files = tuple((folder.path, identity(folder.h5), identity(folder.summary)) for folder in folders)
+        return files, tuple(identity(folder.state_path) for folder in folders)
 
-    def listing(self):
-        """What /api/days tells: a dict for each day, by spec, then by date."""
+    def listing(self) -> list[dict]:
+        """The entries of /api/days: a dict for each day, by spec, then by date."""
         return [
             {
                 "day": day.date,
@@ -99,16 +99,16 @@ class Days:
                 "end": window.end,
                 "channels": day.channels if day.h5 else None,
             }
-            for day in self.look()[1]
+            for day in self.current()[1]
             for window in (gps.day_window(day.date),)
         ]
 
-    def channels(self, spec=""):
-        """What /api/channels tells: a dict for each channel of the days, by spec and name."""
+    def channels(self, spec: str = "") -> list[dict]:
+        """The entries of /api/channels: a dict for each channel of the days, by spec and name; spec: only of this."""
         return [entry for entry in self._channels() if not spec or entry["spec"] == spec]
 
     def _channels(self):
-        key, days = self.look()
+        key, days = self.current()
         with self._lock:
             if self._listed and self._listed[0] == key:
                 return self._listed[1]
@@ -118,15 +118,15 @@ class Days:
             if names is not None and all((day.spec, name) in found for name in names):
                 continue
             with contextlib.suppress(BadInput):
-                for name, (rate, unit) in dayfiles.channels(day.h5).items():
+                for name, (rate, unit) in dayfiles.channels_of(day.h5).items():
                     found.setdefault((day.spec, name), {"name": name, "rate": rate, "unit": unit, "spec": day.spec})
-        told = [found[at] for at in sorted(found)]
+        entries = [found[at] for at in sorted(found)]
         with self._lock:
-            self._listed = key, told
-        return told
+            self._listed = key, entries
+        return entries
 
     def _channel(self, name, spec):
-        """The entry of a channel in channels(); Refused if there is none, or in several specs and none is said."""
+        """The entry of a channel in channels(); Refused if there is none, or one in each of several specs."""
         found = [entry for entry in self.channels(spec) if entry["name"] == name]
         if not found:
             raise Refused(404, f"no such channel: {name[:200]!r}")
@@ -135,13 +135,17 @@ class Days:
             raise Refused(400, f"several specs have the channel, spec says which ({specs}): {name[:200]!r}")
         return found[0]
 
-    def tag(self, start, end):
+    def tag(self, start: float, end: float) -> tuple:
         """What changes whenever the values of a span in GPS s do, as a tuple."""
-        return self.look()[0], start, end
+        return self.current()[0], start, end
 
-    def values(self, names, spec, start, end, points):
-        """[spans.Series] of channels over a span in GPS s, each of at most so many points; Refused if unknown."""
-        days = _there(self.look()[1])
+    def curves(self, names: Sequence[str], spec: str, start: float, end: float, points: int) -> list[spans.Curve]:
+        """The Curve of each channel over a span in GPS s, in at most so many points.
+
+        spec: '' if only one has the channels.  Refused for a channel that there is not, too many days, a day file that
+        cannot be read, or a long span while others are read.
+        """
+        days = _there(self.current()[1])
         wanted = []
         for name in names:
             entry = self._channel(name, spec)
@@ -152,16 +156,16 @@ class Days:
             raise Refused(400, f"at most {MOST_FILES} days of all names together: {count}")
         most = spans.MOST_SAMPLES // len(names)
         with self._turn(count):
-            found = [self._series(files, entry["name"], start, end, points, most) for entry, files in wanted]
-        # Of a span without the channel the unit is told all the same.
+            found = [self._curve(files, entry["name"], start, end, points, most) for entry, files in wanted]
+        # A curve has a unit though no day of its span has the channel.
         return [
-            series if series.unit is not None else series._replace(unit=entry["unit"])
-            for series, (entry, _) in zip(found, wanted, strict=True)
+            curve if curve.unit is not None else curve._replace(unit=entry["unit"])
+            for curve, (entry, _) in zip(found, wanted, strict=True)
         ]
 
     @contextlib.contextmanager
     def _turn(self, count):
-        """Refused where a long span would take the last threads."""
+        """Wait for nothing: Refused if a long span would take the last threads."""
         if count <= LONG:
             yield
             return
@@ -172,19 +176,19 @@ class Days:
         finally:
             self._long.release()
 
-    def _series(self, files, name, start, end, points, most):
+    def _curve(self, files, name, start, end, points, most):
         for attempt in range(_ATTEMPTS):
             try:
-                return spans.values([self._files.channel(path, name) for path in files], start, end, points, most)
+                return spans.curve([self._open.channel(path, name) for path in files], start, end, points, most)
             except BadInput as error:
-                # A day file that was replaced meanwhile is another one when it is opened again.
+                # A day file that was replaced meanwhile can be opened again.
                 if attempt == _ATTEMPTS - 1:
                     raise Refused(503, str(error).replace(self.out.rstrip("/") + "/", "")) from None
         raise AssertionError
 
 
 def _there(days):
-    """The days that have a day file, which is whole and true: also while the day is made again."""
+    """The days that have a day file.  It is whole and right, also while the day is made again."""
     return [day for day in days if day.h5]
 
 

@@ -7,13 +7,14 @@ import importlib.util
 import os
 from typing import NamedTuple
 
-from werkzeug.wrappers import Response
+from werkzeug.wrappers import Request, Response
 
 from .query import Refused
 
 _HERE = os.path.join(os.path.dirname(os.path.realpath(__file__)), "static")
 _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
-# What a browser may keep without asking: the chart library changes only with an installation.
+# Whether a browser must ask each time if a file is still the same.  The chart library changes only when it is installed
+# anew, so it may be kept for a week.
 _ASK, _KEEP = "no-cache", "public, max-age=604800"
 PAGES = {
     "/": ("index.html", _ASK),
@@ -25,14 +26,14 @@ PAGES = {
 
 
 class _File(NamedTuple):
-    """A file's bytes, the same compressed, and what names its content."""
+    """A file's bytes, the same compressed, and a digest of them."""
 
     plain: bytes
     packed: bytes
     tag: str
 
 
-def answer(request):
+def answer(request: Request) -> Response:
     """The response of one of PAGES, compressed where the client takes it."""
     name, keep = PAGES[request.path]
     path = os.path.join(_HERE, name) if name else _chart()
@@ -41,7 +42,7 @@ def answer(request):
         file = _load(path, found.st_mtime_ns, found.st_size)
     except OSError:
         raise Refused(404, f"not installed: {os.path.basename(path)!r}") from None
-    packed = "gzip" in request.accept_encodings
+    packed = request.accept_encodings["gzip"] > 0
     response = Response(file.packed if packed else file.plain)
     response.content_type = f"{_TYPES[os.path.splitext(path)[1]]}; charset=utf-8"
     if packed:
@@ -59,8 +60,8 @@ def _load(path, _mtime, _size):
     return _File(plain, gzip.compress(plain, 6, mtime=0), hashlib.blake2b(plain, digest_size=16).hexdigest())
 
 
-def prepare():
-    """Read and compress the chart library, half a second, before processes are split off that all use it."""
+def prepare() -> None:
+    """Read and compress the chart library, which takes half a second, once for all processes that are forked later."""
     path = _chart()
     if os.path.exists(path):
         found = os.stat(path)
@@ -69,7 +70,7 @@ def prepare():
 
 @functools.cache
 def _chart():
-    # Not imported: that takes a second, and only a file of it is wanted.
+    # Not imported, which would take a second: only a file of it is wanted.
     found = importlib.util.find_spec("plotly")
     folder = found.submodule_search_locations[0] if found else ""
     return os.path.join(folder, "package_data", "plotly.min.js")

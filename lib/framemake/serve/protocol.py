@@ -8,8 +8,10 @@ import itertools
 import re
 
 import numpy as np
+from werkzeug.wrappers import Request
 
 from .query import Refused
+from .streams import ServedStreams
 
 LEAST, MOST = 4, 256
 # Records, and bytes, of one answer: a plot asks 801 records of 25 bytes.
@@ -18,8 +20,8 @@ FORM = "application/x-www-form-urlencoded"
 _INTEGER = re.compile(r"[+-]?[0-9]{1,30}")
 
 
-def answer(streams, request):
-    """The octets that a POST asks, as bytes; Refused with the status that tells why."""
+def answer(streams: ServedStreams, request: Request) -> bytes:
+    """The octets that a POST asks for; Refused with the status that tells why."""
     if request.mimetype != FORM:
         raise Refused(406, f"content type is not {FORM}: {request.mimetype[:60]!r}")
     fields = request.form
@@ -30,7 +32,7 @@ def answer(streams, request):
     if not _INTEGER.fullmatch(size) or not LEAST <= int(size) <= MOST:
         raise Refused(406, f"recsz is not from {LEAST} to {MOST}: {size[:40]!r}")
     try:
-        held = streams.file_bytes(streams, fields["file"])
+        held = streams.file_bytes(fields["file"])
     except Refused as error:
         raise Refused(406 if error.status == 404 else error.status, str(error)) from None
     return octets(held, int(size), _numbers(fields["records"], int(size)))
@@ -44,7 +46,7 @@ def _numbers(text, size):
     for word in words:
         if not _INTEGER.fullmatch(word):
             raise Refused(400, f"no record number: {word[:40]!r}")
-    # No file is so large that a record of it has a larger number; int64 would not hold one.
+    # No file has a record of a larger number, and int64 could not hold every number that is sent.
     far = 2**62
     found = np.array([max(-1, min(int(word), far)) for word in words], np.int64)
     if any(int(a) > int(b) for a, b in itertools.pairwise(words)):
@@ -52,8 +54,11 @@ def _numbers(text, size):
     return found
 
 
-def octets(held, size, numbers):
-    """size bytes of each record `numbers` of a file's bytes, uint8; zeros for one that is not wholly in it."""
+def octets(held: np.ndarray, size: int, numbers: np.ndarray) -> bytes:
+    """The `size` bytes of each record of a file; zeros for a record that is not wholly in it.
+
+    held: the file's bytes, uint8.  numbers: of the records, int64.
+    """
     inside = (numbers >= 0) & (numbers < len(held) // size)
     found = np.zeros((len(numbers), size), np.uint8)
     found[inside] = held[numbers[inside, None] * size + np.arange(size)]

@@ -1,6 +1,9 @@
 """What a request asks: its parameters, checked and within limits, or a refusal that says what is wrong."""
 
 import re
+from collections.abc import Collection
+
+from werkzeug.datastructures import MultiDict
 
 from .. import gps
 from ..errors import BadInput
@@ -17,12 +20,12 @@ _COUNT = re.compile(r"[0-9]{1,9}")
 class Refused(Exception):
     """A request that gets no data: HTTP status and one line that says why."""
 
-    def __init__(self, status, message):
+    def __init__(self, status: int, message: str):
         super().__init__(message)
         self.status = status
 
 
-def time(text):
+def time(text: str) -> float:
     """GPS seconds of GPS or UTC text; Refused if it is no time, or one that lal cannot count."""
     year = _YEAR.match(text)
     if len(text) > _TEXT or (year and int(year[1]) > _LAST_YEAR):
@@ -37,24 +40,26 @@ def time(text):
 
 
 class Query:
-    """The parameters of one request, of which only `known` may be there; args: a MultiDict of text."""
+    """The parameters of one request; Refused if there is one that is not `known`."""
 
-    def __init__(self, args, known):
+    def __init__(self, args: MultiDict[str, str], known: Collection[str]):
         for name in args:
             if name not in known:
                 raise Refused(400, f"no such parameter, want {', '.join(known) or 'none'}: {name[:_TEXT]!r}")
         self.args = args
 
-    def text(self, name, default=None):
-        """The one value of a parameter; Refused if it is not there and has no default, or there twice."""
+    def text(self, name: str, default: str | None = None) -> str:
+        """The one value of a parameter; Refused if it is given twice, or is not given and has no default."""
         found = self.args.getlist(name)
         if len(found) > 1:
             raise Refused(400, f"parameter given {len(found)} times: {name!r}")
-        if not found and default is None:
+        if found:
+            return found[0]
+        if default is None:
             raise Refused(400, f"parameter missing: {name!r}")
-        return found[0] if found else default
+        return default
 
-    def names(self):
+    def names(self) -> list[str]:
         """The values of `name`: one to NAMES different ones."""
         found = list(dict.fromkeys(self.args.getlist("name")))
         if not found:
@@ -63,22 +68,22 @@ class Query:
             raise Refused(400, f"at most {NAMES} names a request: {len(found)}")
         return found
 
-    def kind(self):
-        """mean, also if nothing is said, or rms."""
+    def kind(self) -> str:
+        """'mean', which it is if not given, or 'rms'."""
         kind = self.text("kind", reading.MEAN)
         if kind not in (reading.MEAN, reading.RMS):
             raise Refused(400, f"no such kind, want mean or rms: {kind[:_TEXT]!r}")
         return kind
 
-    def span(self):
+    def span(self) -> tuple[float, float]:
         """(start, end) in GPS s, start < end."""
         start, end = time(self.text("start")), time(self.text("end"))
         if start >= end:
             raise Refused(400, f"the span is empty: {self.text('start')!r} to {self.text('end')!r}")
         return start, end
 
-    def points(self, names, default):
-        """How many points, of so many names; `default` if nothing is said."""
+    def points(self, names: int, default: int | None) -> int | None:
+        """How many points each of so many names is to have; `default` if not given."""
         text = self.text("points", "")
         if not text:
             return default
@@ -88,7 +93,7 @@ class Query:
             raise Refused(400, f"at most {ALL_POINTS} points a request, of all names together: {int(text) * names}")
         return int(text)
 
-    def times(self):
+    def times(self) -> list[float]:
         """The GPS seconds of each `t`, one to TIMES."""
         found = self.args.getlist("t")
         if not 0 < len(found) <= TIMES:

@@ -1,8 +1,8 @@
-"""The processes of the server: one socket, several processes that answer, one that watches over them.
+"""The processes of the server: one socket, several processes that answer, and one that replaces those that end.
 
-waitress is the server library: its one loop reads requests and sends answers, its threads only work, so a
-client that is slow with either holds up nobody; it has no other dependency and is all Python.  What it lacks is
-a limit to the whole time of one request or answer, and to the connections of one address: these are added here.
+The server library is waitress.  One loop of it reads requests and sends answers, and its threads only work, so a client
+that is slow with either holds up nobody.  It is all Python and depends on nothing else.  It has no limit to the whole
+time of one request or answer, nor to the connections of one address: these are added here.
 """
 
 import contextlib
@@ -13,18 +13,24 @@ import signal
 import socket
 import threading
 import time
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from waitress.channel import HTTPChannel
-from waitress.server import create_server
+from waitress.server import BaseWSGIServer, create_server
 from waitress.task import ErrorTask
 
 from ..errors import BadInput, wording
 from .answers import HEADERS, PLAIN
 
+if TYPE_CHECKING:
+    # An address that cannot be had is told before all that answers is loaded.
+    from .app import Application
+
 THREADS = 4
 # Connections of one process, and how many of them one address may have.
 CONNECTIONS, PER_ADDRESS = 400, 200
-# Seconds: for a connection to say nothing, to send one request whole, and to take in one answer whole.
+# Seconds for which a connection may be silent, in which it must send a request whole, and take in an answer whole.
 IDLE, RECEIVE, SEND = 60, 20, 120
 HEADER, BODY = 32 << 10, 4 << 20
 _STOP, _AGAIN = 10.0, 1.0
@@ -32,7 +38,7 @@ _BACKLOG = 1024
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
-def listen(host, port):
+def listen(host: str, port: int) -> socket.socket:
     """A socket that listens; BadInput if there is no such host, or the port is in use."""
     try:
         found = socket.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
@@ -52,24 +58,30 @@ def listen(host, port):
     return made
 
 
-def address_of(listening):
+def address_of(listening: socket.socket) -> str:
     """The http address of a listening socket."""
     host, port = listening.getsockname()[:2]
     return f"http://[{host}]:{port}/" if ":" in host else f"http://{host}:{port}/"
 
 
-def run(application, listening, processes, say=lambda message: None):
-    """Answer with so many processes until SIGTERM or SIGINT; one that dies is replaced, and say told of it.
+def run(
+    application: "Application",
+    listening: socket.socket,
+    processes: int,
+    started: Callable[[], None] = lambda: None,
+    say: Callable[[str], None] = lambda message: None,
+) -> None:
+    """Answer with so many processes until SIGTERM or SIGINT.
 
-    Prints the http address when all are started.
+    started: called once all of them are started.  say: called with one line for each that dies; it is replaced.
     """
-    # A signal waits until it is asked for here, or until a process that was split off has its own handlers.
+    # A signal waits until it is asked for here, or until a forked process has its own handlers.
     signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
-    # Its end closes the pipe, however this process ends: the others see that and end as well.
+    # However this process ends, the pipe is closed: the others see that and end as well.
     alive = os.pipe()
     children = {_start(application, listening, alive) for _ in range(processes)}
     try:
-        print(address_of(listening), flush=True)
+        started()
         while signal.sigtimedwait(_SIGNALS, _AGAIN) is None:
             for child in _ended(children):
                 say(f"a process ended and is replaced: {child}")
@@ -87,14 +99,14 @@ def _start(application, listening, alive):
     status = 1
     try:
         for number in _SIGNALS:
-            # SystemExit is what waitress's loop ends at.
+            # waitress's loop ends at a SystemExit.
             signal.signal(number, _leave)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, _SIGNALS)
         os.close(alive[1])
         _answer(application, listening, alive[0])
         status = 0
     finally:
-        # Not the exit of the program that this was split off from.
+        # Without what the program that this was forked from does at its exit.
         os._exit(status)
 
 
@@ -103,9 +115,9 @@ def _answer(application, listening, alive):
     create(application, listening).run()
 
 
-def create(application, listening):
-    """The server of one process, which answers while its run() goes."""
-    # Its word on queues and lost clients is for nobody.
+def create(application: "Application", listening: socket.socket) -> BaseWSGIServer:
+    """The server of one process; its run() answers until SystemExit."""
+    # waitress logs full queues and lost clients, which nobody need act on.
     logging.getLogger("waitress").setLevel(logging.CRITICAL)
     server = create_server(
         application,
@@ -120,7 +132,7 @@ def create(application, listening):
         ident=None,
         server_name="framemake",
     )
-    server.channel_class = Channel
+    server.channel_class = Connection
     return server
 
 
@@ -135,7 +147,7 @@ def _follow(alive):
 
 
 class _Refusal(ErrorTask):
-    """The answer to what is no HTTP, or too large to be read: one line, as all errors are."""
+    """The answer to a request that is no HTTP, or too large to be read: one line, as for all errors."""
 
     def execute(self):
         error = self.request.error
@@ -147,7 +159,7 @@ class _Refusal(ErrorTask):
         self.write(body)
 
 
-class Channel(HTTPChannel):
+class Connection(HTTPChannel):
     """A connection that is closed when a request, or an answer, takes too long as a whole.
 
     waitress asks readable() and writable() of each at least once a second, in its one loop.
@@ -186,7 +198,7 @@ class Channel(HTTPChannel):
 
 
 def _ended(children):
-    """Those of the processes that have ended."""
+    """Which of the processes have ended."""
     found = []
     for child in children:
         with contextlib.suppress(ChildProcessError):

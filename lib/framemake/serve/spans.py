@@ -1,6 +1,9 @@
-"""Min, max and mean of a channel over a span of days, in points: from the samples, or where they are many from what
-the day files tell of each of their units."""
+"""Min, max and mean of a channel over a span of days, in points.
 
+They are taken of the samples or, where these are many, of the statistics that the day files keep of each unit.
+"""
+
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +16,7 @@ MOST_SAMPLES = 16_000_000
 _AT_ONCE = 1 << 20
 
 
-class Series(NamedTuple):
+class Curve(NamedTuple):
     """Points of a channel: GPS s at which each begins (it ends where the next does), and float64 arrays as long.
 
     unit: None if no day has the channel.  problem: what was left out, or ''.
@@ -27,10 +30,14 @@ class Series(NamedTuple):
     problem: str = ""
 
 
-def values(days, start, end, points, most=MOST_SAMPLES):
-    """The Series of a span in GPS s from dayfiles.Channel of its days in order (None: the day has not the channel).
+def curve(
+    days: Sequence[dayfiles.OpenChannel | None], start: float, end: float, points: int, most: int = MOST_SAMPLES
+) -> Curve:
+    """The Curve of a channel over a span in GPS s, in at most so many points.
 
-    most: samples that may be read; of more, points begin and end on units.
+    days: the channel in each day file of the span, in order; None where a day does not have it.  most: samples that
+    may be read.  If the span has more, points begin and end on units, and may be fewer.  Raises BadInput if a day file
+    has been replaced since its channel was opened.
     """
     held = [day for day in days if day is not None]
     unit = held[-1].unit if held else None
@@ -47,12 +54,12 @@ def values(days, start, end, points, most=MOST_SAMPLES):
     made = _Points(len(edges) - 1)
     for day in held:
         _add(made, day, edges, exact)
-    return Series(unit, edges[:-1], *made.result(), problem)
+    return Curve(unit, edges[:-1], made.min, made.max, made.mean(), problem)
 
 
 def _samples_at(day, times):
     """The first sample of a day at or after each time, as numbers within the day's samples."""
-    # float64 holds a GPS time to some 1e-7 s: what is that near is on time.
+    # float64 holds a GPS time to some 1e-7 s: a sample that is so near to a time is at it.
     near = max(1e-3, day.rate * 5e-7)
     return np.clip(np.ceil((times - day.t0) * day.rate - near), 0, day.total).astype(np.int64)
 
@@ -68,7 +75,7 @@ def _on_units(days, edges):
     inner = moved[1:-1]
     inner = inner[(inner > edges[0]) & (inner < edges[-1])]
     found = np.concatenate((edges[:1], inner, edges[-1:]))
-    # Edges of days that follow each other may differ by their rounding.
+    # The end of a day and the beginning of the next may differ by their rounding.
     return found[np.append(np.diff(found) > 1e-6, True)] if len(found) > 2 else found
 
 
@@ -87,10 +94,9 @@ class _Points:
             np.fmin.at(self.min, at, least)
             np.fmax.at(self.max, at, most)
 
-    def result(self):
+    def mean(self):
         with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            mean = np.where(self.count > 0, self.sum / self.count, np.nan)
-        return self.min, self.max, mean
+            return np.where(self.count > 0, self.sum / self.count, np.nan)
 
 
 def _add(made, day, edges, exact):
@@ -110,11 +116,11 @@ def _add(made, day, edges, exact):
         else:
             runs = [(first, stop)]
     runs = [(at, min(at + _AT_ONCE, b)) for a, b in runs for at in range(a, b, _AT_ONCE)]
-    # Where nothing is in the units that a run touches, nothing need be read.
+    # A run that touches only units without a good sample need not be read.
     runs = [(a, b) for a, b in runs if day.units[a // day.size : -(-b // day.size), statistics.COUNT].any()]
     for at in range(0, len(runs), 4):
         some = runs[at : at + 4]
-        for (a, _), held in zip(some, dayfiles.samples(day, some), strict=True):
+        for (a, _), held in zip(some, dayfiles.read_samples(day, some), strict=True):
             _add_samples(made, bounds, a, held)
 
 
@@ -134,7 +140,7 @@ def _add_samples(made, bounds, first, held):
     low = int(np.searchsorted(bounds, first, side="right")) - 1
     high = int(np.searchsorted(bounds, first + len(held) - 1, side="right"))
     begin = np.maximum(bounds[low:high] - first, 0)
-    # Points without a sample begin where the next does; reduceat would give them that one's.
+    # A point without a sample begins where the next does; reduceat would give it that one's first sample.
     some = np.diff(begin, append=len(held)) > 0
     begin, at = begin[some], np.arange(low, high)[some]
     good = ~np.isnan(held)

@@ -1,4 +1,4 @@
-"""The folder of streams as the server lets others see it: streams by their name, and nothing else that lies there.
+"""The streams as the server knows them: those of one folder, by their name, and nothing else that lies there.
 
 A file of a stream is served if it is a plain file in that folder, or in its hidden folder while it waits to take its
 place.  A link is not followed, wherever it points: what it leads to may be anything on the machine.
@@ -10,6 +10,8 @@ import math
 import os
 import stat
 import threading
+from collections.abc import Sequence
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -22,26 +24,36 @@ from .query import Refused
 # that was replaced keeps its place on the disk for as long as it is open.
 _OPEN = 64
 _ATTEMPTS = 20
-LINK = "link"
+LINK: Literal["link"] = "link"
 
 
-class Streams:
+class StreamCurve(NamedTuple):
+    """Points of a stream: GPS s and mean or rms of each, float64 arrays of one length, NaN where there is no data."""
+
+    name: str
+    unit: str
+    times: np.ndarray
+    values: np.ndarray
+
+
+class ServedStreams:
     """The streams of a folder; what is opened once is kept for as long as its files and the state are the same."""
 
-    def __init__(self, folder):
+    def __init__(self, folder: str):
         self.folder = folder
-        self._kept, self._told = collections.OrderedDict(), {}
+        self._kept: collections.OrderedDict[str, tuple[tuple, store.Stream]] = collections.OrderedDict()
+        self._entries: dict[str, tuple[tuple, dict]] = {}
         self._lock = threading.Lock()
 
-    def names(self):
+    def names(self) -> list[str]:
         """The names of all streams that are served, sorted."""
         try:
             found = store.names(self.folder)
         except BadInput as error:
-            raise self.refusal(error) from None
+            raise self._refusal(503, error) from None
         return [name for name in found if self._tag(name)]
 
-    def tag(self, name):
+    def tag(self, name: str) -> tuple:
         """What changes whenever the stream does, as a tuple; Refused, 404, if there is none that may be served."""
         found = self._tag(name)
         if not found:
@@ -56,7 +68,7 @@ class Streams:
         if found[0] == LINK or self._is_led_away():
             return ()
         for suffix in store.SUFFIXES:
-            # In this order: a file that takes its place between the two looks is seen at its place.
+            # In this order: a file that is moved to its place between the two is then found there.
             there = identity(store.hidden(self.folder, store.ASIDE, name + suffix))
             here = identity(os.path.join(self.folder, name + suffix))
             if LINK in (here, there) or not (here or there):
@@ -68,8 +80,8 @@ class Streams:
         """Whether the hidden folder is a link: then what is in it lies elsewhere."""
         return any(os.path.islink(path) for path in (store.hidden(self.folder), store.hidden(self.folder, store.ASIDE)))
 
-    def open(self, name):
-        """(tag, store.Stream) of a name, the tag not newer than the stream; Refused if it cannot be had."""
+    def open(self, name: str) -> tuple[tuple, store.Stream]:
+        """(tag, store.Stream) of a name, the tag not newer than the stream; Refused if it cannot be opened."""
         tag = self.tag(name)
         with self._lock:
             kept = self._kept.get(name)
@@ -79,7 +91,8 @@ class Streams:
         try:
             stream = store.open_stream(self.folder, name)
         except BadInput as error:
-            raise self.refusal(error) from None
+            # It may have been removed meanwhile.
+            raise self._refusal(503 if self._tag(name) else 404, error) from None
         with self._lock:
             self._kept[name] = tag, stream
             self._kept.move_to_end(name)
@@ -87,7 +100,7 @@ class Streams:
                 self._kept.popitem(last=False)
         return tag, stream
 
-    def open_all(self, names):
+    def open_all(self, names: Sequence[str]) -> list[tuple[tuple, store.Stream]]:
         """[(tag, store.Stream)] of names, all as of one commit of the importer."""
         path = store.hidden(self.folder, store.STATE)
         for _ in range(_ATTEMPTS):
@@ -97,35 +110,65 @@ class Streams:
                 return found
         raise Refused(503, "the streams change faster than they can be opened, try again")
 
-    def listing(self):
-        """What /api/streams tells: a dict for each stream, in the order of names."""
+    def listing(self) -> list[dict]:
+        """The entries of /api/streams: a dict for each stream, in the order of names."""
         return [self._entry(name) for name in self.names()]
 
+    def curves(
+        self, names: Sequence[str], kind: str, start: float, end: float, points: int | None
+    ) -> list[StreamCurve]:
+        """Means or rms of streams over a span in GPS s, as reading.points; Refused if one cannot be read."""
+        found = []
+        for _, stream in self.open_all(names):
+            with _refusing_damage(stream.name):
+                times, values = reading.points(stream, kind, start, end, points)
+            found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values))
+        return found
+
+    def file_bytes(self, file: str) -> np.ndarray:
+        """The committed bytes of a file NAME.bin, NAME.index.bin or NAME.info, uint8; Refused if there is none.
+
+        The text of an .info is made of what was read of it, which gives the importer's five lines again.
+        """
+        # .index.bin ends in .bin as well.
+        for suffix in (records.INDEX_BIN, records.BIN, records.INFO):
+            if file.endswith(suffix):
+                _, stream = self.open(file.removesuffix(suffix))
+                break
+        else:
+            raise Refused(404, f"no such file: {file[:200]!r}")
+        if suffix == records.INFO:
+            return np.frombuffer(records.info_text(stream.info).encode("utf-8", "surrogateescape"), np.uint8)
+        held = stream.records if suffix == records.BIN else stream.index
+        return held.view(np.uint8) if len(held) else np.empty(0, np.uint8)
+
     def _entry(self, name):
-        entry = {"name": name, **parts(name), **dict.fromkeys(("sampling", "unit", "first", "last"))}
+        entry = {"name": name, **name_parts(name), **dict.fromkeys(("sampling", "unit", "first", "last"))}
         try:
             with self._lock:
-                kept = self._told.get(name)
+                kept = self._entries.get(name)
             if kept and kept[0] == self.tag(name):
                 return kept[1]
             tag, stream = self.open(name)
-            entry["unit"] = _text(stream.info.units)
+            entry["unit"] = _as_utf8(stream.info.units)
             if len(stream.records):
                 entry.update(_extent(stream))
         except Refused as error:
             return {**entry, "problem": str(error)}
         with self._lock:
-            self._told[name] = tag, entry
+            self._entries[name] = tag, entry
         return entry
 
-    def refusal(self, error):
-        """The Refused of an error of the store, which may name the machine's folders: that is nobody's business."""
-        text = str(error).replace(self.folder.rstrip("/") + "/", "").replace(self.folder, ".")
-        return Refused(404 if text.startswith("no such stream") else 503, text)
+    def _refusal(self, status, error):
+        """The Refused of an error of the store, without the folders of this machine, which no client need know."""
+        return Refused(status, str(error).replace(self.folder.rstrip("/") + "/", "").replace(self.folder, "."))
 
 
-def identity(path):
-    """What names a plain file and its content; None if there is none, LINK for anything that is not one."""
+def identity(path: str) -> tuple[int, int, int] | Literal["link"] | None:
+    """(inode, mtime in ns, bytes) of a plain file, which change with its content.
+
+    None if nothing is there, LINK for anything that is no plain file.
+    """
     try:
         found = os.lstat(path)
     except (OSError, ValueError):
@@ -134,7 +177,7 @@ def identity(path):
 
 
 def _is_text(name):
-    """Whether a name can be told in UTF-8: file names can be any bytes."""
+    """Whether a name can be written in UTF-8: file names can be any bytes."""
     try:
         name.encode()
     except UnicodeEncodeError:
@@ -142,16 +185,16 @@ def _is_text(name):
     return True
 
 
-def _text(units):
+def _as_utf8(units):
     return units.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
 
 
-def parts(name):
+def name_parts(name: str) -> dict[str, str]:
     """{site, subsystem, station, sensor} of a stream's name SITE:SUBSYSTEM-STATION_SENSOR; '' for what is not in it.
 
     As in the e-Lab's list of sensors: the sensor of H0:PEM-LVEA_SEISX is SEISX, its station LVEA; BRMS_PEM_ before the
-    station of a DMT stream says nothing that others lack, so H0:DMT-BRMS_PEM_LVEA_SEISX_1_3Hz has the station
-    LVEA too.  A name without '-' is split at its '_': V1:ENV_NE_SEISX has subsystem ENV, station NE.  A name with
+    station of a DMT stream is left out, as every one has it: H0:DMT-BRMS_PEM_LVEA_SEISX_1_3Hz has the station LVEA
+    too.  A name without '-' is split at its '_': V1:ENV_NE_SEISX has subsystem ENV, station NE.  A name with
     one part less (H0:GDS-EARTHQUAKE) has no station.
     """
     site, colon, rest = name.partition(":")
@@ -173,13 +216,13 @@ def _extent(stream):
     first, last = (float(stream.records["time"][at]) for at in (0, -1))
     if not (math.isfinite(first) and math.isfinite(last)):
         raise Refused(503, f"stream is damaged, check-streams tells where: {stream.name!r}")
-    with _whole(stream.name):
+    with _refusing_damage(stream.name):
         return {"sampling": sampling(stream, first, last), "first": first, "last": last}
 
 
 @contextlib.contextmanager
-def _whole(name):
-    """Refused for the errors of numbers that no importer writes: what is served is not ours to trust."""
+def _refusing_damage(name):
+    """Refused in place of what numbers that no importer writes lead to: the server must bear any file."""
     try:
         with np.errstate(all="ignore"):
             yield
@@ -187,7 +230,7 @@ def _whole(name):
         raise Refused(503, f"stream is damaged, check-streams tells where: {name!r}") from None
 
 
-def sampling(stream, first, last):
+def sampling(stream: store.Stream, first: float, last: float) -> str | None:
     """The seconds between the samples of a stream, as '1 s' or '1 s, 60 s' where it has several; None if unknown."""
     runs = Runs(stream, first, last)
     # A record that bounds a gap has a step of its own, of one record only; samples have many of one length.
@@ -195,31 +238,3 @@ def sampling(stream, first, last):
     found = runs.interval[many if many.any() else runs.plain & (runs.steps > 0)]
     found = sorted(set(np.round(found[np.isfinite(found) & (found > 0)], 6).tolist()))
     return ", ".join(f"{seconds:g} s" for seconds in found) or None
-
-
-def values(streams, names, kind, start, end, points):
-    """[(stream's name, unit, times, values)], as reading.values gives them; Refused if one cannot be had."""
-    found = []
-    for _, stream in streams.open_all(names):
-        with _whole(stream.name):
-            times, held = reading.values(stream, kind, start, end, points)
-        found.append((stream.name, _text(stream.info.units), times, held))
-    return found
-
-
-def file_bytes(streams, file):
-    """The committed bytes of a file NAME.bin, NAME.index.bin or NAME.info, as a uint8 array; Refused if unknown.
-
-    The text of an .info is made of what was read of it, which gives the importer's five lines again.
-    """
-    # .index.bin ends in .bin as well.
-    for suffix in (records.INDEX_BIN, records.BIN, records.INFO):
-        if file.endswith(suffix):
-            _, stream = streams.open(file.removesuffix(suffix))
-            break
-    else:
-        raise Refused(404, f"no such file: {file[:200]!r}")
-    if suffix == records.INFO:
-        return np.frombuffer(records.info_text(stream.info).encode("utf-8", "surrogateescape"), np.uint8)
-    held = stream.records if suffix == records.BIN else stream.index
-    return held.view(np.uint8) if len(held) else np.empty(0, np.uint8)

@@ -1,13 +1,15 @@
 """A UTC day of streams as a day file: the layout of dayfile, with NAME.mean and NAME.rms as its channels.
 
-A day file has one sample rate a channel; a stream may change between second and minute trend.  The length of
-sample that covers most of the day is kept; shorter samples are averaged to it through the running sums, where they
-fill a whole one and all are valid; the others are NaN, and what is lost is told.  Values are physical ones: slope
-and bias are applied, as reading.calibrated does.
+A day file has one sample rate a channel, but a stream may change between second and minute trend.  The length of
+sample that covers most of the day is kept.  Shorter samples are averaged to it through the running sums, where they
+fill a whole one and all are valid.  The rest is NaN, and a message says how much that is.  Values are physical ones:
+slope and bias are applied, as reading.calibrated does.
 """
 
 import math
 import os
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import h5py
 import numpy as np
@@ -20,28 +22,50 @@ from ..day.folder import Folder
 from ..frames import catalog
 from ..version import version
 from . import reading
-from .runs import SAME
+from .records import SAME
+from .store import Stream
 
-# What the day's files call the form of this provenance: make builds no later day from it.
+# The layout that the provenance names.  make does not take a day of another layout for one that it can build on.
 _LAYOUT = "streams"
+# Seconds of an increment, which the statistics and the provenance are by, as make has it.
+_INCREMENT = 600
 
 
-def path_of(out, spec, day):
-    """Where the file of a day belongs: OUT/SPEC-2024-04-10/SPEC_20240410.h5."""
-    return Folder.of(out, spec, day).h5
+class NoSample(Exception):
+    """No stream has a valid sample on the day."""
 
 
-def write(folder, streams, day, path, spec, increment=600, compression="lzf"):
-    """Write the day file of streams (store.Stream); returns what was odd, a line each.
+class Exported(NamedTuple):
+    """The path of a day file that was written, and what people should know of it, a message each."""
 
-    folder: where the streams are, for the provenance.  Raises NoSample, and writes nothing, if none has a valid sample
-    on the day.
+    path: str
+    messages: list[str]
+
+
+class Sampled(NamedTuple):
+    """A stream on the grid of samples that it has on most of a day.
+
+    mean, rms: float64, shape (samples of the window,), NaN where there is no data; lost: {length of sample in words:
+    seconds} of the valid samples that are not in them.
+    """
+
+    where: grid.Grid
+    mean: np.ndarray
+    rms: np.ndarray
+    lost: dict[str, float]
+
+
+def write(folder: str, streams: Sequence[Stream], out: str, spec: str, date: str, compression: str = "lzf") -> Exported:
+    """Write the day file of a UTC day 'YYYY-MM-DD' of streams, as make lays it out: OUT/SPEC-DAY/SPEC_DAY.h5.
+
+    folder: where the streams are, for the provenance; compression: lzf, gzip or none.  Raises NoSample, and writes
+    nothing, if no stream has a valid sample on the day; BadInput if there is no such day or compression.
     """
     layout.filters(compression)
-    window = gps.day_window(day)
+    window, path = gps.day_window(date), Folder.of(out, spec, date).h5
     if not any(_has_sample(stream, window) for stream in streams):
         raise NoSample
-    made = _Made(window, increment, compression)
+    made = _StreamsDay(window, _INCREMENT, compression)
     with files.replacing(path) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
         made.group = file.create_group(layout.CHANNELS)
         for stream in streams:
@@ -49,38 +73,41 @@ def write(folder, streams, day, path, spec, increment=600, compression="lzf"):
         group = file.create_group(layout.PROVENANCE)
         made.provenance(folder, spec).save(group)
         write_statistics(group, dict(enumerate(made.statistics.values())))
-        layout.stamp(file, window, increment, os.path.splitext(os.path.basename(path))[0])
-    return made.told
+        layout.stamp(file, window, _INCREMENT, os.path.splitext(os.path.basename(path))[0])
+    return Exported(path, made.messages)
 
 
-class NoSample(Exception):
-    """No stream has a sample on the day."""
-
-
-class _Made:
-    """A day file that is being written: its channels, and what it will tell of them."""
+class _StreamsDay:
+    """A day file that is being written: its channels, and what its provenance and the messages say of them."""
 
     def __init__(self, window, increment, compression):
         self.window, self.increment, self.compression = window, increment, compression
-        self.group, self.told, self.datasets = None, [], {}
-        self.requested, self.rejected, self.dropped, self.statistics, self.gave = [], [], {}, {}, []
+        self.group: h5py.Group | None = None
+        self.messages: list[str] = []
+        self.datasets: dict[str, list] = {}
+        self.requested: list[str] = []
+        self.rejected: list[tuple[str, str, str]] = []
+        self.dropped: dict[str, dict] = {}
+        self.statistics: dict[str, np.ndarray] = {}
+        # Of each dataset, the numbers of the increments in which it has samples.
+        self.gave: list[np.ndarray] = []
 
     def add(self, stream):
         """Write the two channels of a stream."""
         names = [f"{stream.name}.{kind}" for kind in (reading.MEAN, reading.RMS)]
         self.requested += names
-        where, values, lost = day_of(stream, self.window)
-        if where is None:
+        found = sampled(stream, self.window)
+        if found is None:
             self.rejected += [(name, "invalid", "no sample in the day") for name in names]
-            self.told.append(f"no sample in the day: {stream.name!r}")
+            self.messages.append(f"no sample in the day: {stream.name!r}")
             return
-        if lost:
-            kept = _length(1 / where.rate)
-            self.dropped.update((name, {"kept": kept, "dropped_seconds": lost}) for name in names)
-            parts = ", ".join(f"{seconds:g} s at {what}" for what, seconds in lost.items())
-            self.told.append(f"samples change, kept {kept}, left out {parts}: {stream.name!r}")
-        for name, samples in zip(names, values, strict=True):
-            self._write(name, samples, where, stream.info.units)
+        if found.lost:
+            kept = _length(1 / found.where.rate)
+            self.dropped.update((name, {"kept": kept, "dropped_seconds": found.lost}) for name in names)
+            parts = ", ".join(f"{seconds:g} s at {what}" for what, seconds in found.lost.items())
+            self.messages.append(f"samples change, kept {kept}, left out {parts}: {stream.name!r}")
+        for name, values in zip(names, (found.mean, found.rms), strict=True):
+            self._write(name, values, found.where, stream.info.units)
 
     def _write(self, name, samples, where, unit):
         cut = grid.cut(where.rate, self.increment, self.window.duration)
@@ -100,7 +127,7 @@ class _Made:
         self.gave.append(np.unique((seconds // self.increment).astype(int)))
 
     def provenance(self, folder, spec):
-        """What the day was made from, so that summarize tells of it as of any day: one source, the folder."""
+        """What the day was made from, as summarize reads it of any day: the only frame that is named is the folder."""
         source = catalog.Frame(os.path.abspath(folder), self.window.start, self.window.duration)
         count = math.ceil(self.window.duration / self.increment)
         account = Account([(0, at) for at in range(count)], len(self.datasets))
@@ -130,18 +157,13 @@ def _has_sample(stream, window):
     return bool(reading.samples(stream, reading.MEAN, first, stop).good.any())
 
 
-def day_of(stream, window):
-    """(Grid, [means, rms], lost) of a stream in a window; (None, None, {}) if it has no sample there.
-
-    means, rms: float64 arrays over the whole window, NaN where nothing is.  lost: {length of sample in words:
-    seconds} of valid samples that are not in them.
-    """
+def sampled(stream: Stream, window: gps.Window) -> Sampled | None:
+    """A stream in a window of GPS s, on the grid that covers most of it; None if it has no valid sample there."""
     first, stop = reading.span(stream, window.start, window.end)
-    found = reading.samples(stream, reading.MEAN, first, stop)
-    length, where = _most(found, window)
+    length, where = _most(reading.samples(stream, reading.MEAN, first, stop), window)
     if where is None:
-        return None, None, {}
-    # The last sample may go on behind the window, and be made of shorter ones.
+        return None
+    # The last sample may end after the window, and be made of shorter ones.
     stop = max(stop, reading.span(stream, window.start, window.end + length)[1])
     values = []
     for kind in (reading.MEAN, reading.RMS):
@@ -153,7 +175,7 @@ def day_of(stream, window):
         _length(seconds): float(seconds * np.count_nonzero(found.seconds[inside] == seconds))
         for seconds in np.unique(found.seconds[inside]).tolist()
     }
-    return where, values, lost
+    return Sampled(where, values[0], values[1], lost)
 
 
 def _length(seconds):
@@ -161,8 +183,8 @@ def _length(seconds):
 
 
 def _most(found, window):
-    """(length in s, Grid) of the valid samples that cover most of the window, the shorter of equals; or (0, None)."""
-    best = (0, None)
+    """(length in s, Grid) of the valid samples that cover most of a window, the shorter of equals; or (0, None)."""
+    best: tuple[float, grid.Grid | None] = (0, None)
     most = 0
     for length in np.unique(found.seconds[found.good]).tolist():
         rate = grid.rate_of(length)
@@ -177,9 +199,9 @@ def _most(found, window):
 
 
 def _on_grid(info, kind, found, length, where, window):
-    """(values, used): float64 over the window, and which of the records are in them.
+    """(values, used): float64, shape (samples of the window,), and bool, which of the records found are in them.
 
-    A value is there where valid samples fill the sample of the grid from its beginning to its end.
+    A value is NaN unless valid samples fill the sample of the grid from its beginning to its end.
     """
     total, t0 = grid.length(window.duration, where.rate), grid.t0(window, where)
     values, used = np.full(total, np.nan), np.zeros(len(found.time), bool)

@@ -3,20 +3,25 @@
 Record k holds the running sums through sample k, which begins at the record's time.  Between records a and b the
 mean is (S[b] - S[a]) / n and the rms sqrt((Q[b] - Q[a]) / n), where n is the number of raw samples behind the samples
 a+1 ... b.  Where samples are equally long, n is R times the seconds from a to b; where the trend changes, or behind a
-gap, only the lengths of the samples themselves are right, and they are what is used here (see runs).
+gap, it is not.  So n is taken from the lengths of the samples themselves (see runs).
 
-In a gap the sums run on with the last good sample.  That is no data, so a gap's share is taken out again.  Runs of
-invalid samples inside a file are in no index: see values() for what is known of them.
+In a gap the sums run on with the last good sample.  That is no data, so a gap's share is taken out again.  Invalid
+samples inside a file are not in the index: points() says which of them are noticed.
 """
 
 import json
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import gps
 from ..errors import BadInput
 from ..frames.catalog import number
-from .runs import SAME, Runs
+from . import store
+from .records import SAME, Info
+from .runs import Runs
+from .store import Stream
 
 MEAN, RMS = "mean", "rms"
 _COLUMNS = {MEAN: "sum", RMS: "square"}
@@ -26,20 +31,21 @@ _AT_ONCE = 100_000
 
 
 class Samples(NamedTuple):
-    """Records one after another: arrays of one length, but for `sums`, which also has the sum before the first.
+    """The samples of records that follow one another: arrays of one length, but for `sums`, which is one longer.
 
-    time: GPS s of the sample's start; seconds: its length and count: the raw samples behind it, both 0 if the record
-    is none (it bounds a gap) or nothing tells its length; good: whether it is data; sums: S or Q as stored.
+    time: GPS s of the sample's start; seconds: its length; count: the raw samples behind it.  The last two are 0 if the
+    record bounds a gap, or nothing gives its length.  good: whether it is data.
+    sums: S or Q, float64 or int64, before the first sample and then after each.
     """
 
     time: np.ndarray
     seconds: np.ndarray
-    count: np.ndarray
+    count: np.ndarray  # type: ignore[assignment]  # hides tuple.count
     good: np.ndarray
     sums: np.ndarray
 
 
-def span(stream, start, end):
+def span(stream: Stream, start: float, end: float) -> tuple[int, int]:
     """(first, stop): numbers of the records whose time lies in [start, end) GPS s, those that bound gaps included."""
     if not len(stream.records):
         return 0, 0
@@ -49,7 +55,7 @@ def span(stream, start, end):
 def _span(runs, start, end):
     times = np.array([start, end], dtype=float)
     first, stop = runs.before(times) + 1
-    # A time in the last sample before a gap: before() gives the sample, but the gap's record lies before it too.
+    # In the last sample before a gap before() gives the sample, but the gap's first record lies before the time too.
     while first < stop and runs.times(first) < start - SAME:
         first += 1
     while stop < runs.size and runs.times(stop) < end - SAME:
@@ -57,8 +63,8 @@ def _span(runs, start, end):
     return int(first), int(stop)
 
 
-def samples(stream, kind, first, stop):
-    """The Samples of records [first, stop); kind: mean for S, rms for Q."""
+def samples(stream: Stream, kind: str, first: int, stop: int) -> Samples:
+    """The Samples of records [first, stop), with S for the kind 'mean', Q for 'rms'."""
     column = _COLUMNS[kind]
     held = stream.records[max(0, first - 1) : stop]
     sums = held[column]
@@ -74,27 +80,30 @@ def samples(stream, kind, first, stop):
     return Samples(held["time"].astype(float), seconds, count, (held["valid"] != 0) & (count > 0), sums)
 
 
-def each(stream, kind, first, stop):
-    """(times, values) of records [first, stop), float64: NaN for what is invalid."""
+def each(stream: Stream, kind: str, first: int, stop: int) -> tuple[np.ndarray, np.ndarray]:
+    """(times, values) of records [first, stop): float64, a GPS second and a value each, NaN where that is no data."""
     found = samples(stream, kind, first, stop)
     result = calibrated(stream.info, kind, less(found.sums[1:], found.sums[:-1]), found.count)
     result[~found.good] = np.nan
     return found.time, result
 
 
-def every(stream, kind, start, end):
-    """each() of all records of a span in GPS s, some at a time; BadInput if the span is empty."""
+def every(stream: Stream, kind: str, start: float, end: float) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """(times, values) of all records of a span in GPS s, as each() gives them, some at a time.
+
+    BadInput for an empty span, or a kind that there is not.
+    """
     _check_span(kind, start, end)
     first, stop = span(stream, start, end)
     for at in range(first, stop, _AT_ONCE):
         yield each(stream, kind, at, min(stop, at + _AT_ONCE))
 
 
-def calibrated(info, kind, sums, count):
+def calibrated(info: Info, kind: str, sums: np.ndarray, count: np.ndarray) -> np.ndarray:
     """Physical values, float64, of differences of sums and the raw samples behind them; NaN where that is no number.
 
-    value * slope + bias, for the rms as for the mean: that is the rms of the calibrated signal where the bias
-    is 0, as it is for a seismometer or a microphone; else it is the rms of the stored one, calibrated.
+    value * slope + bias, for the rms as for the mean, as the e-Lab's reader does.  If the bias is 0, as for a
+    seismometer or a microphone, that is the rms of the calibrated signal; else it is not.
     """
     with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
         value = sums.astype(float) / count
@@ -106,40 +115,55 @@ def calibrated(info, kind, sums, count):
     return value
 
 
-def less(sums, before):
-    """Differences of sums; those of sums that are poisoned with NaN or infinity are none, without a word."""
+def less(sums: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Differences of sums, without a warning where a NaN or infinity was added to one by the original importer."""
     with np.errstate(invalid="ignore", over="ignore"):
         return sums - before
 
 
-def values(stream, kind, start, end, points=None):
-    """(times, values) of a span in GPS s: two float64 arrays, a value for each point, NaN where there is none.
+def points(
+    stream: Stream, kind: str, start: float, end: float, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """(times, values) of a span in GPS s: two float64 arrays, shape (points,), the values NaN where there is no data.
 
-    kind: 'mean' or 'rms', of all samples that begin in a point, in the units of the stream.  points: the span is cut
-    into so many equal points, each told by the time at which it begins; where no sample begins in a point it has
-    the value of the sample that goes on through it.  None: every record, if there are 1 to 800,
-    told by its own time; else 800 points, or one if no record begins in the span.
+    kind: 'mean' or 'rms', of all samples that begin in a point, in the units of the stream.
+    count: the span is cut into so many equal points, and a point's time is when it begins.  If no sample begins in a
+    point, its value is that of the sample that goes on through it.
+    None: each record of the span is a point, at its own time, if there are 1 to 800; if there are more, 800 equal
+    points; if there is none, one.
 
-    A point costs two record reads, one at its edge and one in its middle, and each gap three more.  It is NaN if
+    A point takes two record reads, one at its edge and one in its middle, and each gap three more.  It is NaN if
     - an edge of it lies in a gap, or before or after the stream;
-    - gaps leave less than half of its time (a smaller gap is taken out: the value is that of the samples);
-    - its last sample, the one in its middle, or the one just before it is invalid.  So a stretch of invalid
-      samples that goes over an edge, or is longer than half of the point, is seen.  A shorter one between is not: the
-      sums hold the last good sample in its place, and so does the value.
-    Raises BadInput for an empty span, a kind or a number of points that there is not.
+    - samples fill less than half of its time (of a smaller gap, the value is that of the samples);
+    - its last sample, the one in its middle, or the one just before it is invalid.  So invalid
+      samples are noticed if they lie over an edge, or fill more than half of the point.  Fewer of them in between are
+      not: the sums, and so the value, have the last good sample in their place.
+    Raises BadInput for an empty span, a kind that there is not, or a count that is not from 1 to ten million.
     """
     _check_span(kind, start, end)
-    if points is not None and not 0 < points <= _MOST_POINTS:
-        raise BadInput(f"the number of points is from 1 to {_MOST_POINTS}: {points!r}")
+    if count is not None and not 0 < count <= _MOST_POINTS:
+        raise BadInput(f"the number of points is from 1 to {_MOST_POINTS}: {count!r}")
     runs = Runs(stream, start, end) if len(stream.records) else None
-    if points is None:
+    if count is None:
         first, stop = _span(runs, start, end) if runs else (0, 0)
         if 0 < stop - first <= POINTS:
             return each(stream, kind, first, stop)
-        points = min(POINTS, max(1, stop - first))
-    fine = start + np.arange(2 * points + 1) * ((end - start) / (2 * points))
+        count = min(POINTS, max(1, stop - first))
+    fine = start + np.arange(2 * count + 1) * ((end - start) / (2 * count))
     fine[-1] = end
-    return fine[:-1:2], _points(stream, kind, runs, fine) if runs else np.full(points, np.nan)
+    return fine[:-1:2], _points(stream, kind, runs, fine) if runs else np.full(count, np.nan)
+
+
+def read_stream(
+    folder: str, name: str, kind: str, start: float | str, end: float | str, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Open a stream of an e-Lab folder and give its points in a span: (times, values), float64, NaN where none is.
+
+    name: of the stream, such as 'H0:PEM-EX_SEISX'.  start, end: GPS seconds, or a text as gps.parse takes it; end
+    is excluded.  Raises BadInput too for a stream that is not there or is torn.
+    """
+    first, last = (gps.parse(time) if isinstance(time, str) else time for time in (start, end))
+    return points(store.open_stream(folder, name), kind, first, last, count)
 
 
 def _check_span(kind, start, end):
@@ -150,26 +174,26 @@ def _check_span(kind, start, end):
 
 
 def _points(stream, kind, runs, fine):
-    """Values of points whose edges are fine[0::2] and middles fine[1::2]."""
+    """The values of points whose edges are fine[0::2] and whose middles are fine[1::2]."""
     at = runs.before(fine)
     edge, middle, start, end = at[::2], at[1::2], fine[:-1:2], fine[2::2]
     a, b = edge[:-1], edge[1:]
-    # No sample begins in the point: the one that goes on through it.
+    # If no sample begins in a point, the one that goes on through it counts.
     through = a == b
     a = np.where(through, b - 1, a)
     read = _Read(stream.records, kind, np.concatenate((a, b, middle)))
     good = read.valid(b) & (runs.lengths(b) > 0)
-    # A lone sample is right whatever was before it; so is the first one behind a gap.
+    # The record before need not be valid for a point of one sample, or one that begins behind a gap.
     good &= read.valid(a) | (b - a == 1) | (runs.lengths(a) == 0)
     good &= read.valid(middle) | (middle <= a) | (middle >= b) | (runs.lengths(middle) == 0)
-    # Seconds from each edge to the end of the sample that is under way: below 0 where none is.
+    # Seconds from each edge to the end of the sample that lies over it; below 0 if none does.
     left = np.where(edge < 0, fine[::2] - runs.time[0], runs.end_of(edge) - fine[::2])
     good &= (left[:-1] >= -SAME) & (left[1:] >= -SAME)
     seconds_b, count_b = runs.through(b)
     seconds_a, count_a = runs.through(a)
     none = a < 0
     seconds, count = seconds_b - np.where(none, 0, seconds_a), count_b - np.where(none, 0, count_a)
-    # What the samples in the point cover of it, with the end of the one before it and without that of the last.
+    # How much of a point its samples cover: with what the one before it has in it, without what its last has beyond.
     covered = np.where(none, 0, left[:-1]) + seconds - left[1:]
     good &= through | (covered >= 0.5 * (end - start))
     sums = less(read.sums(b), read.sums(a))
@@ -180,7 +204,7 @@ def _points(stream, kind, runs, fine):
 
 
 class _Read:
-    """Records read once each, asked for by their numbers; the sums before record 0 are 0."""
+    """Records by their numbers, each read once; the sums before record 0 are 0."""
 
     def __init__(self, records, kind, numbers):
         # Not np.unique, which imports numpy.ma: that takes longer than all else here.
@@ -198,7 +222,7 @@ class _Read:
 
 
 def _take_out(records, kind, runs, a, b, sums):
-    """Take from the sums of points what gaps inside them put there."""
+    """Take out of the sums of points what the gaps inside them added."""
     before, last = runs.left_out()
     point = np.searchsorted(b, last)
     inside = (point < len(b)) & (before >= -1)
@@ -211,25 +235,25 @@ def _take_out(records, kind, runs, a, b, sums):
         np.subtract.at(sums, point, less(read.sums(last), read.sums(before)))
 
 
-def extent(stream):
-    """From when to when a stream goes, in words."""
+def extent(stream: Stream) -> str:
+    """From when to when a stream goes, in words for people."""
     if not len(stream.records):
         return "the stream is empty"
     first, last = (number(float(stream.records["time"][at])) for at in (0, -1))
     return f"the stream goes from {first} to {last}"
 
 
-def to_lines(found):
-    """(text, whether a value is in it) of each of the (times, values) found: TSV lines, nan for none."""
+def to_lines(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[str, bool]]:
+    """Of each (times, values): (lines of time, tab and value, nan for none; whether there is a value in it)."""
     for times, held in found:
         lines = [f"{number(time)}\t{value!r}\n" for time, value in zip(times.tolist(), held.tolist(), strict=True)]
         yield "".join(lines), not np.isnan(held).all()
 
 
-def to_json(stream, kind, found):
-    """The same as one JSON object: name, kind, unit, times, values; null for none."""
+def to_json(stream: Stream, kind: str, found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[str, bool]]:
+    """The same once for all, as a JSON object: name, kind, unit, times, values; null for none."""
     found = list(found)
     times = [time for part, _ in found for time in part.tolist()]
     held = [None if value != value else value for _, part in found for value in part.tolist()]
-    told = {"name": stream.name, "kind": kind, "unit": stream.info.units, "times": times, "values": held}
-    yield json.dumps(told) + "\n", any(value is not None for value in held)
+    answer = {"name": stream.name, "kind": kind, "unit": stream.info.units, "times": times, "values": held}
+    yield json.dumps(answer) + "\n", any(value is not None for value in held)

@@ -3,7 +3,7 @@
 <name>.bin holds 25-byte records: valid, GPS time of the sample's start, and two running sums, S of mean*n and Q of
 rms**2*n, where n is the number of raw samples behind one sample of the trend.  <name>.index.bin holds an entry
 wherever the time between records changes: the time of the record before, and the interval from it to the next.
-<name>.info holds five lines of text.  All numbers are little-endian.
+<name>.info holds five lines of text.  All numbers are little-endian.  Source: the original importer's own files.
 """
 
 import functools
@@ -16,12 +16,19 @@ import numpy as np
 from ..errors import BadInput
 
 VALID, INVALID = 0xFF, 0x00
-# datatype of an info file: the frame's dtype, and that of the running sums.
+# By the datatype of an info file: the dtype of the running sums; and by the frame's dtype: the datatype.
 SUMS = {"float": np.dtype("<f8"), "double": np.dtype("<f8"), "int": np.dtype("<i8")}
 DATATYPES = {np.dtype("f4"): "float", np.dtype("f8"): "double", np.dtype("i4"): "int"}
 INDEX = np.dtype([("time", "<f8"), ("interval", "<f8")])
-RATES = os.path.join(os.path.dirname(os.path.realpath(__file__)), *[os.pardir] * 3, "channels", "elab_rates.tsv")
 BIN, INDEX_BIN, INFO = ".bin", ".index.bin", ".info"
+# The index has an entry where the interval between records changes by this much, in s.
+CHANGE = 1e-8
+# Times closer than this, in s, are one: float64 holds a GPS time to a tenth of it.
+SAME = 1e-6
+# The second record of a gap adds the last good sample so many times at most.
+MOST_WEIGHT = 2**31 - 1
+RATES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables", "elab_rates.tsv")
+_CHUNK = 1 << 16
 
 
 class Info(NamedTuple):
@@ -34,26 +41,40 @@ class Info(NamedTuple):
     units: str
 
 
-def record(datatype):
-    """The packed dtype, 25 bytes, of a record of a stream of this datatype."""
+def record(datatype: str) -> np.dtype:
+    """The packed dtype, 25 bytes, of a record of a stream of this datatype: float, double or int."""
     sums = SUMS[datatype]
     return np.dtype([("valid", "u1"), ("time", "<f8"), ("sum", sums), ("square", sums)])
 
 
-def stream_name(channel):
+def last_valid(valid: np.ndarray, first: int, stop: int) -> int:
+    """The number of the last valid record of [first, stop); -1 if there is none.
+
+    valid: that field of all records, shape (records,).  They are read from the end, some at a time.
+    """
+    while stop > first:
+        begin = max(first, stop - _CHUNK)
+        places = np.flatnonzero(valid[begin:stop])
+        if len(places):
+            return begin + int(places[-1])
+        stop = begin
+    return -1
+
+
+def stream_name(channel: str) -> str:
     """The stream's name of a channel without .mean or .rms: its first '-' stays, each later one is '_'."""
     head, dash, tail = channel.partition("-")
     return head + dash + tail.replace("-", "_")
 
 
-def subsystem(name):
+def subsystem(name: str) -> str:
     """The last part of a name split at _ and -; for a name that ends in Hz the last three, joined by _."""
     parts = re.split("[_-]", name)
     return "_".join(parts[-3:]) if name.endswith("Hz") else parts[-1]
 
 
 @functools.cache
-def rates(path=RATES):
+def rates(path: str = RATES) -> dict[str, int]:
     """The table of raw samples a second: {subsystem: R}."""
     table = {}
     with open(path, encoding="utf-8") as source:
@@ -64,7 +85,12 @@ def rates(path=RATES):
     return table
 
 
-def info_text(info):
+def table_rate(name: str) -> int | None:
+    """R, raw samples a second, of a stream by the table; None for a subsystem that is not in it."""
+    return rates().get(subsystem(name))
+
+
+def info_text(info: Info) -> str:
     """The five lines of an .info file; bias and slope as C's %g writes them."""
     return (
         f"datatype = {info.datatype}\nnbits = {info.nbits}\nbias = {info.bias:g}\n"
@@ -72,7 +98,7 @@ def info_text(info):
     )
 
 
-def parse_info(text, path):
+def parse_info(text: str, path: str) -> Info:
     """The Info of the text of an .info file; BadInput, naming the file, if it is not whole."""
     try:
         held = dict(line.split(" = ", 1) for line in text.split("\n") if line)

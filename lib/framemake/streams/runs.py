@@ -1,34 +1,38 @@
 """Where the records of a stream lie in time, how long their samples are and where the gaps are, from its index.
 
-No record is read for it but those at the gaps, and at the entries of the index near a span, whose times must be those
-that the index says.
+The only records read for it are those at gaps and at entries of the index, near the span that is asked for.  Their
+times must be those of the index; if they are not, the times of all records are read.
 """
 
 import numpy as np
 
-# Times closer than this, in s, are one: float64 holds a GPS time to a tenth of it.
-SAME = 1e-6
-# So many runs around a span are looked at, so that each record in it is seen with what is before and after it.
+from .records import CHANGE, SAME
+from .store import Stream
+
+# So many runs before and after a span are taken in, so that each record in it is seen with its neighbours.
 _AROUND = 4
-# Intervals closer than this, in s, are one in an index.
-_CHANGE = 1e-8
 
 
 class Runs:
     """How the records of a stream lie in time around a span: runs of equal intervals, and what lies between them.
 
-    Run k goes from record first[k], at time[k], to record first[k + 1], which begins the next; its records are
-    interval[k] seconds apart.  seconds[k] is the length of the sample of record first[k].
+    Arrays with one element a run:
+    - first: the number of the record that begins it, and time: that record's GPS time;
+    - steps: how many records on the next run begins, and interval: the seconds between them;
+    - gap: True for the step between the two records of a gap; plain: False for that step and the two beside it;
+    - seconds: the length of the sample of record `first`, 0 if it is no sample or nothing gives its length.
+    size: records in the stream; rate: raw samples a second.
     """
 
-    def __init__(self, stream, start, end):
+    def __init__(self, stream: Stream, start: float, end: float):
+        """stream: with one record at least; start, end: the span in GPS s."""
         self.records, self.rate, self.size = stream.records, stream.rate, len(stream.records)
-        told = True
+        by_index = True
         first, time, interval, opened = _of_index(stream.index, self.size)
         around = _around(time, start, end)
         if not self._fits(first[around], time[around], interval[around], around.stop >= len(time)):
-            # The original's index can lack an entry: the times themselves are right, and slower to go through.
-            told = False
+            # An index of the original importer can lack an entry: then the times of all records are read.
+            by_index = False
             first, time, interval = _of_times(self.records)
             opened = np.zeros(len(first), bool)
             around = _around(time, start, end)
@@ -37,10 +41,10 @@ class Runs:
         following = first[around.stop] if around.stop < len(first) else self.size - 1
         self.steps = np.diff(self.first, append=following)
         self._find_gaps()
-        self._measure(told, opened[around])
+        self._measure(by_index, opened[around])
 
     def _fits(self, first, time, interval, to_end):
-        """Whether the records that the index speaks of are there, with those times."""
+        """Whether the records that begin the runs are there, with those times; to_end: and the last record as well."""
         if not len(first) or first[-1] >= self.size or (np.diff(first) <= 0).any():
             return False
         self._held = self.records[first]
@@ -52,31 +56,31 @@ class Runs:
         return abs(time[-1] + left * interval[-1] - self.records["time"][-1]) < max(SAME, 1e-3 * interval[-1])
 
     def _find_gaps(self):
-        """Gaps are single steps between two invalid records; a step of 1/R goes before, and one comes after."""
+        """A gap is a single step between two invalid records, with a step of 1/R before it and another after it."""
         step = 1 / self.rate
         one = self.steps == 1
         short = one & (np.abs(self.interval - step) < SAME)
         self.gap = one & ~short
-        # A single step leads to the record that begins the next run, but for the last run that is looked at.
+        # A single step leads to the record that begins the next run; the last run has no next one here.
         behind = self.records[min(self.first[-1] + 1, self.size - 1)]
         valid = np.append(self._held["valid"], behind["valid"])
         self.gap &= (valid[:-1] == 0) & (valid[1:] == 0)
-        # What goes before and after a gap's step is 1/R: else both are samples that happen to be invalid.
+        # Without a step of 1/R before and after it, the two records are samples that happen to be invalid.
         near = np.abs(self.interval - step) < SAME
         self.gap &= np.insert(near[:-1], 0, True) & np.append(near[1:], True)
         lead = short & np.append(self.gap[1:], False)
         tail = short & np.insert(self.gap[:-1], 0, False)
         self.plain = ~(self.gap | lead | tail)
 
-    def _measure(self, told, opened):
-        """The length of the first sample of each run, and the sums of lengths and counts through it.
+    def _measure(self, by_index, opened):
+        """Find the length of the first sample of each run, and the sums of lengths and counts through it.
 
-        It is what comes after it that tells, as a file's first sample is followed by its second.  The last
-        sample before a gap is as long as those before it; so is one that the next begins in the midst of.
-        Where a shorter interval follows with nothing lost, the index has an entry for the step
-        between; if it was made from times alone (told is False), there is none and the length is not known.
-        Where that entry says (opened) that another trend begins with a sample that nothing follows but a gap, its
-        length is known from sums alone.
+        A sample is as long as the interval after it, as a file's first sample is followed by its second.  The last
+        sample before a gap is as long as those before it; so is one during which the next one begins.
+        Where a shorter interval follows and no data is lost, the index has an entry for the step
+        between.  The times alone (by_index is False) have none, and the length is not known.
+        Where that entry says (opened) that another trend begins, and a gap follows its first sample at once, only the
+        sums tell that sample's length.
         """
         after = np.where(self.plain, self.interval, np.nan)
         before = np.insert(after[:-1], 0, np.nan)
@@ -84,7 +88,7 @@ class Runs:
         shorter = before - after > SAME
         ends = shorter & ~stepped
         before[opened] = np.nan
-        self.seconds = np.where(ends, before if told else np.nan, np.where(np.isnan(after), before, after))
+        self.seconds = np.where(ends, before if by_index else np.nan, np.where(np.isnan(after), before, after))
         for at in np.flatnonzero(opened & np.isnan(self.seconds) & np.append(self.gap[1:], False)).tolist():
             self.seconds[at] = self._lone(int(self.first[at]))
         self._closing = np.insert(self.gap[:-1], 0, False)
@@ -94,9 +98,10 @@ class Runs:
         self.total_count = self._totals(self._counts(self.seconds), self._counts(self._inner))
 
     def _lone(self, at):
-        """Seconds of a lone sample before a gap, NaN if not known: the gap's first record adds it once, itself n times.
+        """Seconds of a lone sample before a gap, of n raw samples; NaN if not known.
 
-        The rounding of sums leaves only the choice between the lengths that other samples have.
+        Its record adds its value n times, and the gap's first record adds it once, so the sums give n.  As they are
+        rounded, the length is chosen from those that other samples have.
         """
         held = self.records[max(0, at - 1) : at + 2]
         lengths = np.sort(self.interval[self.plain & (self.interval > 0)])
@@ -116,12 +121,12 @@ class Runs:
         through[1:] += (self.steps[:-1] - 1) * inner[:-1]
         return np.cumsum(through)
 
-    def run_of(self, at):
+    def run_of(self, at: np.ndarray) -> np.ndarray:
         """The run that each record belongs to; a record between two belongs to the second."""
         return np.maximum(np.searchsorted(self.first, at, side="right") - 1, 0)
 
-    def before(self, times):
-        """The last record that begins before each time: its number, -1 for none."""
+    def before(self, times: np.ndarray) -> np.ndarray:
+        """The number of the last record that begins before each GPS time; one before the first run's if none does."""
         run = np.searchsorted(self.time, times - SAME, side="left") - 1
         none, run = run < 0, np.maximum(run, 0)
         with np.errstate(divide="ignore", invalid="ignore"):
@@ -132,7 +137,7 @@ class Runs:
         return self._not_in_sample(at, times)
 
     def _not_in_sample(self, at, times):
-        """A gap's first record lies in the last sample before it: until that has ended, it is the sample's time."""
+        """For times in the last sample before a gap take that sample, not the gap's first record, which lies in it."""
         starts = self.first[self.gap]
         if not len(starts):
             return at
@@ -140,44 +145,44 @@ class Runs:
         inside = (starts[near] == at) & (times <= self.end_of(at - 1) + SAME)
         return np.where(inside, at - 1, at)
 
-    def times(self, at):
+    def times(self, at: np.ndarray) -> np.ndarray:
         """GPS time of records."""
         run = self.run_of(at)
         return self.time[run] + (at - self.first[run]) * np.where(at == self.first[run], 0, self.interval[run])
 
-    def lengths(self, at):
-        """Seconds of the samples of records; 0 for one that is no sample."""
+    def lengths(self, at: np.ndarray) -> np.ndarray:
+        """Seconds of the samples of records; 0 for a record that is no sample."""
         run = self.run_of(at)
         return np.where(at == self.first[run], self.seconds[run], np.where(at < 0, 0, self._inner[run]))
 
-    def counts(self, at):
+    def counts(self, at: np.ndarray) -> np.ndarray:
         """Raw samples behind the samples of records."""
         return self._counts(self.lengths(at))
 
-    def through(self, at):
-        """(seconds, raw samples) of all samples through each record, from somewhere before the span."""
+    def through(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(seconds, raw samples) of all samples through each record: running sums, whose differences count."""
         run = self.run_of(at)
         more = at - self.first[run]
         inner = self._inner[run]
         return self.total_seconds[run] + more * inner, self.total_count[run] + more * self._counts(inner)
 
-    def end_of(self, at):
+    def end_of(self, at: np.ndarray) -> np.ndarray:
         """GPS time at which the sample of each record ends; after a gap's last record, where data begins again."""
         run = self.run_of(at)
         closing = self._closing[run] & (at == self.first[run])
         return self.times(at) + np.where(closing, 1 / self.rate, self.lengths(at))
 
-    def left_out(self):
-        """Stretches of records (after a, through b) that are no data, as two arrays: gaps, and single unknown ones."""
+    def left_out(self) -> tuple[np.ndarray, np.ndarray]:
+        """(a, b), two arrays: records a + 1 to b are no data: they bound a gap, or are one of unknown length."""
         gaps = self.first[self.gap]
         lone = self.first[(self.seconds == 0) & ~self.gap & ~self._closing]
         return np.concatenate((gaps - 1, lone - 1)), np.concatenate((gaps + 1, lone))
 
 
 def _of_index(index, size):
-    """(first, time, interval, opened) of the runs of an index: its first entry is (0, time of record 0).
+    """(first, time, interval, opened) of the runs of an index.  Its first entry is (0, time of record 0).
 
-    opened: which begin with the first sample of another trend, whose length the step before it does not tell.
+    opened: which runs begin with the first sample of another trend; the step before is not that sample's length.
     """
     if not len(index):
         empty = np.empty(0)
@@ -194,8 +199,8 @@ def _of_index(index, size):
 
 
 def _opened(first, time, interval, size):
-    """Let a run begin with the first sample of another trend: an entry for a step like those before is one to it."""
-    again = np.flatnonzero(np.abs(np.diff(interval)) < _CHANGE) + 1
+    """Begin a run with the first sample of another trend: an entry that repeats the interval is for the step to it."""
+    again = np.flatnonzero(np.abs(np.diff(interval)) < CHANGE) + 1
     following = np.append(first[1:], size)[again]
     opened = np.zeros(len(first), bool)
     opened[again[(following == first[again] + 1) & (again + 1 < len(first))] + 1] = True
@@ -216,12 +221,12 @@ def _of_times(records):
     if len(time) < 2:
         return np.arange(len(time)), time, np.full(len(time), np.nan)
     interval = np.diff(time)
-    first = np.flatnonzero(np.insert(np.abs(np.diff(interval)) >= 1e-8, 0, True))
+    first = np.flatnonzero(np.insert(np.abs(np.diff(interval)) >= CHANGE, 0, True))
     return first, time[first], interval[first]
 
 
 def _around(time, start, end):
-    """The slice of runs that a span touches, and some around it."""
+    """The slice of the runs that a span touches, and of some before and after it."""
     first = np.searchsorted(time, start) - _AROUND
     last = np.searchsorted(time, end) + _AROUND
     return slice(max(0, int(first)), min(len(time), int(last)))

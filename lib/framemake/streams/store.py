@@ -1,18 +1,17 @@
 """A folder of streams as its readers see it: what is committed, and nothing else, at any moment of an import.
 
 The importer appends to the files of a stream first and commits afterwards, by putting a new state file in the
-place of the old one: what lies beyond the committed lengths is not there for a reader.  Streams that are new, or
+place of the old one: a reader does not see what lies beyond the committed lengths.  Streams that are new, or
 whose end was written again, stand whole in a hidden folder, are committed as `pending`, and only then take the
-place of the old files; a reader follows that list.  So the state names one set of files, whatever moment the
-importer has come to or was killed at.  A reader that finds another state after it opened the files than before
-opens them again.  A folder, or a stream, that the state does not know is the original importer's: there the files
-count as they are.
+place of the old files; a reader looks for them in both places.  So the state names one set of files, wherever the
+importer is or was killed.  A reader opens the files again if the state has changed while it opened them.
+A folder, or a stream, that the state does not know is the original importer's: there the files count as they are.
 """
 
 import json
 import os
 import time
-from typing import NamedTuple
+from typing import IO, NamedTuple, TypedDict
 
 import numpy as np
 
@@ -26,36 +25,67 @@ _ATTEMPTS, _PAUSE = 200, 0.02
 
 
 class Stream(NamedTuple):
-    """One stream: its committed records, shape (records,), of records.record; its index, shape (entries,), of
-    records.INDEX; both read-only.  rate: raw samples a second, R."""
+    """One stream as it is committed.
+
+    rate: raw samples a second, R; records: shape (records,), of records.record; index: shape (entries,), of
+    records.INDEX.  Both are read-only, and the records are a memory map.
+    """
 
     name: str
     info: records.Info
     rate: float
     records: np.ndarray
-    index: np.ndarray
+    index: np.ndarray  # type: ignore[assignment]  # hides tuple.index
 
 
-def hidden(folder, *names):
+class StreamEntry(TypedDict):
+    """What the state says of a stream: how many records and index entries count, and what the importer goes on with.
+
+    info: as records.Info; running: as intake.sums.Running.
+    """
+
+    records: int
+    entries: int
+    info: list
+    rate: float
+    site: str
+    running: list
+
+
+class State(TypedDict):
+    """What was committed last.
+
+    pending: names of the streams that wait in the hidden folder to take their place; log, faults: committed bytes of
+    the log of files and of the list of faulty files; streams: by name.
+    """
+
+    version: int
+    pending: list[str]
+    log: int
+    faults: int
+    streams: dict[str, StreamEntry]
+
+
+def hidden(folder: str, *names: str) -> str:
     """A path in the hidden folder of a folder of streams."""
     return os.path.join(folder, HIDDEN, *names)
 
 
-def load(folder):
-    """The state of a folder: what was committed last, as a dict; None if nothing was."""
+def load(folder: str) -> State | None:
+    """The State of a folder; None if nothing was ever committed.  BadInput if it is damaged, or of another version."""
     state, handle = _hold(folder)
     if handle:
         handle.close()
     return state
 
 
-def empty():
-    """The state of a folder before its first import."""
+def empty() -> State:
+    """The State of a folder before its first import."""
     return {"version": _VERSION, "pending": [], "log": 0, "faults": 0, "streams": {}}
 
 
-def _hold(folder):
-    """(state, the open file that it came from), or (None, None)."""
+def _hold(folder: str) -> tuple[State | None, IO[str] | None]:
+    """(the State, the open file that it came from), or (None, None)."""
     path = hidden(folder, STATE)
     try:
         source = open(path, encoding="utf-8")  # noqa: SIM115 - the caller closes it
@@ -72,14 +102,14 @@ def _hold(folder):
     return state, source
 
 
-def names(folder):
+def names(folder: str) -> list[str]:
     """The names of all streams of a folder, sorted; BadInput if it is no folder."""
     state = load(folder) or empty()
     return sorted({*state["streams"], *visible(folder)})
 
 
-def visible(folder):
-    """The names of the streams that have a .bin file in the folder itself."""
+def visible(folder: str) -> list[str]:
+    """The names of the streams that have a .bin file in the folder itself; BadInput if it is no folder."""
     try:
         entries = os.listdir(folder)
     except OSError as error:
@@ -88,8 +118,10 @@ def visible(folder):
     return [name[: -len(records.BIN)] for name in found if not name.endswith(records.INDEX_BIN)]
 
 
-def open_stream(folder, name):
+def open_stream(folder: str, name: str) -> Stream:
     """The Stream of a name, consistent whatever an importer does meanwhile; BadInput if unknown or torn."""
+    stream: Stream | None
+    problem: Exception | None
     for attempt in range(_ATTEMPTS):
         if attempt:
             time.sleep(_PAUSE)
@@ -111,10 +143,17 @@ def open_stream(folder, name):
         raise BadInput(f"no such stream: {os.path.join(folder, name)!r}")
     if problem:
         raise problem
+    assert stream is not None
     return stream
 
 
-def path_of(folder, name, suffix, state):
+def open_at(path: str) -> Stream:
+    """The Stream of a path STREAMS/NAME, with or without .bin; BadInput as of open_stream."""
+    folder, name = os.path.split(path.rstrip(os.sep))
+    return open_stream(folder or ".", name.removesuffix(records.BIN))
+
+
+def _path_of(folder, name, suffix, state):
     """The path of a file of a stream: in the hidden folder while it waits to take its place."""
     path = os.path.join(folder, name + suffix)
     if name in state["pending"]:
@@ -122,11 +161,6 @@ def path_of(folder, name, suffix, state):
         if os.path.exists(waiting):
             return waiting
     return path
-
-
-def rate_of(name):
-    """Raw samples a second of a stream by the table; 1 for a subsystem that is not in it."""
-    return records.rates().get(records.subsystem(name), 1)
 
 
 def _open(folder, name, state):
@@ -138,7 +172,7 @@ def _open(folder, name, state):
     info = records.parse_info(text, os.path.join(folder, name + records.INFO))
     kept = _array(folder, name, records.BIN, records.record(info.datatype), state, held and held["records"])
     index = _array(folder, name, records.INDEX_BIN, records.INDEX, state, held and held["entries"])
-    return Stream(name, info, held["rate"] if held else rate_of(name), kept, index)
+    return Stream(name, info, held["rate"] if held else records.table_rate(name) or 1, kept, index)
 
 
 def _array(folder, name, suffix, dtype, state, count):
@@ -158,9 +192,9 @@ def _array(folder, name, suffix, dtype, state, count):
 def _following(folder, name, suffix, state):
     """Open a file of a stream that may take its place at this moment."""
     try:
-        return open(path_of(folder, name, suffix, state), "rb")
+        return open(_path_of(folder, name, suffix, state), "rb")
     except FileNotFoundError:
-        return open(path_of(folder, name, suffix, state), "rb")
+        return open(_path_of(folder, name, suffix, state), "rb")
 
 
 def _is_last(folder, held):

@@ -1,186 +1,209 @@
 """Files that come late: the end of each stream that they touch is made again from the frames.
 
-A stream's end is made from the start of the first late file on, of all frames that were ever read, into files beside
-it, and takes the place of the old end at once.  Where that only adds to what is stored, it is appended; where it
-changes nothing (minute trend of an hour that second trend covers), nothing is written.  Where a stored valid record
-would be lost, because frames that gave it are no longer there, the stream stays as it is, and the late file is told
-and not logged as done.  Streams whose files hold less than was committed are mended in the same way.
+From the start of the first late file on, a stream is made again of all frames that were ever read, into files beside
+it; these take the place of the old end at once.  If the new end only adds to the old one, it is appended; if it
+changes nothing (minute trend of an hour that second trend covers), nothing is written.  If a stored valid record
+would be lost, because its frame is no longer there, the stream stays as it is, and the late file is reported as a
+fault and not logged as done.  Streams whose files hold less than was committed are mended in the same way.
 """
 
 import math
-from typing import NamedTuple
+from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from ... import gwf
-from .. import records
 from . import past, samples, sums, tree, writing
+from .appender import Appender
 
-# Bytes of new files that may wait for one commit: the room on the disk that they need besides.
+# A commit comes after so many bytes of new files, which need as much room on the disk besides the old ones.
 _WAITING = 1 << 31
 _CHUNK = 1 << 16
 
 
-class Target(NamedTuple):
-    """What is made again of one stream: what stays, where the rest goes, and the spans of its samples."""
+class _Ending:
+    """The end of one stream, made again.
 
-    prior: past.Prior
-    tail: writing.Tail
-    spans: list
+    prior: what stays of the stream, and where that stands; tail: what follows; running: where that stands;
+    spans: (GPS start, end, seconds between samples) of the samples that it was made from.
+    """
+
+    def __init__(self, prior: past.Prior, tail: writing.Tail):
+        self.prior, self.tail = prior, tail
+        self.running = prior.running
+        self.spans: list[tuple[float, float, float]] = []
+
+    def extend(self, stream: writing.StreamState, pieces: list[sums.FramePiece]) -> None:
+        """Add pieces that come after all before; sums.Overflow if a sum cannot hold them."""
+        reach = self.running.reach if self.running.last > 0 else -math.inf
+        made, index, self.running = sums.extend(self.running, stream.rate, stream.info.datatype, pieces)
+        self.tail.append(made, index)
+        for at, low, high in sums.arrange(pieces, reach):
+            begin, step = pieces[at].start, pieces[at].interval
+            self.spans.append((begin + low * step, begin + high * step, step))
 
 
 class Late:
-    """The late files of a site: `behind`, clusters with new files; `damaged`: names of streams to mend."""
+    """What puts the late files of a site in their place, and mends its damaged streams."""
 
-    def __init__(self, site, behind, damaged):
-        self.site, self.writer, self.damaged = site, site.writer, damaged
-        self.clusters = tree.clusters(site.usable())
-        self.behind = {file.name for cluster in behind for file in cluster if file.name in site.new}
-        self.targets, self.ends, self.refused, self.sources, self.was = {}, {}, {}, {}, {}
+    def __init__(
+        self,
+        appender: Appender,
+        usable: list[tree.TrendFile],
+        behind: Iterable[list[tree.TrendFile]],
+        damaged: Collection[str],
+    ):
+        """usable: all files that are new or were read before; behind: clusters of them in which new ones are late;
+        damaged: names of streams to mend."""
+        self._appender, self._writer, self._journal = appender, appender.writer, appender.journal
+        self._damaged = damaged
+        self._clusters = tree.clusters(usable)
+        self._behind = {file.name for cluster in behind for file in cluster if file.name in appender.new}
+        self._before = [file for file in usable if file.name not in appender.new]
+        # By stream: its new end, or why it stays as it is, and the late files that have samples of it.
+        self._endings: dict[str, _Ending] = {}
+        self._refused: dict[str, str] = {}
+        self._sources: dict[str, list[tuple[tree.TrendFile, str]]] = {}
 
-    def go(self, last):
-        """Put the late files in their place; last: no other files of the site come after them."""
+    def go(self, last: bool) -> None:
+        """Put the late files in their place, and commit; last: no other files of the site come after them."""
         cuts = self._cuts()
-        self.was = {name: sums.Running(*self.writer.streams[name]["running"]).last for name in self.damaged}
-        before = past.Past([file for file in self.site.usable() if file.name not in self.site.new], set(cuts))
-        for name, cut in sorted(cuts.items()):
-            held = self.writer.streams[name]
-            dtype = records.record(held["info"][0])
-            kept, index = self._stored(name, dtype)
-            try:
-                prior = before.prior(name, held["rate"], held["info"][0], kept, index, cut)
-            except past.Refused as refused:
-                self.refused[name] = str(refused)
-                continue
-            self.targets[name] = Target(prior, self.writer.tail(name, dtype), [])
-            self.ends[name] = prior.running
+        self._begin(cuts)
         good = self._make(cuts)
         self._put()
-        for name, reason in self.refused.items():
-            self._tell(name, reason, good)
-        self.site.run.report()
-        self.writer.commit(self.site.lines(good, last))
+        undone = self._tell_refused()
+        self._appender.commit([file for file in good if file.name not in undone], last)
 
     # --- what is made again -----------------------------------------------------------------
 
     def _cuts(self):
         """{stream: GPS time from which it is made again}, always the start of a cluster of files, or the damage."""
-        cuts = {}
-        for cluster in self.clusters:
-            new = [file for file in cluster if file.name in self.behind]
-            for name in set().union(*map(self._names, new)):
-                if name in self.writer.streams and self.site.reach(name) > cluster[0].start:
+        cuts: dict[str, float] = {}
+        for cluster in self._clusters:
+            late = [file for file in cluster if file.name in self._behind]
+            for name in set().union(*map(_streams_of, late)):
+                stream = self._writer.streams.get(name)
+                if stream and stream.running.reach > cluster[0].start:
                     cuts.setdefault(name, cluster[0].start)
-        for name in self.damaged:
+        for name in self._damaged:
             cuts[name] = min(cuts.get(name, math.inf), self._damage(name))
         return cuts
 
-    @staticmethod
-    def _names(file):
-        try:
-            return samples.streams_of(file.path)
-        except (gwf.BadFrame, OSError):
-            return set()  # reading it tells why
-
     def _damage(self, name):
-        """From when on a stream that holds too little is made again: where its last record, or entry, is from."""
-        kept, index = self._stored(name, records.record(self.writer.streams[name]["info"][0]))
-        if not len(kept) or not len(index):
+        """GPS time from which a damaged stream is made again: the start of the files of its last record or entry."""
+        there, wanted = self._writer.committed(name), self._writer.streams[name].counts
+        if not len(there.records) or not len(there.index):
             return -math.inf
-        last = float(kept["time"][-1])
-        if len(index) < self.writer.streams[name]["entries"]:
-            last = min(last, float(index["time"][-1]))
-        for cluster in self.clusters:
+        last = float(there.records["time"][-1])
+        if len(there.index) < wanted.entries:
+            last = min(last, float(there.index["time"][-1]))
+        for cluster in self._clusters:
             if cluster[0].start <= last < max(file.end for file in cluster):
                 return cluster[0].start
         return math.nextafter(last, math.inf)
 
-    def _stored(self, name, dtype):
-        return self.writer.committed(name, dtype), self.writer.committed(name, records.INDEX, records.INDEX_BIN)
+    def _begin(self, cuts):
+        """Find where each stream stood at its cut, and give it an _Ending from there on."""
+        before = past.Past(self._before, cuts.keys())
+        for name, cut in sorted(cuts.items()):
+            try:
+                prior = before.prior(self._writer.committed(name), cut)
+            except past.PastUnknown as unknown:
+                self._refused[name] = str(unknown)
+            else:
+                self._endings[name] = _Ending(prior, self._writer.tail(name))
 
     def _make(self, cuts):
-        """Read the frames and write the tails; the late files that are done."""
+        """Read the frames and write the tails; the late files that could be read."""
         reads = []
-        for cluster in self.clusters:
-            wanted = {name for name in self.targets if cuts[name] <= cluster[0].start}
-            files = [f for f in cluster if f.name in self.behind or (wanted and f.name not in self.site.new)]
+        for cluster in self._clusters:
+            wanted = {name for name in self._endings if cuts[name] <= cluster[0].start}
+            files = [f for f in cluster if f.name in self._behind or (wanted and f.name not in self._appender.new)]
             if files:
                 reads.append((files, wanted))
-        self.site.run.total += sum(file.name not in self.behind for files, _ in reads for file in files)
+        self._journal.total += sum(file.name not in self._behind for files, _ in reads for file in files)
         batch, good = samples.Batch(), []
         for files, wanted in reads:
             for file in files:
-                self.site.read(file, batch, None if file.name in self.behind else wanted)
+                self._appender.read(file, batch, None if file.name in self._behind else wanted)
             if batch.full:
-                good += self._flush(batch)
+                good += self._extend(batch)
                 batch = samples.Batch()
-        return good + self._flush(batch)
+        return good + self._extend(batch)
 
-    def _flush(self, batch):
+    def _extend(self, batch):
+        """Add what a batch holds to the ends of streams; the late files in it that could be read."""
         for name, pieces in batch.pieces.items():
-            late = [(file, channel) for file, channel in batch.sources[name] if file.name in self.behind]
-            self.sources.setdefault(name, []).extend(late)
-            if name in self.refused:
+            late = [(file, channel) for file, channel in batch.sources[name] if file.name in self._behind]
+            self._sources.setdefault(name, []).extend(late)
+            if name in self._refused:
                 continue
-            if name not in self.targets:
-                self.site.append(name, batch)
+            if name not in self._endings:
+                self._appender.append(name, batch)
                 continue
-            held, target, ends = self.writer.streams[name], self.targets[name], self.ends[name]
             try:
-                made, index, self.ends[name] = sums.extend(ends, held["rate"], held["info"][0], pieces)
+                self._endings[name].extend(self._writer.streams[name], pieces)
             except sums.Overflow:
-                self.refused[name] = "its running sums would overflow"
-                continue
-            target.tail.append(made, index)
-            for at, low, high in sums.arrange(pieces, ends.reach if ends.last > 0 else -math.inf):
-                begin, step = pieces[at].start, pieces[at].interval
-                target.spans.append((begin + low * step, begin + high * step, step))
+                self._refused[name] = "its running sums would overflow"
         return batch.good
 
     # --- where it goes ----------------------------------------------------------------------
 
     def _put(self):
-        """Let each tail take the place of the old end, or leave that as it is."""
+        """Let each new end take the place of the old one, unless that would lose valid records."""
         waiting = 0
-        for name, (prior, tail, spans) in self.targets.items():
-            if name in self.refused:
+        for name, ending in self._endings.items():
+            if name in self._refused:
                 continue
-            held = self.writer.streams[name]
-            dtype = records.record(held["info"][0])
-            kept, index = self._stored(name, dtype)
-            old, entries = kept[prior.records :], index[prior.entries :]
-            made, listed = tail.read()
-            if begins(made, old) and begins(listed, entries):
-                tail.drop()
-                if len(made) > len(old) or len(listed) > len(entries) or name in self.damaged:
-                    self.writer.append(name, made[len(old) :], listed[len(entries) :], self.ends[name])
-                    self.site.count(name, len(made) - len(old))
-            elif past.lost(old, spans):
-                self.refused[name] = "the frames of what is stored after it are gone"
-                tail.drop()
-                continue
-            else:
-                self.writer.replace(name, prior, tail, self.ends[name])
-                self.site.count(name, max(len(made) - len(old), 0))
-                waiting += prior.records * dtype.itemsize + made.nbytes
-                if waiting > _WAITING:
-                    self.writer.commit()
-                    waiting = 0
-            if name in self.damaged and self.ends[name].last < self.was[name]:
-                self.site.run.tell(name, "held less than was committed, and the frames that are there mend it in part")
+            was = self._writer.streams[name].running.last
+            waiting += self._put_one(name, ending)
+            if waiting > _WAITING:
+                self._writer.commit()
+                waiting = 0
+            if name in self._damaged and name not in self._refused and ending.running.last < was:
+                self._journal.tell(name, "held less than was committed, and the frames that are there mend it in part")
 
-    def _tell(self, name, reason, good):
-        """Tell which late files a stream stays without; they are not done."""
-        for file, channel in self.sources.get(name, []):
-            message = f"comes too late to be put in its place, {reason}"
-            self.site.run.fault(file, message, samples.stamp_of(file.path), channel)
-            good[:] = [each for each in good if each.name != file.name]
-        if name in self.damaged:
-            self.site.run.tell(name, f"holds less than was committed, and cannot be mended: {reason}")
-            self.site.hold_back(name, "its stream holds less than was committed")
+    def _put_one(self, name, ending):
+        """Append to a stream, replace its end, or refuse; the bytes of new files that wait for a commit."""
+        stored, prior = self._writer.committed(name), ending.prior
+        old, entries = stored.records[prior.counts.records :], stored.index[prior.counts.entries :]
+        made, index = ending.tail.read()
+        if begins(made, old) and begins(index, entries):
+            ending.tail.drop()
+            if len(made) > len(old) or len(index) > len(entries) or name in self._damaged:
+                self._writer.append(name, made[len(old) :], index[len(entries) :], ending.running)
+                self._journal.count(name, len(made) - len(old))
+            return 0
+        if past.lost(old, ending.spans):
+            self._refused[name] = "the frames of what is stored after it are gone"
+            ending.tail.drop()
+            return 0
+        self._writer.replace(name, prior.counts, ending.tail, ending.running)
+        self._journal.count(name, max(len(made) - len(old), 0))
+        return prior.counts.records * made.dtype.itemsize + made.nbytes
+
+    def _tell_refused(self):
+        """Tell which streams stay without which late files; the names of those files, which are not done."""
+        undone = set()
+        for name, reason in self._refused.items():
+            for file, channel in self._sources.get(name, []):
+                message = f"comes too late to be put in its place, {reason}"
+                self._journal.fault(file, message, tree.stamp_of(file.path), channel)
+                undone.add(file.name)
+            if name in self._damaged:
+                self._journal.tell(name, f"holds less than was committed, and cannot be mended: {reason}")
+                self._appender.hold_back(name, "its stream holds less than was committed")
+        return undone
 
 
-def begins(made, old):
+def _streams_of(file):
+    try:
+        return samples.streams_of(file.path)
+    except (gwf.BadFrame, OSError):
+        return set()  # when it is read, the error log says why
+
+
+def begins(made: np.ndarray, old: np.ndarray) -> bool:
     """Whether `old` is what `made` begins with, byte for byte."""
     if len(made) < len(old):
         return False

@@ -1,47 +1,51 @@
 """Where a stream stood at an earlier time, exactly, from its records and from the frames they were made from.
 
 The records hold S, Q and times.  The last valid mean and rms before a time, which stand in for missing samples, come
-from the frames; where these are gone, from the records, if only one value of the stream's type gives their
-sums (always so for int, for float unless the sums dwarf it).
+from the frames.  Where these are gone they come from the records, if only one value of the stream's type gives their
+sums: that is always so for int, and for float unless the sums dwarf the value.
 """
 
 import bisect
 import math
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
 
 from ... import gwf
-from .. import records
-from . import samples, sums, tree
+from .. import records, store
+from . import samples, sums, tree, writing
 
+# The contents of so many files are kept in memory.
 _OPEN = 6
-_CHUNK = 1 << 16
 
 
-class Refused(Exception):
+class PastUnknown(Exception):
     """Why an earlier state cannot be known."""
 
 
 class Prior(NamedTuple):
     """How many records and index entries of a stream stay, and where it stands after them."""
 
-    records: int
-    entries: int
+    counts: writing.Lengths
     running: sums.Running
 
 
 class Past:
-    """Looks samples up in files that are done; `listing`: tree.Files in order of their start."""
+    """Looks samples up in files that are done.
 
-    def __init__(self, listing, wanted):
+    guessed: names of the streams of which the last valid mean and rms are known but for rounding.
+    """
+
+    def __init__(self, listing: list[tree.TrendFile], wanted: Collection[str]):
+        """listing: the files, in order of their start; wanted: names of the streams that will be asked for."""
         self._trends = [[file for file in listing if file.fine == fine] for fine in (True, False)]
         self._starts = [[file.start for file in trend] for trend in self._trends]
         self._wanted = wanted
-        self._read = {}
-        self.guessed = set()
+        self._read: dict[str, dict[str, samples.ChannelTrend]] = {}
+        self.guessed: set[str] = set()
 
-    def sample(self, name, time):
+    def sample(self, name: str, time: float) -> tuple[float, float, float] | None:
         """(interval, mean, rms) of the sample of a stream at a GPS time, as imported; None if no frame has it."""
         for file in self._covering(time):
             found = self._contents(file).get(name)
@@ -68,78 +72,77 @@ class Past:
                 self._read[file.path] = {}
         return self._read[file.path]
 
-    def prior(self, name, rate, datatype, kept, index, time=math.inf):
-        """The Prior of a stream before a GPS time; Refused if neither frames nor records tell it.
+    def prior(self, stream: store.Stream, time: float = math.inf) -> Prior:
+        """The Prior of a stream before a GPS time; PastUnknown if neither frames nor records tell it.
 
-        kept, index: its records and index entries.  A time must not lie inside of a frame of the stream; without
-        one it is the end of a stream of the original importer, which is taken as it is: if need be with what the
-        records tell of mean and rms but for their rounding, and then the name is in `guessed`.
+        The time must not lie inside of a frame of the stream.  Without one the whole stream is meant, as the original
+        importer left it: it is taken as it is, if need be with a mean and rms that the records tell only but for their
+        rounding, and then its name is in `guessed`.
         """
-        times = kept["time"]
-        count = len(kept) if time == math.inf else bisect.bisect_left(times, time)
+        kept, index, whole = stream.records, stream.index, time == math.inf
+        count = len(kept) if whole else bisect.bisect_left(kept["time"], time)
         if not count:
-            return Prior(0, 0, sums.Running())
-        last, interval = self._last_sample(name, rate, kept, count, time == math.inf)
-        entries = int(np.searchsorted(index["time"], times[last], side="left"))
-        if not entries:
-            raise Refused("its index is empty")
-        valid = _last_valid(kept, last)
-        mean = rms = 0
-        if valid is not None:
-            mean, rms = self._good(name, rate, datatype, kept, valid, time == math.inf)
+            return Prior(writing.Lengths(0, 0), sums.Running())
+        last, interval = self._last_sample(stream, count, whole)
         ends = kept[last]
+        entries = int(np.searchsorted(index["time"], ends["time"], side="left"))
+        if not entries:
+            raise PastUnknown("its index is empty")
+        valid = records.last_valid(kept["valid"], 0, last + 1)
+        mean, rms = self._good(stream, valid, whole) if valid >= 0 else (0, 0)
         listed = float(index["interval"][entries - 1])
         running = sums.Running(
             ends["sum"].item(), ends["square"].item(), float(ends["time"]), interval, listed, mean, rms
         )
-        return Prior(last + 1, entries, running)
+        return Prior(writing.Lengths(last + 1, entries), running)
 
-    def _last_sample(self, name, rate, kept, count, whole):
+    def _last_sample(self, stream, count, whole):
         """(place, interval) of the last record before `count` that stands for a sample, not for a gap."""
-        times = kept["time"]
+        kept, times = stream.records, stream.records["time"]
         # At most the two records of a gap come after it.
         for at in range(count - 1, max(count - 4, -1), -1):
-            known = self.sample(name, float(times[at]))
+            known = self.sample(stream.name, float(times[at]))
             if known:
                 return at, known[0]
         if whole and count > 1:
             return count - 1, float(times[count - 1] - times[count - 2])
-        # Without the frame: three valid samples in a row, as far apart as no record of a gap is from its neighbour.
-        at = count - 1 - _gap_records(kept, count, rate)
+        # Without the frame, three valid samples in a row give the interval, if it is not that of a gap's records.
+        at = count - 1 - _gap_records(kept, count, stream.rate)
         steps = np.diff(times[max(0, at - 2) : at + 1])
-        sound = len(steps) == 2 and steps[0] == steps[1] and abs(steps[0] - 1 / rate) > 1e-6
+        sound = len(steps) == 2 and steps[0] == steps[1] and abs(steps[0] - 1 / stream.rate) > records.SAME
         if sound and (kept["valid"][at - 2 : at + 1] == records.VALID).all():
             return at, float(steps[0])
-        raise Refused("the frames before it are gone")
+        raise PastUnknown("the frames before it are gone")
 
-    def _good(self, name, rate, datatype, kept, at, whole):
+    def _good(self, stream, at, whole):
         """(mean, rms) of the valid record at a place."""
-        known = self.sample(name, float(kept["time"][at]))
+        kept = stream.records
+        known = self.sample(stream.name, float(kept["time"][at]))
         if known:
             return known[1:]
-        told = from_records(kept, at, rate, datatype)
-        if told is None and whole:
-            self.guessed.add(name)
-            return nearly(kept, at, rate)
-        if told is None:
-            raise Refused("the frame with the last valid sample before it is gone")
-        return told
+        exact = from_records(kept, at, stream.rate, stream.info.datatype)
+        if exact is None and whole:
+            self.guessed.add(stream.name)
+            return nearly(kept, at, stream.rate)
+        if exact is None:
+            raise PastUnknown("the frame with the last valid sample before it is gone")
+        return exact
 
 
-def from_records(kept, at, rate, datatype):
-    """(mean, rms) that alone can have given the sums of the record at a place; None if several could."""
+def from_records(kept: np.ndarray, at: int, rate: float, datatype: str) -> tuple[float, float] | None:
+    """(mean, rms) that alone can have given the sums of the record at a place; None if several can."""
     if datatype == "double":
         return None
-    told = {_of_weight(kept, at, sums.raw(interval, rate)) for interval in _intervals(kept, at, rate)}
-    told.discard(None)
-    return told.pop() if len(told) == 1 else None
+    possible = {_of_weight(kept, at, sums.raw(interval, rate)) for interval in _intervals(kept, at, rate)}
+    possible.discard(None)
+    return possible.pop() if len(possible) == 1 else None
 
 
-def nearly(kept, at, rate):
-    """(mean, rms) of the record at a place, to the rounding of its sums; Refused if its interval is not sure."""
+def nearly(kept: np.ndarray, at: int, rate: float) -> tuple[float, float]:
+    """(mean, rms) of the record at a place, to the rounding of its sums; PastUnknown if its interval is not sure."""
     intervals = _intervals(kept, at, rate)
     if len(intervals) != 1:
-        raise Refused("its records do not tell its last valid mean and rms")
+        raise PastUnknown("its records do not tell its last valid mean and rms")
     weight = sums.raw(intervals.pop(), rate)
     total, power = (end - begin for begin, end in _sums_around(kept, at))
     return total / weight, math.sqrt(max(power / weight, 0.0))
@@ -163,7 +166,7 @@ def _sums_around(kept, at):
     return tuple((kept[name][at - 1].item() if at else 0, kept[name][at].item()) for name in ("sum", "square"))
 
 
-def lost(old, spans):
+def lost(old: np.ndarray, spans: list[tuple[float, float, float]]) -> bool:
     """Whether valid records of the end of a stream would have no sample in what is to take their place.
 
     old: records; spans: [(start, end, seconds between samples)] of the samples that there are to be, in time order.
@@ -201,7 +204,7 @@ def _gap_records(kept, count, rate):
         at = count - back
         if at < 1 or kept["valid"][at] == records.VALID:
             return 0
-        if abs(kept["time"][at] - kept["time"][at - 1] - 1 / rate) < 1e-6:
+        if abs(kept["time"][at] - kept["time"][at - 1] - 1 / rate) < records.SAME:
             return back
     return 0
 
@@ -212,19 +215,8 @@ def _intervals(kept, at, rate):
     for near in (at - 1, at + 1):
         if 0 <= near < len(kept):
             step = abs(float(kept["time"][near] - kept["time"][at]))
-            # A record of a gap is 1/R from a sample; so may an invalid sample be, and then the other side tells.
-            if (kept["valid"][near] == records.VALID or abs(step - 1 / rate) > 1e-6) and sums.raw(step, rate) >= 1:
+            # A step of 1/R to an invalid record may lead to a gap: it is no sign of the sample's length.
+            sample = kept["valid"][near] == records.VALID or abs(step - 1 / rate) > records.SAME
+            if sample and sums.raw(step, rate) >= 1:
                 steps.add(step)
     return steps
-
-
-def _last_valid(kept, last):
-    """The place of the last valid record up to `last`, or None."""
-    end = last + 1
-    while end > 0:
-        begin = max(0, end - _CHUNK)
-        places = np.flatnonzero(kept["valid"][begin:end] == records.VALID)
-        if len(places):
-            return begin + int(places[-1])
-        end = begin
-    return None

@@ -2,7 +2,7 @@
 
 import functools
 import math
-import os
+from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -10,62 +10,79 @@ import numpy as np
 from ... import gwf
 from ...gwf import adc
 from .. import records
-from . import sums
+from . import sums, tree
 
 _MEAN, _RMS, _N = ".mean", ".rms", ".n"
-# Frames whose times differ from those of the file's name by more than this, in seconds, are told.
-_SLACK = 1e-6
-# Bytes of samples in memory before a batch is written, and files, so that a kill loses little.
+# A batch is written after so many bytes of samples, for the memory's sake, and files, so that a kill loses little.
 _BATCH_BYTES, _BATCH_FILES = 1 << 26, 512
 _stream_name = functools.lru_cache(maxsize=100_000)(records.stream_name)
 
 
-class Found(NamedTuple):
-    """A channel in a file: its name without .mean, kind, datatype, Calibration or None, and a Piece a frame."""
+class ChannelTrend(NamedTuple):
+    """A channel in a file: its name without .mean, the stream's datatype, its calibration, and a FramePiece a frame.
+
+    calibration: None where the frame has none.
+    """
 
     channel: str
-    kind: str
     datatype: str
     calibration: adc.Calibration | None
-    pieces: list
+    pieces: list[sums.FramePiece]
+
+    @property
+    def info(self) -> records.Info:
+        """The Info of a stream that begins with it; without a calibration slope 1 and bias 0."""
+        if self.calibration is None:
+            return records.Info(self.datatype, 8 * self.pieces[0].mean.dtype.itemsize, 0.0, 1.0, "")
+        bias, slope, nbits, units = self.calibration
+        return records.Info(self.datatype, nbits, bias, slope, units)
 
 
 class Contents(NamedTuple):
-    """{stream name: Found} of a file, and [(channel or stream, what is wrong with it)] of what was left out."""
+    """{stream name: ChannelTrend} of a file, and [(channel or stream, what is wrong with it)] of what was left out."""
 
-    found: dict
-    faults: list
+    found: dict[str, ChannelTrend]
+    faults: list[tuple[str, str]]
 
 
 class Batch:
-    """What some files gave, until it is written: Pieces, and the files they are from, by stream."""
+    """What some files gave, until it is written.
 
-    def __init__(self):
-        self.pieces, self.sources, self.good, self.bytes, self.read = {}, {}, [], 0, 0
+    pieces: by stream; sources: {stream: [(file, channel) that gave them]}; good: the new files that could be read;
+    read: how many files were read for it.
+    """
 
-    def add(self, name, found, file):
+    def __init__(self) -> None:
+        self.pieces: dict[str, list[sums.FramePiece]] = {}
+        self.sources: dict[str, list[tuple[tree.TrendFile, str]]] = {}
+        self.good: list[tree.TrendFile] = []
+        self.read = self._bytes = 0
+
+    def add(self, name: str, found: ChannelTrend, file: tree.TrendFile) -> None:
+        """Add what a file has of a stream."""
         self.pieces.setdefault(name, []).extend(found.pieces)
         self.sources.setdefault(name, []).append((file, found.channel))
-        self.bytes += sum(piece.mean.nbytes + piece.rms.nbytes for piece in found.pieces)
+        self._bytes += sum(piece.mean.nbytes + piece.rms.nbytes for piece in found.pieces)
 
     @property
-    def full(self):
-        return self.bytes > _BATCH_BYTES or self.read >= _BATCH_FILES
+    def full(self) -> bool:
+        """Whether it is time to write it."""
+        return self._bytes > _BATCH_BYTES or self.read >= _BATCH_FILES
 
 
-class Fault(Exception):
+class _Unusable(Exception):
     """What is wrong with one channel in one file."""
 
 
-def streams_of(path):
-    """The names of the streams that a file has a .mean for.  Raises gwf.BadFrame and OSError."""
+def streams_of(path: str) -> set[str]:
+    """The names of the streams of which a file has a .mean.  Raises gwf.BadFrame and OSError."""
     return {_stream_name(name[: -len(_MEAN)]) for name in gwf.open_file(path).kinds if name.endswith(_MEAN)}
 
 
-def read(file, wanted=None, calibrated=True):
-    """The Contents of a tree.File, of all streams or of those in `wanted`.
+def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated: bool = True) -> Contents:
+    """The Contents of a file, of all streams or of those in `wanted`.
 
-    Raises gwf.BadFrame where nothing of the file can be used, and OSError.
+    calibrated: look for calibrations as well.  Raises gwf.BadFrame if nothing of the file can be used, and OSError.
     """
     source = gwf.open_file(file.path)
     spans = _spans(source.frames, file)
@@ -76,8 +93,8 @@ def read(file, wanted=None, calibrated=True):
         kind = source.kinds[channel + _MEAN]
         try:
             datatype, pieces = _pieces(source, channel, kind, spans, file.fine)
-            found[stream] = Found(channel, kind, datatype, known.get(channel + _MEAN), pieces)
-        except (Fault, gwf.BadFrame) as error:
+            found[stream] = ChannelTrend(channel, datatype, known.get(channel + _MEAN), pieces)
+        except (_Unusable, gwf.BadFrame) as error:
             faults.append((channel, str(error)))
     reasons = {reason for _, reason in faults}
     if len(faults) > 1 and len(reasons) == 1 and not found:
@@ -85,12 +102,15 @@ def read(file, wanted=None, calibrated=True):
     return Contents(found, faults)
 
 
-def raw_rate(path, channel):
-    """Raw samples a second that the .n trend of a channel tells: n / interval; None if it tells no whole number."""
+def raw_rate(path: str, channel: str) -> int | None:
+    """Raw samples a second by the .n trend of a channel: n / interval; None if there is none or it is no whole number.
+
+    Raises gwf.BadFrame and OSError.
+    """
     source = gwf.open_file(path)
     kind = source.kinds.get(channel + _N)
     series = source.read(0, channel + _N, kind) if kind else None
-    if series is None or series.problem or not series.dt > 0:
+    if series is None or series.data is None or not series.dt > 0:
         return None
     # Where data is missing n is smaller: the full number of most samples counts.
     counts = series.data[series.data > 0] if series.good is None else series.data[(series.data > 0) & series.good]
@@ -102,26 +122,27 @@ def raw_rate(path, channel):
     return whole if whole >= 1 and abs(rate - whole) < 1e-9 * whole else None
 
 
-def rate_of(name, path, channel):
+def choose_rate(name: str, path: str | None, channel: str | None) -> tuple[int, str]:
     """(R, message) of a stream, raw samples a second: by the table, else by the .n trend in a file, else 1.
 
-    The message tells a choice that is not the table's; it is empty otherwise.
+    path, channel: the file, and the channel in it; None if there is no file.  The message is empty if R is the table's;
+    otherwise it says what was taken.
     """
-    known = records.rates().get(records.subsystem(name))
+    known = records.table_rate(name)
     if known:
         return known, ""
-    told = raw_rate(path, channel) if path else None
-    if told:
-        return told, f"not in the table of rates: {told} raw samples a second, by its .n trend"
+    by_n = raw_rate(path, channel) if path and channel else None
+    if by_n:
+        return by_n, f"not in the table of rates: {by_n} raw samples a second, by its .n trend"
     return 1, "not in the table of rates, and no .n trend tells it: 1 raw sample a second is taken"
 
 
 def _spans(frames, file):
-    """(GPS start, duration) of each frame; BadFrame if one lies outside of what the file's name tells."""
+    """(GPS start, seconds) of each frame; BadFrame if one lies outside of the span that the file's name gives."""
     spans = []
     for seconds, nanoseconds, duration in frames:
         start = seconds + nanoseconds * 1e-9
-        if not duration > 0 or start < file.start - _SLACK or start + duration > file.end + _SLACK:
+        if not duration > 0 or start < file.start - records.SAME or start + duration > file.end + records.SAME:
             raise gwf.BadFrame(f"a frame of it, {start:.10g} + {duration:g} s, lies outside of what its name tells")
         spans.append((float(start), float(duration)))
     if not spans:
@@ -131,7 +152,8 @@ def _spans(frames, file):
 
 def _channels(kinds, wanted):
     """{stream: channel} of the pairs of .mean and .rms among the names of a file, and the faults of the others."""
-    chosen, faults = {}, []
+    chosen: dict[str, str] = {}
+    faults: list[tuple[str, str]] = []
     for name in kinds:
         if not name.endswith((_MEAN, _RMS)):
             continue
@@ -153,7 +175,7 @@ def _channels(kinds, wanted):
 
 
 def _pieces(source, channel, kind, spans, fine):
-    """(datatype, [Piece]) of a channel; Fault if mean and rms are no pair of series that fill their frames."""
+    """(datatype, a FramePiece for each frame with it) of a channel; _Unusable if these do not fill their frames."""
     pieces, dtypes = [], set()
     for number, (start, duration) in enumerate(spans):
         mean = source.read(number, channel + _MEAN, kind)
@@ -162,38 +184,24 @@ def _pieces(source, channel, kind, spans, fine):
             continue
         for ending, series in ((_MEAN, mean), (_RMS, rms)):
             if series is None:
-                raise Fault(f"no {ending} in frame {number}")
+                raise _Unusable(f"no {ending} in frame {number}")
             if series.problem:
-                raise Fault(f"{ending}: {series.problem}")
+                raise _Unusable(f"{ending}: {series.problem}")
             count = len(series.data)
             if not count:
-                raise Fault(f"{ending} has no sample")
-            if abs(series.dt * count - duration) > 1e-6 * duration or abs(series.offset) > _SLACK:
-                raise Fault(f"{ending}: {count} samples of {series.dt:g} s do not fill the frame's {duration:g} s")
+                raise _Unusable(f"{ending} has no sample")
+            if abs(series.dt * count - duration) > 1e-6 * duration or abs(series.offset) > records.SAME:
+                raise _Unusable(f"{ending}: {count} samples of {series.dt:g} s do not fill the frame's {duration:g} s")
         dtypes |= {mean.data.dtype, rms.data.dtype}
         if len(mean.data) != len(rms.data):
-            raise Fault(f"{len(mean.data)} samples of .mean, {len(rms.data)} of .rms")
+            raise _Unusable(f"{len(mean.data)} samples of .mean, {len(rms.data)} of .rms")
         if len(dtypes) > 1 or mean.data.dtype not in records.DATATYPES:
-            raise Fault(f"values of {' and '.join(sorted(map(str, dtypes)))}, which no stream holds")
+            raise _Unusable(f"values of {' and '.join(sorted(map(str, dtypes)))}, which no stream holds")
         bad = None
         for series in (mean, rms):
             if series.good is not None:
                 bad = ~series.good if bad is None else bad | ~series.good
-        pieces.append(sums.Piece(start, duration / len(mean.data), mean.data, rms.data, bad, fine))
+        pieces.append(sums.FramePiece(start, duration / len(mean.data), mean.data, rms.data, bad, fine))
     if not pieces:
-        raise Fault("no samples")
+        raise _Unusable("no samples")
     return records.DATATYPES[dtypes.pop()], pieces
-
-
-def stamp_of(path):
-    """(size, mtime in ns) of a file; (0, 0) if it is gone."""
-    try:
-        seen = os.stat(path)
-        return seen.st_size, seen.st_mtime_ns
-    except OSError:
-        return 0, 0
-
-
-def passing(stamp):
-    """A stamp to note of a file that the system did not give: no file has it, so the next import tries again."""
-    return stamp[0], -1

@@ -1,9 +1,9 @@
 """From samples to records: the running sums of a stream, its gaps and its index.
 
 The rules are those of the original importer, byte for byte, with these differences, all on purpose:
-- a sample that is NaN or infinite, or that the frame says is no good, is no data, like a zero;
-- an index entry is also written where the interval differs from that of the index's last entry, so that the index
-  always tells where a record is;
+- a sample that is NaN or infinite, or that the frame marks as bad, is no data, like a zero;
+- an index entry is also written where the interval differs from that of the index's last entry, so that the time of
+  every record follows from the index;
 - where the two records of a gap would fall on the same time, or cross, there is one.
 """
 
@@ -13,16 +13,13 @@ import numpy as np
 
 from .. import records
 
-_W_MOST = 2**31 - 1
-_SAME = 1e-8
-
 
 class Running(NamedTuple):
     """Where a stream stands after its last record.
 
-    total, square: the running sums S and Q; last: GPS time of the last record, 0 for none; interval: seconds
-    between samples of the frame it came from; listed: interval of the index's last entry; mean, rms: those of the last
-    valid sample, which stand in for samples that are not there.
+    total, square: the running sums S and Q, int for a stream of type int; last: GPS time of the last record, 0 for
+    none; interval: seconds between samples of the frame it came from, -1 for none; listed: interval of the index's last
+    entry; mean, rms: those of the last valid sample, which stand in for samples that are not there.
     """
 
     total: float = 0
@@ -34,14 +31,17 @@ class Running(NamedTuple):
     rms: float = 0
 
     @property
-    def reach(self):
+    def reach(self) -> float:
         """GPS time up to which the stream has samples; 0 for an empty one."""
         return self.last + max(self.interval, 0.0)
 
 
-class Piece(NamedTuple):
-    """The samples of one channel in one frame: GPS time of the first, seconds between them, mean and rms,
-    shape (samples,), bool array `bad` or None, and whether they are second trend."""
+class FramePiece(NamedTuple):
+    """The samples of one channel in one frame.
+
+    start: GPS time of the first; interval: seconds between them; mean, rms: shape (samples,), as the frame holds them;
+    bad: bool array of that shape, True where the frame says that there is no data, or None; fine: second trend.
+    """
 
     start: float
     interval: float
@@ -51,7 +51,8 @@ class Piece(NamedTuple):
     fine: bool
 
     @property
-    def end(self):
+    def end(self) -> float:
+        """GPS time at which the last sample ends."""
         return self.start + len(self.mean) * self.interval
 
 
@@ -59,16 +60,19 @@ class Overflow(Exception):
     """A running sum that its type cannot hold."""
 
 
-def raw(interval, rate):
-    """Raw samples behind one sample of a trend: n = trunc(D * R)."""
+def raw(interval: float, rate: float) -> int:
+    """Raw samples behind one sample of a trend: n = trunc(D * R), for D seconds and R raw samples a second."""
     return int(interval * rate)
 
 
-def extend(running, rate, datatype, pieces):
-    """(records, index entries, Running) that pieces in time order add to a stream.
+def extend(
+    running: Running, rate: float, datatype: str, pieces: list[FramePiece]
+) -> tuple[np.ndarray, np.ndarray, Running]:
+    """(records, index entries, where the stream then stands) of pieces that follow a stream that stands at `running`.
 
-    pieces: all that overlap one another are in one call; samples before running.reach are dropped.
-    Raises Overflow where a sum leaves the range of its type.
+    records: shape (records,), of records.record(datatype); index entries: shape (entries,), of records.INDEX.
+    Pieces that overlap one another must be in one call; samples before running.reach are dropped.  Raises Overflow if
+    a sum leaves the range of its type.
     """
     kept = arrange(pieces, running.reach if running.last > 0 else -np.inf)
     dtype = records.record(datatype)
@@ -108,7 +112,7 @@ def extend(running, rate, datatype, pieces):
     made["time"], made["sum"], made["square"] = time, total, square
     step = np.diff(time, prepend=running.last)
     before = np.concatenate(([running.listed], step[:-1]))
-    entry = (np.abs(step - before) >= _SAME) | (opening & (np.abs(step - interval) >= _SAME))
+    entry = (np.abs(step - before) >= records.CHANGE) | (opening & (np.abs(step - interval) >= records.CHANGE))
     index = np.empty(np.count_nonzero(entry), records.INDEX)
     index["time"] = np.concatenate(([running.last], time[:-1]))[entry]
     index["interval"] = step[entry]
@@ -116,11 +120,11 @@ def extend(running, rate, datatype, pieces):
     return made, index, ends
 
 
-def arrange(pieces, reach):
+def arrange(pieces: list[FramePiece], reach: float) -> list[tuple[int, int, int]]:
     """Which samples of pieces become records: [(piece number, first, one past the last)], in time order.
 
-    Of samples that overlap, those of second trend stay, then those of the piece that comes first.  Nothing that
-    begins before `reach` stays.
+    Of samples that overlap, second trend is kept before minute trend, and of one trend the piece that begins first.
+    Nothing that begins before the GPS time `reach` is kept.
     """
     order = sorted(range(len(pieces)), key=lambda at: (pieces[at].start, pieces[at].end))
     end, plain = reach, True
@@ -129,7 +133,8 @@ def arrange(pieces, reach):
         end = max(end, pieces[at].end)
     if plain:
         return [(at, 0, len(pieces[at].mean)) for at in order]
-    kept, covered = [], []
+    kept: list[tuple[int, int, int]] = []
+    covered: list[tuple[float, float]] = []
     for fine in (True, False):
         end = reach
         for at in order:
@@ -158,7 +163,7 @@ def _first_from(piece, time):
 
 
 def _outside(piece, span, covered):
-    """The parts of samples [low, high) of a piece none of whose samples overlaps a covered span."""
+    """The parts (first, one past the last) of samples [low, high) of a piece that no covered span overlaps."""
     low, high = span
     for begin, end in sorted(covered):
         if end <= _time(piece, low) or begin >= _time(piece, high):
@@ -173,17 +178,17 @@ def _outside(piece, span, covered):
     yield low, high
 
 
-def cleaned(pieces, sums):
+def cleaned(pieces: list[FramePiece], sums: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """mean and rms of all pieces, one after another, in the type of the sums, with 0 where there is no data.
 
-    A zero also zeroes its neighbours, as they are averages over partly missing data; the original spares the second
-    sample of a file whose first is zero.
+    A zero also zeroes its neighbours, as they are averages over partly missing data.  The second sample of a piece is
+    spared if only the first is zero, as the original does.
     """
     mean = np.concatenate([piece.mean for piece in pieces])
     rms = np.concatenate([piece.rms for piece in pieces])
     bad = None
     if mean.dtype.kind == "f":
-        # What overflows in the square is as little a number as what was none to begin with.
+        # A value whose square overflows is no data either.
         with np.errstate(over="ignore", invalid="ignore"):
             mean, rms = mean.astype(sums), rms.astype(sums)
             sound = np.isfinite(mean) & np.isfinite(rms * rms)
@@ -191,8 +196,8 @@ def cleaned(pieces, sums):
     else:
         mean, rms = mean.astype(sums), rms.astype(sums)
     if any(piece.bad is not None for piece in pieces):
-        told = [np.zeros(len(piece.mean), bool) if piece.bad is None else piece.bad for piece in pieces]
-        bad = np.concatenate(told) | (False if bad is None else bad)
+        marked = [np.zeros(len(piece.mean), bool) if piece.bad is None else piece.bad for piece in pieces]
+        bad = np.concatenate(marked) | (False if bad is None else bad)
     if bad is not None:
         mean[bad] = rms[bad] = 0
     first = np.zeros(len(mean), bool)
@@ -217,20 +222,17 @@ def _gaps(running, time, interval, firsts, rate):
         if late <= early:
             found.append((at, [early], [1]))
         else:
-            # All raw samples of the gap but the two that these records stand at the ends of.
+            # The raw samples of the gap without the one at each of its ends.
             inside = int((time[at] - last) * rate - 2)
-            found.append((at, [early, late], [1, min(max(inside, 0), _W_MOST)]))
+            found.append((at, [early, late], [1, min(max(inside, 0), records.MOST_WEIGHT)]))
     return found
 
 
 def _accumulate(begin, values, weight):
-    """The running sum of values * weight, one after another, as the bytes depend on the order."""
-    if values.dtype.kind == "i":
-        if abs(float(begin)) + float(np.abs(values.astype(float) * weight).sum()) >= 2.0**63:
-            raise Overflow
-        terms = values * weight
-    else:
-        terms = values * weight
+    """The running sum of values * weight, from begin on: added one after another, as the bytes depend on the order."""
+    if values.dtype.kind == "i" and abs(float(begin)) + float(np.abs(values.astype(float) * weight).sum()) >= 2.0**63:
+        raise Overflow
+    terms = values * weight
     with np.errstate(over="ignore", invalid="ignore"):
         sums = np.add.accumulate(np.concatenate((np.array([begin], values.dtype), terms)))[1:]
     if values.dtype.kind == "f" and not np.isfinite(sums[-1]):

@@ -5,53 +5,54 @@ What the files do not hold, its last valid mean and rms, comes from the frames, 
 """
 
 import os
+from collections.abc import Collection
 
 import numpy as np
 
 from ... import files, gwf
 from ...errors import BadInput
-from .. import records
-from . import past, samples
+from .. import records, store
+from . import disk, past, samples, tree, writing
 
 
 class Takeover:
-    """Takes over streams of one site; `finished`: the tree.Files that are done; names: of the streams."""
+    """Takes over streams of one site, of which the writer knows nothing."""
 
-    def __init__(self, writer, finished, names, site):
-        self._writer, self._finished, self._site = writer, finished, site
+    def __init__(self, site: str, finished: list[tree.TrendFile], names: Collection[str], writer: writing.Writer):
+        """finished: the files of the site that are done, in order of their start; names: of the streams."""
+        self._site, self._finished, self._writer = site, finished, writer
         self._past = past.Past(finished, names)
 
-    def take(self, name):
-        """Add a stream to the state, unless that cannot be; what there is to tell."""
-        told = []
+    def take(self, name: str) -> list[str]:
+        """Let the writer adopt a stream, unless that cannot be; what there is to tell of it."""
+        messages: list[str] = []
         try:
-            self._take(name, told)
-        except (past.Refused, BadInput) as refused:
-            told.append(f"cannot be taken over: {refused}")
-        return told
+            self._take(name, messages)
+        except (past.PastUnknown, BadInput) as reason:
+            messages.append(f"cannot be taken over: {reason}")
+        return messages
 
-    def _take(self, name, told):
+    def _take(self, name, messages):
         path = os.path.join(self._writer.folder, name)
         former = self._writer.former.get(name)
-        info = self._info(name, path, told)
+        info = self._info(name, path, messages)
         dtype = records.record(info.datatype)
         kept, torn = _items(path + records.BIN, dtype)
         index, _ = _items(path + records.INDEX_BIN, records.INDEX)
         if torn:
-            told.append("its last record was not whole: cut off")
-        rate = former["rate"] if former else self._rate(name, told)
+            messages.append("its last record was not whole: cut off")
+        rate = former.rate if former else self._rate(name, messages)
         if len(kept) and not all(np.isfinite(kept[field][-1]) for field in ("sum", "square")):
-            raise past.Refused("its sums are not finite; to begin it anew move its files away")
-        prior = self._past.prior(name, rate, info.datatype, kept, index)
+            raise past.PastUnknown("its sums are not finite; to begin it anew move its files away")
+        prior = self._past.prior(store.Stream(name, info, rate, kept, index))
         if name in self._past.guessed:
-            told.append("taken over; its last valid mean and rms are known but for rounding")
-        os.truncate(path + records.BIN, prior.records * dtype.itemsize)
+            messages.append("taken over; its last valid mean and rms are known but for rounding")
+        os.truncate(path + records.BIN, prior.counts.records * dtype.itemsize)
         if os.path.exists(path + records.INDEX_BIN):
-            os.truncate(path + records.INDEX_BIN, prior.entries * records.INDEX.itemsize)
-        counts = prior.records, prior.entries
-        self._writer.begin(name, info, rate, self._site, prior.running, counts, there=True)
+            os.truncate(path + records.INDEX_BIN, prior.counts.entries * records.INDEX.itemsize)
+        self._writer.adopt(name, writing.StreamState(info, rate, self._site, prior.counts, prior.running))
 
-    def _info(self, name, path, told):
+    def _info(self, name, path, messages):
         """The Info of a stream; one that is not whole is written anew, as the frames tell it."""
         try:
             with open(path + records.INFO, encoding="utf-8", errors="surrogateescape") as source:
@@ -59,22 +60,20 @@ class Takeover:
         except (FileNotFoundError, BadInput):
             _, found = self._newest(name)
             if found is None or found.calibration is None:
-                raise past.Refused("its .info is not whole, and no frame tells it") from None
-        told.append("its .info was not whole: written anew")
-        calibration = found.calibration
-        info = records.Info(found.datatype, calibration.nbits, calibration.bias, calibration.slope, calibration.units)
-        files.write(path + records.INFO, records.info_text(info))
-        return info
+                raise past.PastUnknown("its .info is not whole, and no frame tells it") from None
+        messages.append("its .info was not whole: written anew")
+        files.write(path + records.INFO, records.info_text(found.info))
+        return found.info
 
-    def _rate(self, name, told):
-        file, found = (None, None) if records.rates().get(records.subsystem(name)) else self._newest(name)
-        rate, message = samples.rate_of(name, file and file.path, found and found.channel)
+    def _rate(self, name, messages):
+        file, found = (None, None) if records.table_rate(name) else self._newest(name)
+        rate, message = samples.choose_rate(name, file and file.path, found and found.channel)
         if message:
-            told.append(message)
+            messages.append(message)
         return rate
 
     def _newest(self, name):
-        """The newest finished file that has a stream, and what it Found there; (None, None) if none has."""
+        """The newest finished file that has a stream, and what it holds of it; (None, None) if none has."""
         for file in reversed(self._finished):
             try:
                 found = samples.read(file, {name}).found.get(name)
@@ -86,11 +85,7 @@ class Takeover:
 
 
 def _items(path, dtype):
-    """(whole items, whether one was not whole) of a file, which may be absent."""
-    try:
-        size = os.path.getsize(path)
-    except FileNotFoundError:
-        size = 0
-    count, rest = divmod(size, dtype.itemsize)
+    """(whole items, whether there is a part of one more) of a file, which may be absent."""
+    count, rest = divmod(max(disk.size_of(path), 0), dtype.itemsize)
     items = np.memmap(path, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
     return items, bool(rest)

@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from ...errors import BadInput, wording
@@ -17,7 +18,7 @@ LONGEST = 3600
 _FOLDER = re.compile(r"[HL]-.+")
 
 
-class File(NamedTuple):
+class TrendFile(NamedTuple):
     """A frame file of the tree: its span in GPS seconds, as its name tells it, and whether it is second trend."""
 
     folder: str
@@ -27,21 +28,49 @@ class File(NamedTuple):
     fine: bool
 
     @property
-    def path(self):
+    def path(self) -> str:
         return os.path.join(self.folder, self.name)
 
     @property
-    def order(self):
+    def order(self) -> tuple:
         """Files are logged by this: by time, second trend before the minute trend that it is a part of."""
         return self.end, not self.fine, self.start, self.name
 
 
-def files(root, site):
-    """(files, strays) of a site: Files in order of their start, each base name once; and the paths of what is none.
+class SiteTree(NamedTuple):
+    """The TrendFiles of one site in order of their start, each base name once; and the paths of all other entries."""
 
-    Names that begin with a dot are left out: rsync writes to those.  Raises BadInput if the tree cannot be read.
+    files: list[TrendFile]
+    strays: list[str]
+
+
+class Stamp(NamedTuple):
+    """Size and mtime in ns of a file.  A file that had faults is tried again when its stamp has changed."""
+
+    size: int
+    mtime: int
+
+    def never(self) -> "Stamp":
+        """A stamp that no file has.  It is noted of a file that the system did not give, so that it is tried again."""
+        return Stamp(self.size, -1)
+
+
+def stamp_of(path: str) -> Stamp:
+    """The Stamp of a file; that of size 0 and mtime 0 if it is gone."""
+    try:
+        seen = os.stat(path)
+        return Stamp(seen.st_size, seen.st_mtime_ns)
+    except OSError:
+        return Stamp(0, 0)
+
+
+def files(root: str, site: str) -> SiteTree:
+    """The files of a site; BadInput if the tree cannot be read.
+
+    Names that begin with a dot are left out without a word: rsync writes to those.
     """
-    found, strays = {}, []
+    found: dict[str, TrendFile] = {}
+    strays: list[str] = []
     for trend in (FINE, COARSE):
         top = os.path.join(root, trend, site)
         for folder in _entries(top, strays, _FOLDER):
@@ -51,11 +80,11 @@ def files(root, site):
                     strays.append(entry)
                     continue
                 name, start = match[0], int(match[1])
-                found.setdefault(name, File(folder, name, start, start + int(match[2]), trend == FINE))
-    return sorted(found.values(), key=lambda file: (file.start, file.end, file.name)), strays
+                found.setdefault(name, TrendFile(folder, name, start, start + int(match[2]), trend == FINE))
+    return SiteTree(sorted(found.values(), key=lambda file: (file.start, file.end, file.name)), strays)
 
 
-def check(root):
+def check(root: str) -> None:
     """Raise BadInput if a folder is no tree of frames."""
     if not os.path.isdir(root):
         raise BadInput(f"no such folder: {root!r}")
@@ -63,11 +92,12 @@ def check(root):
         raise BadInput(f"neither {FINE} nor {COARSE} in {root!r}")
 
 
-def clusters(listing):
+def clusters(listing: Iterable[TrendFile]) -> list[list[TrendFile]]:
     """Files in order of their start, cut into lists so that files of different lists never overlap."""
-    cut, reach = [], None
+    cut: list[list[TrendFile]] = []
+    reach = 0
     for file in listing:
-        if reach is None or file.start >= reach:
+        if not cut or file.start >= reach:
             cut.append([])
             reach = file.end
         cut[-1].append(file)
@@ -75,8 +105,11 @@ def clusters(listing):
     return cut
 
 
-def _entries(folder, strays, folders=None):
-    """Paths in a folder, sorted; of folders alone, if a pattern for their names is given.  A folder may be absent."""
+def _entries(folder: str, strays: list[str], folders: re.Pattern | None = None) -> Iterator[str]:
+    """Paths in a folder, sorted; if a pattern is given, of folders with such a name alone, and the others are strays.
+
+    Nothing if the folder is not there.
+    """
     try:
         names = sorted(name for name in os.listdir(folder) if not name.startswith("."))
     except FileNotFoundError:

@@ -1,62 +1,125 @@
 """Writing to a folder of streams so that a kill at any moment leaves what was committed last.
 
-An import appends beyond the committed lengths, which nobody reads yet; then everything goes to the disk, and then
-one small state file takes the place of the old one: that is the commit.  New streams, and streams whose end is
+An import appends beyond the committed lengths, where no reader looks.  To commit, it waits until all of that is on the
+disk, and then puts one small state file in the place of the old one.  New streams, and streams whose end is
 written again, are made in the hidden folder and take their place after the commit that names them.  Whatever a
-killed import left beyond is cut off by the next.
+killed import left beyond the committed lengths is cut off by the next.
 """
 
 import contextlib
-import ctypes
-import errno
 import json
 import os
 import shutil
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ... import files
+from ...errors import BadInput
 from .. import records, store
-from . import sums
+from . import disk, sums, tree
 
-LOG, ERRORS = "ligoimport.files", "ImportData.errors"
+LOG = "ligoimport.files"
 _LOCK, _RUNNING, _FAULTS, _TAIL = "lock", "running", "faults", ".tail"
-_COPY = 1 << 26
+# The stamp that notes that nothing is wrong with a file any more.
+_MENDED = tree.Stamp(-1, -1)
 
 
-def locked(folder, wait):
+class Lengths(NamedTuple):
+    """How many records and index entries a stream has."""
+
+    records: int
+    entries: int
+
+
+class StreamState(NamedTuple):
+    """A stream as the importer knows it: its info, R, site, how much of it is committed, where it stands after that."""
+
+    info: records.Info
+    rate: float
+    site: str
+    counts: Lengths = Lengths(0, 0)
+    running: sums.Running = sums.Running()
+
+    @classmethod
+    def of(cls, entry: store.StreamEntry) -> "StreamState":
+        """From the entry of a stream in the state file."""
+        counts = Lengths(entry["records"], entry["entries"])
+        running = sums.Running(*entry["running"])
+        return cls(records.Info(*entry["info"]), entry["rate"], entry["site"], counts, running)
+
+    def entry(self) -> store.StreamEntry:
+        """The entry of the stream in the state file."""
+        return {
+            "records": self.counts.records,
+            "entries": self.counts.entries,
+            "info": list(self.info),
+            "rate": self.rate,
+            "site": self.site,
+            "running": list(self.running),
+        }
+
+
+def lock_path(folder: str) -> str:
+    """The file that an import of a folder holds the lock of."""
+    return store.hidden(folder, _LOCK)
+
+
+def locked(folder: str, wait: bool) -> contextlib.AbstractContextManager[int | None]:
     """Hold the lock of a folder's importer; gives None if another holds it and wait is False."""
     os.makedirs(store.hidden(folder, store.ASIDE), exist_ok=True)
-    return files.locked(store.hidden(folder, _LOCK), wait)
+    return files.locked(lock_path(folder), wait)
+
+
+def noted_faults(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
+    """(name, Stamp) of each line in the first `size` bytes of a folder's list of faulty files.
+
+    The last line of a name counts; its stamp's size is below 0 if nothing is wrong with the file any more.
+    """
+    try:
+        with open(store.hidden(folder, _FAULTS), "rb") as source:
+            text = source.read(size).decode("utf-8", "surrogateescape")
+    except FileNotFoundError:
+        return
+    for line in text.split("\n")[:-1]:
+        length, mtime, name = line.split("\t", 2)
+        yield name, tree.Stamp(int(length), int(mtime))
 
 
 class Writer:
     """The one that writes to a folder of streams; its lock must be held.
 
-    streams: {name: dict} of the committed state: records, entries: how many; info, rate, site, running, as lists.
-    damaged: {name: (records, entries)} of streams that hold fewer than were committed: what is there.
-    told: what was mended, for the error log.  done: the names that the log holds; faults: {name: (size, mtime in ns)}
-    of files that could not be used, or of which a channel could not.
+    streams: {name: StreamState} of the streams that the state knows.
+    damaged: {name: Lengths} of streams that hold fewer than were committed: what is there.
+    former: {name: StreamState} of streams that another program has appended to; they are not in `streams`.
+    mended: (stream, what was mended) for the error log.
+    done: the names that the log of files holds; faults: {name: Stamp} of files that could not be used, or of which a
+    channel could not.
     """
 
-    def __init__(self, folder, names):
-        """names: of the files that the log is asked for: only these are kept of a log of many years."""
-        self.folder = folder
+    def __init__(self, folder: str, names: Iterable[str]):
+        """names: of the files to look for in the log: only these are kept of a log of many years."""
+        self.folder, names = folder, set(names)
         known = store.load(folder)
-        self.state = known or store.empty()
-        self.streams = self.state["streams"]
-        self.damaged, self.told, self.former = {}, [], {}
-        self._ahead, self._fresh = {}, {}
+        self._state = known or store.empty()
+        self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
+        self.damaged: dict[str, Lengths] = {}
+        self.former: dict[str, StreamState] = {}
+        self.mended: list[tuple[str, str]] = []
+        # What the streams will hold after the next commit, and those of them that are whole in the hidden folder.
+        self._ahead: dict[str, Lengths] = {}
+        self._fresh: set[str] = set()
         self._crashed = os.path.exists(store.hidden(folder, _RUNNING))
         with open(store.hidden(folder, _RUNNING), "ab"):
             pass
         files.sync_folder(store.hidden(folder))
         self._recover()
         self.done = self._logged(names, known is not None)
-        self.faults = self._read_faults(set(names))
-        self._new_faults = {}
+        self.faults = self._read_faults(names)
+        self._new_faults: dict[str, tree.Stamp] = {}
         if known is None:
-            # Lines of the log that a kill leaves from here on are told from those of the original importer by this.
+            # With a state, lines that a killed import adds to the log can be told from the original importer's.
             self._put_state()
 
     # --- what is there ----------------------------------------------------------------------
@@ -67,44 +130,48 @@ class Writer:
         for name in os.listdir(aside):
             os.unlink(os.path.join(aside, name))
         for name, held in list(self.streams.items()):
-            dtype = records.record(held["info"][0])
-            counts = []
-            for suffix, size, kept in ((records.BIN, dtype.itemsize, "records"), (records.INDEX_BIN, 16, "entries")):
-                path = self._path(name, suffix)
-                there = _size(path)
-                counts.append(-1 if there < 0 else min(there // size, held[kept]))
-                if there > held[kept] * size:
-                    if not self._crashed:
-                        self.former[name] = held
-                    else:
-                        _cut(path, held[kept] * size)
-            if max(counts) < 0 and _size(self._path(name, records.INFO)) < 0:
-                self.told.append((name, "its files were removed: it begins anew"))
-                del self.streams[name]
-                continue
-            if min(counts) < 0 or counts != [held["records"], held["entries"]]:
-                self.damaged[name] = (max(counts[0], 0), max(counts[1], 0))
-            elif name in self.former:
-                self.told.append((name, "has grown since our last import: taken as it is"))
-                del self.streams[name]
-                continue
-            self._mend_info(name, held)
+            self._recover_stream(name, held)
 
-    def _mend_info(self, name, held):
+    def _recover_stream(self, name, held):
+        """Cut off what a killed import left of a stream, and note what is damaged, gone, or another program's."""
+        there = []
+        sizes = records.record(held.info.datatype).itemsize, records.INDEX.itemsize
+        for suffix, size, count in zip((records.BIN, records.INDEX_BIN), sizes, held.counts, strict=True):
+            path = self._path(name, suffix)
+            length = disk.size_of(path)
+            there.append(-1 if length < 0 else min(length // size, count))
+            if length > count * size:
+                if self._crashed:
+                    disk.cut(path, count * size)
+                else:
+                    self.former[name] = held
+        if max(there) < 0 and disk.size_of(self._path(name, records.INFO)) < 0:
+            self.mended.append((name, "its files were removed: it begins anew"))
+            del self.streams[name]
+            return
+        if min(there) < 0 or tuple(there) != held.counts:
+            self.damaged[name] = Lengths(max(there[0], 0), max(there[1], 0))
+        elif name in self.former:
+            self.mended.append((name, "has grown since our last import: taken as it is"))
+            del self.streams[name]
+            return
+        self._mend_info(name, held.info)
+
+    def _mend_info(self, name, info):
         path = self._path(name, records.INFO)
         try:
             with open(path, encoding="utf-8", errors="surrogateescape") as source:
                 records.parse_info(source.read(), path)
-        except (FileNotFoundError, records.BadInput):
-            self.told.append((name, "its .info was not whole: written anew"))
-            files.write(path, records.info_text(records.Info(*held["info"])))
+        except (FileNotFoundError, BadInput):
+            self.mended.append((name, "its .info was not whole: written anew"))
+            files.write(path, records.info_text(info))
 
     def _logged(self, names, known):
         """Those of `names` that the log holds; what a killed import left in it is cut off."""
         path = os.path.join(self.folder, LOG)
-        size = max(_size(path), 0)
-        if size > self.state["log"] and self._crashed and known:
-            _cut(path, self.state["log"])
+        size = max(disk.size_of(path), 0)
+        if size > self._state["log"] and self._crashed and known:
+            disk.cut(path, self._state["log"])
         elif size:
             # A last line that is not whole is a file that was not done.
             with open(path, "rb+") as log:
@@ -113,259 +180,188 @@ class Writer:
                 whole = size - len(rest) + rest.rfind(b"\n") + 1
                 if whole != size:
                     log.truncate(whole)
-        self.state["log"] = max(_size(path), 0)
-        if not self.state["log"]:
+        self._state["log"] = max(disk.size_of(path), 0)
+        if not self._state["log"]:
             return set()
         wanted = {os.fsencode(name) + b"\n" for name in names}
         with open(path, "rb") as log:
             return {os.fsdecode(line[:-1]) for line in wanted.intersection(log)}
 
     def _read_faults(self, names):
-        """{name: stamp} of files in the tree that had faults, and of strays; the last line of a name counts."""
+        """{name: Stamp} of files in the tree that had faults, and of strays; the last line of a name counts."""
         path = store.hidden(self.folder, _FAULTS)
-        found, lines = {}, 0
-        _cut(path, self.state["faults"])
-        self.state["faults"] = max(_size(path), 0)
-        if self.state["faults"]:
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="\n") as source:
-                for line in source:
-                    lines += 1
-                    size, mtime, name = line.rstrip("\n").split("\t", 2)
-                    found[name] = (int(size), int(mtime))
-        found = {name: stamp for name, stamp in found.items() if stamp[0] >= 0 and (name in names or "/" in name)}
-        if lines > 2 * len(found) + 1000:
-            text = "".join(_noted(name, stamp) for name, stamp in found.items())
+        disk.cut(path, self._state["faults"])
+        self._state["faults"] = max(disk.size_of(path), 0)
+        noted = list(noted_faults(self.folder, self._state["faults"]))
+        # A stray's name has the folders of the tree before it.
+        found = {
+            name: stamp for name, stamp in dict(noted).items() if stamp.size >= 0 and (name in names or "/" in name)
+        }
+        if len(noted) > 2 * len(found) + 1000:
+            text = "".join(_fault_line(name, stamp) for name, stamp in found.items())
             files.write(path, text)
-            self.state["faults"] = len(os.fsencode(text))
+            self._state["faults"] = len(os.fsencode(text))
         return found
 
     def _path(self, name, suffix):
         return os.path.join(self.folder, name + suffix)
 
-    def committed(self, name, dtype, suffix=records.BIN):
-        """The committed items of a stream's file, as store.open_stream gives them; what there is of a damaged one."""
-        count = self.counts(name)[suffix != records.BIN]
-        if not count:
-            return np.zeros(0, dtype)
-        if suffix == records.BIN:
-            return np.memmap(self._path(name, suffix), dtype, mode="r", shape=(count,))
-        return np.fromfile(self._path(name, suffix), dtype, count)
+    def committed(self, name: str) -> store.Stream:
+        """A stream as it is committed, as store.open_stream gives it; of a damaged one what there is."""
+        held, counts = self.streams[name], self._counts(name)
+        dtype = records.record(held.info.datatype)
+        kept, index = np.zeros(0, dtype), np.zeros(0, records.INDEX)
+        if counts.records:
+            kept = np.memmap(self._path(name, records.BIN), dtype, mode="r", shape=(counts.records,))
+        if counts.entries:
+            index = np.fromfile(self._path(name, records.INDEX_BIN), records.INDEX, counts.entries)
+        return store.Stream(name, held.info, held.rate, kept, index)
 
-    def counts(self, name):
-        """(records, entries) that a stream has, as far as they are there."""
-        held = self.streams[name]
-        return self.damaged.get(name, (held["records"], held["entries"]))
+    def _counts(self, name):
+        """The Lengths of a stream, as far as its files hold them."""
+        return self.damaged.get(name, self.streams[name].counts)
 
     # --- what is added ----------------------------------------------------------------------
 
-    def begin(self, name, info, rate, site, running=None, counts=(0, 0), there=False):
-        """Add a stream, empty, or as the original importer left it (there)."""
-        ends = sums.Running() if running is None else running
-        self.streams[name] = {
-            "records": counts[0],
-            "entries": counts[1],
-            "info": list(info),
-            "rate": rate,
-            "site": site,
-            "running": list(ends),
-        }
-        if not there:
-            self._fresh[name] = True
-            _write_at(store.hidden(self.folder, store.ASIDE, name + records.INFO), 0, records.info_text(info).encode())
+    def begin(self, name: str, state: StreamState) -> None:
+        """Add a stream of which there is nothing yet."""
+        self.streams[name] = state
+        self._fresh.add(name)
+        disk.write_at(self._aside(name, records.INFO), 0, records.info_text(state.info).encode())
 
-    def append(self, name, made, index, ends):
+    def adopt(self, name: str, state: StreamState) -> None:
+        """Add a stream whose files are there, from another importer."""
+        self.streams[name] = state
+
+    def append(self, name: str, made: np.ndarray, index: np.ndarray, ends: sums.Running) -> None:
         """Append records and index entries to a stream, after which it stands at `ends`."""
-        held = self.streams[name]
-        count, entries = self._ahead.get(name, (*self.counts(name), None))[:2]
+        count, entries = self._ahead.get(name, self._counts(name))
         for suffix, at, items in ((records.BIN, count, made), (records.INDEX_BIN, entries, index)):
-            path = self._path(name, suffix)
-            if name in self._fresh:
-                path = store.hidden(self.folder, store.ASIDE, name + suffix)
-            _write_at(path, at * items.dtype.itemsize, items)
-        held["running"] = list(ends)
-        self._ahead[name] = (count + len(made), entries + len(index))
+            path = self._aside(name, suffix) if name in self._fresh else self._path(name, suffix)
+            disk.write_at(path, at * items.dtype.itemsize, items)
+        self.streams[name] = self.streams[name]._replace(running=ends)
+        self._ahead[name] = Lengths(count + len(made), entries + len(index))
 
-    def replace(self, name, prior, tail, ends):
-        """Put records after the first prior.records of a stream, from the files that a Tail wrote, in a new file."""
-        for suffix, count, dtype in tail.parts(prior):
-            new = store.hidden(self.folder, store.ASIDE, name + suffix)
-            with _named(new), open(new, "wb") as out:
+    def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
+        """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
+        parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
+        for suffix, count, dtype in parts:
+            new = self._aside(name, suffix)
+            with disk.named(new), open(new, "wb") as out:
                 if count:
                     with open(self._path(name, suffix), "rb") as source:
-                        _copy(source, out, count * dtype.itemsize)
+                        disk.copy_head(source, out, count * dtype.itemsize)
                 with open(new + _TAIL, "rb") as source:
                     shutil.copyfileobj(source, out, 1 << 20)
-            os.unlink(new + _TAIL)
-        self._fresh[name] = True
-        self._ahead[name] = (prior.records + tail.records, prior.entries + tail.entries)
-        self.streams[name]["running"] = list(ends)
+        tail.drop()
+        self._fresh.add(name)
+        self._ahead[name] = Lengths(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
+        self.streams[name] = self.streams[name]._replace(running=ends)
 
-    def tail(self, name, dtype):
+    def tail(self, name: str) -> "Tail":
         """A new Tail of a stream in the hidden folder."""
-        return Tail(store.hidden(self.folder, store.ASIDE, name), dtype)
+        return Tail(self._aside(name, ""), records.record(self.streams[name].info.datatype))
 
-    def fault(self, name, stamp):
+    def _aside(self, name, suffix):
+        return store.hidden(self.folder, store.ASIDE, name + suffix)
+
+    def fault(self, name: str, stamp: tree.Stamp | None) -> None:
         """Note that a file, or a channel in it, could not be used; None for the stamp: that it now could."""
-        if stamp is None:
-            if name in self.faults or name in self._new_faults:
-                self._new_faults[name] = (-1, -1)
-        else:
+        if stamp is not None:
             self._new_faults[name] = stamp
+        elif name in self.faults or name in self._new_faults:
+            self._new_faults[name] = _MENDED
 
-    def commit(self, lines=()):
+    def commit(self, lines: Iterable[str] = ()) -> None:
         """Make all that was appended, replaced and noted count, and the lines stand in the log of files."""
         text = "".join(f"{line}\n" for line in lines)
-        self.state["log"] += _write_at(os.path.join(self.folder, LOG), self.state["log"], os.fsencode(text))
-        noted = "".join(_noted(name, stamp) for name, stamp in self._new_faults.items())
+        self._state["log"] += disk.write_at(os.path.join(self.folder, LOG), self._state["log"], os.fsencode(text))
+        noted = "".join(_fault_line(name, stamp) for name, stamp in self._new_faults.items())
         path = store.hidden(self.folder, _FAULTS)
-        self.state["faults"] += _write_at(path, self.state["faults"], os.fsencode(noted))
+        self._state["faults"] += disk.write_at(path, self._state["faults"], os.fsencode(noted))
         self.faults.update(self._new_faults)
         self._new_faults = {}
-        for name, (count, entries, *_) in self._ahead.items():
-            self.streams[name].update(records=count, entries=entries)
+        for name, counts in self._ahead.items():
+            self.streams[name] = self.streams[name]._replace(counts=counts)
             self.damaged.pop(name, None)
-        self.state["pending"] = sorted(self._fresh)
-        self._sync()
+        self._state["pending"] = sorted(self._fresh)
+        disk.sync_all(store.hidden(self.folder))
         self._put_state()
-        self._ahead, self._fresh = {}, {}
+        self._ahead, self._fresh = {}, set()
         self._settle()
 
-    def rollback(self):
+    def rollback(self) -> None:
         """Cut off what was appended since the last commit, so that a full disk gets its room back at once."""
         with contextlib.suppress(OSError, ValueError):
-            state = store.load(self.folder)
+            state = store.load(self.folder) or store.empty()
             for name in [] if state["pending"] else os.listdir(store.hidden(self.folder, store.ASIDE)):
                 os.unlink(store.hidden(self.folder, store.ASIDE, name))
             for name in self._ahead:
                 held = state["streams"].get(name)
                 if held and name not in state["pending"]:
-                    _cut(self._path(name, records.BIN), held["records"] * records.record("int").itemsize)
-                    _cut(self._path(name, records.INDEX_BIN), held["entries"] * records.INDEX.itemsize)
-            _cut(os.path.join(self.folder, LOG), state["log"])
+                    disk.cut(self._path(name, records.BIN), held["records"] * records.record("int").itemsize)
+                    disk.cut(self._path(name, records.INDEX_BIN), held["entries"] * records.INDEX.itemsize)
+            disk.cut(os.path.join(self.folder, LOG), state["log"])
 
-    def finish(self):
+    def finish(self) -> None:
         """Commit what was noted of faults, if anything was."""
         if self._new_faults or self._ahead:
             self.commit()
 
-    def close(self):
+    def close(self) -> None:
         """Note that nothing lies beyond what is committed."""
         os.unlink(store.hidden(self.folder, _RUNNING))
 
     def _put_state(self):
+        self._state["streams"] = {name: held.entry() for name, held in self.streams.items()}
         path = store.hidden(self.folder, store.STATE)
-        files.write(path, json.dumps(self.state, allow_nan=False, separators=(",", ":")))
+        files.write(path, json.dumps(self._state, allow_nan=False, separators=(",", ":")))
         files.sync_folder(store.hidden(self.folder))
 
     def _settle(self):
         """Let the streams that wait in the hidden folder take their place."""
-        if not self.state["pending"]:
+        if not self._state["pending"]:
             return
-        for name in self.state["pending"]:
+        for name in self._state["pending"]:
             for suffix in store.SUFFIXES:
                 with contextlib.suppress(FileNotFoundError):
-                    os.replace(store.hidden(self.folder, store.ASIDE, name + suffix), self._path(name, suffix))
+                    os.replace(self._aside(name, suffix), self._path(name, suffix))
         files.sync_folder(self.folder)
-        self.state["pending"] = []
+        self._state["pending"] = []
         self._put_state()
-
-    def _sync(self):
-        """Wait until all that was written is on the disk, by one call for hundreds of files."""
-        handle = os.open(store.hidden(self.folder), os.O_RDONLY)
-        try:
-            if ctypes.CDLL(None, use_errno=True).syncfs(handle):
-                number = ctypes.get_errno()
-                raise OSError(number, os.strerror(number), self.folder)
-        except AttributeError:
-            os.sync()
-        finally:
-            os.close(handle)
 
 
 class Tail:
-    """Records and index entries that may take the place of the end of a stream, in files beside it."""
+    """Records and index entries that may take the place of the end of a stream, in files beside it.
 
-    def __init__(self, path, dtype):
-        self._path, self._dtype = path, dtype
-        self.records = self.entries = 0
+    dtype: of the records; counts: how many records and entries there are.
+    """
+
+    def __init__(self, path: str, dtype: np.dtype):
+        self._path, self.dtype = path, dtype
+        self.counts = Lengths(0, 0)
         for suffix in (records.BIN, records.INDEX_BIN):
-            with _named(path), open(path + suffix + _TAIL, "wb"):
+            with disk.named(path), open(path + suffix + _TAIL, "wb"):
                 pass
 
-    def append(self, made, index):
-        _write_at(self._path + records.BIN + _TAIL, self.records * self._dtype.itemsize, made)
-        _write_at(self._path + records.INDEX_BIN + _TAIL, self.entries * records.INDEX.itemsize, index)
-        self.records += len(made)
-        self.entries += len(index)
+    def append(self, made: np.ndarray, index: np.ndarray) -> None:
+        """Append records and index entries."""
+        count, entries = self.counts
+        disk.write_at(self._path + records.BIN + _TAIL, count * self.dtype.itemsize, made)
+        disk.write_at(self._path + records.INDEX_BIN + _TAIL, entries * records.INDEX.itemsize, index)
+        self.counts = Lengths(count + len(made), entries + len(index))
 
-    def read(self):
+    def read(self) -> tuple[np.ndarray, np.ndarray]:
         """(records, index entries), the records as a memory map."""
-        empty = np.zeros(0, self._dtype)
-        made = np.memmap(self._path + records.BIN + _TAIL, self._dtype, mode="r") if self.records else empty
+        empty = np.zeros(0, self.dtype)
+        made = np.memmap(self._path + records.BIN + _TAIL, self.dtype, mode="r") if self.counts.records else empty
         return made, np.fromfile(self._path + records.INDEX_BIN + _TAIL, records.INDEX)
 
-    def parts(self, prior):
-        return ((records.BIN, prior.records, self._dtype), (records.INDEX_BIN, prior.entries, records.INDEX))
-
-    def drop(self):
+    def drop(self) -> None:
+        """Remove the files."""
         for suffix in (records.BIN, records.INDEX_BIN):
             os.unlink(self._path + suffix + _TAIL)
 
 
-def _noted(name, stamp):
-    return f"{stamp[0]}\t{stamp[1]}\t{' '.join(name.splitlines())}\n"
-
-
-@contextlib.contextmanager
-def _named(path):
-    """Give an error of the system the path that it does not name."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), path) from None
-
-
-def _write_at(path, offset, data):
-    """Write bytes or an array at an offset of a file, made if need be; how many bytes."""
-    view = memoryview(data if isinstance(data, bytes) else data.tobytes())
-    if not view:
-        if offset == 0 and not os.path.exists(path):
-            open(path, "ab").close()
-        return 0
-    with _named(path):
-        handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
-        try:
-            at = 0
-            while at < len(view):
-                at += os.pwrite(handle, view[at:], offset + at)
-        finally:
-            os.close(handle)
-    return len(view)
-
-
-def _copy(source, out, length):
-    """Copy the first bytes of a file inside the kernel, which shares the blocks where the file system can."""
-    at = 0
-    while at < length:
-        try:
-            done = os.copy_file_range(source.fileno(), out.fileno(), min(_COPY, length - at))
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-            done = os.write(out.fileno(), os.read(source.fileno(), min(_COPY, length - at)))
-        if not done:
-            raise OSError(errno.EIO, "shorter than it was", source.name)
-        at += done
-
-
-def _size(path):
-    try:
-        return os.stat(path).st_size
-    except FileNotFoundError:
-        return -1
-
-
-def _cut(path, size):
-    """Shorten a file to a size; never lengthen it, which would make records of zeros."""
-    if _size(path) > size:
-        os.truncate(path, size)
+def _fault_line(name, stamp):
+    return f"{stamp.size}\t{stamp.mtime}\t{' '.join(name.splitlines())}\n"

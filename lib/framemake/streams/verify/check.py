@@ -1,42 +1,51 @@
 """Whether stream files are what they should be, by themselves: records, sums, index, info and name.
 
-A fault is (stream name, GPS start, GPS end, what), the times '' where it has none.  Nothing of the importer is used.
+Nothing of the importer is used.
 """
 
 import os
+from collections.abc import Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from ...day import check
 from ...errors import BadInput
 from .. import records, store
-from ..runs import SAME
+from ..records import CHANGE, SAME
 
 _AT_ONCE = 1 << 20
-# What the importer takes for a change of the interval, in s.
-_CHANGE = 1e-8
 
 
-def structure(folder):
-    """The faults of the streams of a folder by themselves; BadInput if there is none."""
+class Fault(NamedTuple):
+    """What is wrong with a stream, and from when to when in GPS s; None if the fault has no time."""
+
+    stream: str
+    start: float | None
+    end: float | None
+    what: str
+
+
+def structure(folder: str) -> Iterator[Fault]:
+    """The faults of the streams of a folder by themselves; BadInput if it has no stream."""
     names = store.names(folder)
     if not names:
         raise BadInput(f"no stream in folder: {folder!r}")
     for name in sorted(_without_records(folder, names)):
-        yield name, "", "", "has no .bin"
+        yield Fault(name, None, None, "has no .bin")
     for name in names:
         if records.stream_name(name) != name:
-            yield name, "", "", f"name is not uniform, want {records.stream_name(name)!r}"
+            yield Fault(name, None, None, f"name is not uniform, want {records.stream_name(name)!r}")
         try:
             stream = store.open_stream(folder, name)
         except BadInput as error:
-            yield name, "", "", str(error)
+            yield Fault(name, None, None, str(error))
             continue
-        yield from ((name, *fault) for fault in _faults(stream))
+        yield from (Fault(name, *fault) for fault in _faults(stream))
 
 
 def _without_records(folder, names):
-    """Names of streams of which an index or info lies in the folder, and no records."""
+    """Names of streams of which the folder has an index or info, but no records."""
     endings = (records.INDEX_BIN, records.INFO)
     found = {name.removesuffix(end) for name in os.listdir(folder) for end in endings if name.endswith(end)}
     return {name for name in found.difference(names) if not name.startswith(".")}
@@ -45,9 +54,9 @@ def _without_records(folder, names):
 def _faults(stream):
     info = stream.info
     if not (np.isfinite(info.bias) and np.isfinite(info.slope) and info.slope != 0 and info.nbits > 0):
-        yield "", "", f"info has no calibration: bias {info.bias:g}, slope {info.slope:g}, {info.nbits} bits"
+        yield None, None, f"info has no calibration: bias {info.bias:g}, slope {info.slope:g}, {info.nbits} bits"
     if not len(stream.records):
-        yield "", "", "no record"
+        yield None, None, "no record"
         return
     wrong = _wrong_records(stream.records)
     time = stream.records["time"]
@@ -55,13 +64,13 @@ def _faults(stream):
         for first, stop in check.stretches(flags):
             yield time[first], time[stop - 1], f"{what}: {stop - first} records from number {first}"
     if wrong["time does not rise"].any() or wrong["time is no number"].any():
-        yield "", "", "index not compared, as times are wrong"
+        yield None, None, "index not compared, as times are wrong"
     else:
         yield from _wrong_entries(stream)
 
 
 def _wrong_records(kept):
-    """{what is wrong: bool array, one a record}, looked at some records at a time."""
+    """{what is wrong: bool array, shape (records,)}; some records are read at a time."""
     wrong = {
         "neither valid nor invalid": np.zeros(len(kept), bool),
         "time is no number": np.zeros(len(kept), bool),
@@ -89,7 +98,7 @@ def _wrong_records(kept):
 
 
 def _wrong_entries(stream):
-    """Where the index is not what the rule makes of the records: an entry is missing, or says what is not so."""
+    """Where the index is not what the rule makes of the records: an entry is missing, or does not fit the records."""
     at, time, interval = _changes(stream.records)
     wanted = np.rec.fromarrays((time, interval), dtype=records.INDEX)
     index = np.array(stream.index)
@@ -97,26 +106,26 @@ def _wrong_entries(stream):
     present, needed = set(have), set(want)
     for number, entry in enumerate(have):
         if number and (entry[0] < have[number - 1][0] or entry == have[number - 1]):
-            yield entry[0], "", f"index entry {number} is out of order"
+            yield entry[0], None, f"index entry {number} is out of order"
         elif entry not in needed and not _is_so(stream.records, *entry):
-            yield entry[0], "", f"index entry {number} says {entry[1]!r} s, which the records do not"
+            yield entry[0], None, f"index entry {number} says {entry[1]!r} s, which the records do not"
     for entry in want:
         if entry not in present:
-            yield entry[0], "", f"index lacks an entry of {entry[1]!r} s"
+            yield entry[0], None, f"index lacks an entry of {entry[1]!r} s"
     for entry in _switches(stream, at):
         if entry not in present:
-            yield entry[0], "", f"index lacks the entry of {entry[1]!r} s before the trend changes"
+            yield entry[0], None, f"index lacks the entry of {entry[1]!r} s before the trend changes"
 
 
 def _changes(kept):
-    """(record number, time of the record before, seconds since it) of records that come at another interval."""
+    """(record number, time of the record before, seconds since it), three arrays, of records at another interval."""
     found = [(np.zeros(1, np.int64), np.zeros(1), kept["time"][:1].astype(float))]
     for at in range(1, len(kept), _AT_ONCE):
         time = np.array(kept["time"][max(0, at - 2) : at + _AT_ONCE])
         if at == 1:
             time = np.insert(time, 0, 0.0)
         step = np.diff(time)
-        here = np.flatnonzero(np.abs(np.diff(step)) >= _CHANGE)
+        here = np.flatnonzero(np.abs(np.diff(step)) >= CHANGE)
         found.append((at + here, time[1:-1][here], step[1:][here]))
     return tuple(np.concatenate(parts) for parts in zip(*found, strict=True))
 
@@ -140,7 +149,7 @@ def _switches(stream, changes):
     for at in changes[changes >= 3].tolist():
         time, valid = np.array(kept["time"][at - 3 : at + 3]), np.array(kept["valid"][at - 3 : at + 3])
         before, leads, after, *behind = np.diff(time).tolist()
-        if abs(before - leads) >= _CHANGE:
+        if abs(before - leads) >= CHANGE:
             continue  # an entry of its own
         if abs(after - step) < SAME and valid[3] == records.INVALID:
             continue  # the last sample before a gap

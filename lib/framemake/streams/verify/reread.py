@@ -1,11 +1,12 @@
-"""What a tree of trend frames gives the streams, by the rules of their format, read through gwpy.
+"""Which samples a tree of trend frames should give the streams, by the rules of their format, read through gwpy.
 
-A second way to the samples that should be in a stream, for against.py: nothing of the importer is used here.
+This is for `against`.  It is written anew and uses nothing of the importer, so that a fault there is not repeated here.
 """
 
 import contextlib
 import os
 import re
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -14,7 +15,7 @@ from ... import gwf
 from ...day import check
 from ...gwf import adc
 from .. import records
-from ..runs import SAME
+from ..records import SAME
 
 SITES = ("LHO", "LLO")
 _ENDS = _MEAN, _RMS = ".mean", ".rms"
@@ -25,7 +26,7 @@ _TRENDS = (
 _FOLDER = re.compile(r"[HL]-.+")
 
 
-class File(NamedTuple):
+class TreeFile(NamedTuple):
     """A frame file of the tree: its span in GPS s, as its name tells it, and whether it is second trend."""
 
     start: int
@@ -34,10 +35,11 @@ class File(NamedTuple):
     fine: bool
 
 
-class Piece(NamedTuple):
-    """A channel in one frame: GPS s of its first sample, seconds between samples, whether it is second trend.
+class TrendPiece(NamedTuple):
+    """A channel in one frame.
 
-    mean, rms: as the sums take them, shape (samples,), 0 where there is no data.  known: whether gwpy has read them.
+    start: GPS s of its first sample; length: seconds between samples; fine: whether it is second trend.
+    mean, rms: as the sums take them, shape (samples,), 0 where there is no data; known: whether gwpy could read them.
     """
 
     start: float
@@ -48,16 +50,19 @@ class Piece(NamedTuple):
     known: bool
 
 
-class Channel(NamedTuple):
-    """A channel in one file: datatype, its adc.Calibration or None, and a Piece for each frame that has it."""
+class TrendChannel(NamedTuple):
+    """A channel in one file: its datatype, calibration if it has one, and a TrendPiece for each frame that has it."""
 
     datatype: str
     calibration: adc.Calibration | None
-    pieces: list
+    pieces: list[TrendPiece]
 
 
-class Samples(NamedTuple):
-    """Samples that should be in a stream, in time order; arrays of one length.  piece: which Piece each is from."""
+class Expected(NamedTuple):
+    """Samples that should be in a stream, in time order: arrays of one length.
+
+    time: GPS s; length: in s; mean, rms, known: as of TrendPiece; piece: the number of the one that each is from.
+    """
 
     time: np.ndarray
     length: np.ndarray
@@ -67,13 +72,14 @@ class Samples(NamedTuple):
     piece: np.ndarray
 
     @property
-    def end(self):
+    def end(self) -> np.ndarray:
+        """GPS s at which each sample ends."""
         return self.time + self.length
 
 
-def clusters(root, site):
-    """Lists of Files of a site in time order; files of different lists never overlap.  Strays are left out."""
-    found = []
+def clusters(root: str, site: str) -> list[list[TreeFile]]:
+    """Lists of TreeFiles of a site in time order; files of different lists never overlap.  Strays are left out."""
+    found: list[list[TreeFile]] = []
     for file in sorted(_files(root, site)):
         if not found or file.start >= max(other.end for other in found[-1]):
             found.append([])
@@ -93,11 +99,11 @@ def _files(root, site):
                 match, path = pattern.fullmatch(name), os.path.join(folder, name)
                 if match and name not in seen and not os.path.isdir(path):
                     seen.add(name)
-                    yield File(int(match[1]), int(match[1]) + int(match[2]), path, trend == "second-trend")
+                    yield TreeFile(int(match[1]), int(match[1]) + int(match[2]), path, trend == "second-trend")
 
 
-def read(file):
-    """[(stream name, Channel)] of a File: the channels that a stream can hold.  Raises gwf.BadFrame and OSError."""
+def read(file: TreeFile) -> list[tuple[str, TrendChannel]]:
+    """[(stream name, channel)] of the channels of a file that a stream can hold.  Raises gwf.BadFrame and OSError."""
     source = gwf.open_file(file.path)
     spans = [(seconds + nanoseconds * 1e-9, duration) for seconds, nanoseconds, duration in source.frames]
     if any(start < file.start - SAME or start + duration > file.end + SAME for start, duration in spans):
@@ -105,19 +111,21 @@ def read(file):
     kinds = source.kinds
     stems = [name[: -len(_MEAN)] for name in kinds if name.endswith(_MEAN)]
     stems = [stem for stem in stems if kinds.get(stem + _RMS) == kinds[stem + _MEAN]]
-    told = adc.calibrations(file.path, [stem + _MEAN for stem in stems])
+    calibrations = adc.calibrations(file.path, [stem + _MEAN for stem in stems])
     again = [check.second_reader(file.path, [stem + end for stem in stems for end in _ENDS], *span) for span in spans]
     found = []
     for stem in stems:
         with contextlib.suppress(gwf.BadFrame):  # one channel of it
             datatype, pieces = _pieces(source, stem, spans, again, file.fine)
             if datatype:
-                found.append((records.stream_name(stem), Channel(datatype, told.get(stem + _MEAN), pieces)))
+                found.append(
+                    (records.stream_name(stem), TrendChannel(datatype, calibrations.get(stem + _MEAN), pieces))
+                )
     return found
 
 
 def _pieces(source, stem, spans, again, fine):
-    """(datatype, [Piece]) of a channel in the frames of a file; datatype is None if no stream can hold it."""
+    """(datatype, [TrendPiece]) of a channel in the frames of a file; datatype is None if no stream can hold it."""
     held = []
     for at, span in enumerate(spans):
         pair = [source.read(at, stem + end, source.kinds[stem + end]) for end in _ENDS]
@@ -153,17 +161,17 @@ def _piece(span, fine, pair, values, dtype):
     )
     if not known:
         values = [np.zeros(count, dtype), np.zeros(count, dtype)]
-    # gwpy knows nothing of the frame's own word on what is good.
+    # gwpy does not give what the frame itself marks as bad.
     good = [series.good for series in pair if series.good is not None]
-    mean, rms = without_bad(*values, np.logical_and.reduce(good) if good else None, dtype)
-    return Piece(float(start), duration / count, fine, mean, rms, known)
+    mean, rms = without_bad(values[0], values[1], np.logical_and.reduce(good) if good else None, dtype)
+    return TrendPiece(float(start), duration / count, fine, mean, rms, known)
 
 
-def without_bad(mean, rms, good, dtype):
-    """mean and rms as sums of a dtype take them: 0 where there is no data, and beside a 0.
+def without_bad(mean: np.ndarray, rms: np.ndarray, good: np.ndarray | None, dtype: np.dtype) -> list[np.ndarray]:
+    """[mean, rms] as sums of a dtype take them: 0 where there is no data, and beside a 0.
 
-    good: bool array, False where the frame has no data; None: all good.  Zeros spread on mean and rms apart, and
-    from the first sample of a file they do not spread to the second.
+    good: bool array, False where the frame has no data; None: all good.  A zero in mean does not spread to rms, nor the
+    other way, and a zero in the first sample of a file does not spread to the second.
     """
     with np.errstate(over="ignore", invalid="ignore"):
         bad = ~np.isfinite(mean.astype(float)) | ~np.isfinite(rms.astype(float) ** 2)
@@ -180,8 +188,8 @@ def without_bad(mean, rms, good, dtype):
     return found
 
 
-def samples(pieces):
-    """The Samples of the pieces of one stream: where they overlap second trend goes first, then the first in time.
+def expected(pieces: Iterable[TrendPiece]) -> Expected:
+    """The samples of the pieces of one stream: where they overlap second trend goes first, then the first in time.
 
     A sample of minute trend that second trend covers even in part is left out.
     """
@@ -193,21 +201,21 @@ def samples(pieces):
         next_one = np.append(fine.time, np.inf)[after]
         coarse = _some(coarse, next_one >= coarse.end - SAME)
     both = [part for part in (fine, coarse) if part]
-    joined = Samples(*map(np.concatenate, zip(*both, strict=True)))
+    joined = Expected(*map(np.concatenate, zip(*both, strict=True)))
     return _some(joined, np.argsort(joined.time, kind="stable"))
 
 
 def _in_turn(pieces, number):
-    """The Samples of pieces of one trend, each without what an earlier one covers; None for no piece."""
+    """The samples of pieces of one trend, each without what an earlier one covers; None for no piece."""
     parts, reach = [], -np.inf
     for at, piece in enumerate(pieces):
         count = len(piece.mean)
         time, length = piece.start + np.arange(count) * piece.length, np.full(count, piece.length)
         known, place = np.full(count, piece.known), np.full(count, number + at)
-        parts.append(_some(Samples(time, length, piece.mean, piece.rms, known, place), time >= reach - SAME))
+        parts.append(_some(Expected(time, length, piece.mean, piece.rms, known, place), time >= reach - SAME))
         reach = max(reach, piece.start + count * piece.length)
-    return Samples(*map(np.concatenate, zip(*parts, strict=True))) if parts else None
+    return Expected(*map(np.concatenate, zip(*parts, strict=True))) if parts else None
 
 
 def _some(held, which):
-    return Samples(*(part[which] for part in held))
+    return Expected(*(part[which] for part in held))

@@ -1,0 +1,159 @@
+"""One attempt at a day: its folder is made ready, make runs there under the day's lock, its end is noted."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import Callable, Mapping
+from typing import NamedTuple
+
+from .. import child, gps
+from ..errors import BadInput
+from ..version import ROOT
+from .folder import COMPLETED, FAILED, INTERRUPTED, RUNNING, Folder, shape_of
+
+# The handle of the lock in make and what it runs: lib/make/day.mk closes it for what must not hold the lock.
+LOCK_HANDLE = 9
+
+
+class Request(NamedTuple):
+    """How a day is to be made.
+
+    channels: the path of the channel list.  shape: as folder.shape_of gives it.  resume: use what earlier runs left.
+    summary: whether the day is to have one.  wait: seconds to wait for another make on the day.  listed: its frames
+    have been listed, see Folder.listed.  retries: how often a range has tried it before; None outside a range.
+    """
+
+    channels: str
+    shape: str
+    resume: bool = True
+    summary: bool = True
+    wait: float = 3600
+    listed: bool = False
+    retries: int | None = None
+
+    @classmethod
+    def of(cls, variables: Mapping) -> "Request":
+        """The Request that make's variables come to; lib/make/checks has checked them."""
+        return cls(
+            variables.get("COPIED_CHANNELS") or variables["CHANNELS"],
+            shape_of(variables),
+            variables.get("RESUME") != "no",
+            variables.get("SUMMARY") != "no",
+            float(variables.get("LOCK_WAIT") or 3600),
+            bool(variables.get("LISTED")),
+            int(variables["ATTEMPT"]) if variables.get("ATTEMPT") else None,
+        )
+
+
+def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Callable[[str], None]) -> bool:
+    """Build a day; whether it was done.  The folder's path is absolute.
+
+    environ: make's variables, and all else that make and what it runs are to have.  say: is called with what people
+    are to know.  BadInput if the folder cannot be used, or the day cannot be made anew.  Ctrl-C and SIGTERM stop make
+    and what it runs; that the day was interrupted is noted all the same.
+    """
+    try:
+        os.makedirs(folder.work, exist_ok=True)
+    except OSError:
+        raise BadInput(f"cannot make the day's folder: {folder.path!r}") from None
+    if not (os.access(folder.path, os.W_OK) and os.access(folder.work, os.W_OK)):
+        raise BadInput(f"cannot write to the day's folder: {folder.path!r}")
+    begun = gps.now_utc()
+    waiting = lambda: say(f"{date} is being built by another make, waiting: {folder.path}")  # noqa: E731
+    try:
+        with folder.hold(request.wait, waiting) as handle, child.Runner(whole=True) as runner:
+            closed = _closed(folder, request, say)
+            prepare(folder, date, request, closed, begun)
+            names = environment(folder, date, request, closed, begun)
+            with _inherited(handle):
+                status = runner.run(make(folder), {**environ, **names})
+            if status == 0:
+                shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
+                return True
+            # A command that failed has noted why; one that was killed could not.
+            if folder.state().get("status") == RUNNING:
+                with contextlib.suppress(OSError):
+                    folder.note(status=FAILED, error=INTERRUPTED)
+            return False
+    except TimeoutError:
+        raise BadInput(f"gave up waiting after {request.wait:g} s: {folder.path!r}") from None
+
+
+def _closed(folder, request, say):
+    """Whether the day is closed: it stays as it is until the frames that were pruned are back."""
+    if not folder.gone():
+        return False
+    if not request.resume or not os.path.isfile(folder.h5):
+        raise BadInput(f"cannot be made anew, frames of it were pruned: {folder.pruned!r}")
+    say(f"{folder.name} stays as it is, frames of it were pruned: {folder.pruned}")
+    return True
+
+
+def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> None:
+    """Make a day's folder ready for make: what was left is sorted out, and what the day is made from is laid down."""
+    for path, _, names in os.walk(folder.path):
+        for name in names:
+            if name.startswith(".") and name.endswith(".tmp"):
+                os.unlink(os.path.join(path, name))  # what a killed run was writing
+    if not closed:
+        if not request.resume:
+            shutil.rmtree(folder.parts, ignore_errors=True)
+        for path, _ in folder.inputs:
+            # Frames that the system did not give the last time, though they were there, are read again.
+            if not request.resume or (path == folder.frames and folder.is_transient()):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(path)
+        with open(request.channels, "rb") as source:
+            folder.lay_down(folder.requested, source.read())
+        folder.lay_down(folder.settings, os.fsencode(request.shape + "\n"))
+        if request.listed:
+            with open(folder.listed, "rb") as source:
+                folder.lay_down(folder.frames, source.read())
+    # If the state does not say that the day is done, summarize runs again at least: the state may have been lost.
+    if folder.state().get("status") != COMPLETED:
+        for path in (folder.summary, folder.stamp):
+            with contextlib.suppress(FileNotFoundError):
+                os.utime(path, (0, 0))
+    # In a range a day that is run has work to do, maybe not for the first time.
+    if request.retries is not None:
+        note = {"status": RUNNING, "retries": request.retries, "error": None}
+        folder.note(date=date, **note, started_at_utc=begun, finished_at_utc=None)
+
+
+def make(folder: Folder) -> list:
+    """The make that runs in a day's folder."""
+    return ["make", "--no-print-directory", "-C", folder.path, "-f", os.path.join(ROOT, "lib", "make", "day.mk")]
+
+
+def environment(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> dict:
+    """What lib/make/day.mk needs to know: the names of the folder's files, from the folder, and how the day is made."""
+    paths = {
+        "h5": folder.h5,
+        "last": folder.last(request.summary),
+        "inputs": " ".join(os.path.relpath(path, folder.path) for path, _ in folder.inputs),
+        "frames": folder.frames,
+        "requested": folder.requested,
+        "channels": folder.channels,
+        "rejected": folder.unread,
+        "parts": folder.parts,
+    }
+    return {
+        **{name: path.removeprefix(folder.path + "/") for name, path in paths.items()},
+        "DAY": date,
+        "BEGUN": begun,
+        "KEEP": os.path.basename(folder.h5) if request.resume else "",
+        "CLOSED": "yes" if closed else "",
+        "LISTED": "yes" if request.listed else "",
+    }
+
+
+@contextlib.contextmanager
+def _inherited(handle):
+    """Give children a handle of the lock, under a number that day.mk knows."""
+    os.dup2(handle, LOCK_HANDLE, inheritable=True)
+    os.set_inheritable(LOCK_HANDLE, True)  # if it had that number before
+    try:
+        yield
+    finally:
+        if handle != LOCK_HANDLE:
+            os.close(LOCK_HANDLE)

@@ -1,0 +1,223 @@
+"""The plan of a range of days: which of them have work to do, and why; the frames of all are listed in one go."""
+
+import bisect
+import datetime
+import itertools
+import os
+from collections.abc import Mapping
+from typing import NamedTuple, TextIO
+
+from .. import files, gps
+from ..day import folder as day_folder
+from ..day.folder import COMPLETED, FAILED, QUEUED, Folder
+from ..errors import BadInput
+from ..frames import catalog
+
+NEW, STOPPED, NO_FRAME = "new", "was stopped", "no frame"
+NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
+TRANSIENT = "a frame could not be had"
+# A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
+CLOSED = "frames were pruned"
+# So many frames are looked up by several processes, which find what to do in _tasks.
+_MANY = 50_000
+_tasks: list = []
+
+
+class RangeInputs(NamedTuple):
+    """What the days of a range are made from and where they go.
+
+    out: the output folder.  spec: the ffl_spec.  requested: the bytes of the channel list.  shape: as folder.shape_of
+    gives it.  minutes: how many first minutes of each day, or None: all.  again: make every day anew.  summary:
+    whether a day that is done has one.
+    """
+
+    out: str
+    spec: str
+    requested: bytes
+    shape: str
+    minutes: int | None = None
+    again: bool = False
+    summary: bool = True
+
+    @classmethod
+    def of(cls, variables: Mapping) -> "RangeInputs":
+        """The RangeInputs that make's variables come to; OSError if the channel list cannot be read."""
+        with open(variables["CHANNELS"], "rb") as source:
+            requested = source.read()
+        minutes = variables.get("MINUTES")
+        return cls(
+            variables["OUT"],
+            variables["SPEC"],
+            requested,
+            day_folder.shape_of({**variables, "START": None}),
+            int(minutes) if minutes else None,
+            variables.get("RESUME") == "no",
+            variables.get("SUMMARY") != "no",
+        )
+
+    def folder(self, day: str) -> Folder:
+        return Folder.of(self.out, self.spec, day)
+
+
+class PlannedDay(NamedTuple):
+    """A day of a range, and why it has work to do; `why` is '' for one that is as it should be."""
+
+    day: str
+    why: str
+
+    @property
+    def is_due(self) -> bool:
+        """Whether it is to be built: it has work to do, and that can be done."""
+        return self.why not in ("", NO_FRAME, CLOSED)
+
+
+def days(first: str, last: str, limit: int | None = None) -> list[str]:
+    """The days 'YYYY-MM-DD' from first to last, both included, at most `limit`; BadInput if there are none."""
+    gps.day_window(first), gps.day_window(last)
+    begin, end = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    if begin > end:
+        raise BadInput(f"the range is empty: {first!r} to {last!r}")
+    count = (end - begin).days + 1
+    return [str(begin + datetime.timedelta(days=n)) for n in range(min(count, limit or count))]
+
+
+def plan(
+    source: str | TextIO, wanted: list[str], inputs: RangeInputs, write: bool = True
+) -> tuple[list[PlannedDay], list[str]]:
+    """List the frames of all days at once and find what each day needs.
+
+    source: as in catalog.list_frames.  wanted: days, in order.  write: for the days that have work to do, write down
+    what they are to be made from, and note that they wait.  Returns the days, and what was odd about the list.
+    """
+    windows = [gps.day_window(day, inputs.minutes) for day in wanted]
+    found, odd = catalog.named(source, gps.Window(windows[0].start, windows[-1].end))
+    found.sort(key=lambda frame: frame.start)
+    _tasks[:] = _cut(source, wanted, windows, found, inputs, write)
+    if len(found) < _MANY:
+        return _plan_share(0, len(_tasks)), odd
+    from concurrent.futures import ProcessPoolExecutor
+    from multiprocessing import get_context
+
+    # Looking up half a million files takes seconds: all cores share it, each some days in a row.
+    cores = len(os.sched_getaffinity(0))
+    bounds = [len(_tasks) * share // cores for share in range(cores + 1)]
+    with ProcessPoolExecutor(cores, mp_context=get_context("fork")) as pool:
+        return list(itertools.chain(*pool.map(_plan_share, bounds[:-1], bounds[1:]))), odd
+
+
+def _plan_share(first, end):
+    return [_plan_day(*task) for task in _tasks[first:end]]
+
+
+def _plan_day(source, day, named, inputs, write):
+    listing = catalog.judge(named)
+    pruned = inputs.folder(day).gone()
+    if pruned:
+        return PlannedDay(day, _why_closed(day, listing, pruned, inputs))
+    if not listing:
+        if write:
+            _refuse(day, inputs, source)
+        return PlannedDay(day, NO_FRAME)
+    table = catalog.table(listing)
+    why = _why(day, table, inputs)
+    if not why and inputs.folder(day).is_transient():
+        why = TRANSIENT
+    if why and write:
+        _queue(day, inputs, table)
+    return PlannedDay(day, why)
+
+
+def _why_closed(day, listing, pruned, inputs):
+    """Why a day of which frames were pruned has work to do: what its day file tells, and nothing else."""
+    if not inputs.folder(day).is_made_from(listing, pruned):
+        return CLOSED
+    made = _text(inputs.folder(day).frames).decode("utf-8", "surrogateescape")
+    why = _why(day, made, inputs)
+    return why if why in ("", NO_SUMMARY, OLD_SUMMARY) else CLOSED
+
+
+def _cut(source, wanted, windows, found, inputs, write):
+    starts = [frame.start for frame in found]
+    longest = max((frame.duration for frame in found), default=0)
+    for day, window in zip(wanted, windows, strict=True):
+        near = found[bisect.bisect_left(starts, window.start - longest) : bisect.bisect_left(starts, window.end)]
+        named = source if isinstance(source, str) else "-"
+        yield named, day, [frame for frame in near if frame.start + frame.duration > window.start], inputs, write
+
+
+def _why(day, table, inputs):
+    """Why a day has work to do, '' if it has none.
+
+    make comes to the same in the day's folder, by lib/make/day.mk after attempt.prepare: a test holds them together.
+    """
+    folder = inputs.folder(day)
+    if inputs.again:
+        return "asked to"
+    try:
+        made = os.stat(folder.h5).st_mtime_ns
+    except OSError:
+        return NEW
+    contents = {
+        folder.frames: table.encode("utf-8", "surrogateescape"),
+        folder.requested: inputs.requested,
+        folder.settings: os.fsencode(inputs.shape + "\n"),
+    }
+    for path, changed in folder.inputs:
+        if _text(path) != contents[path]:
+            return changed
+    if max(os.stat(path).st_mtime_ns for path, _ in folder.inputs) > made:
+        return STOPPED
+    status = folder.state().get("status")
+    if status != COMPLETED:
+        return STOPPED if status != FAILED else "failed before"
+    try:
+        return "" if os.stat(folder.last(inputs.summary)).st_mtime_ns >= made else OLD_SUMMARY
+    except OSError:
+        return NO_SUMMARY
+
+
+def _text(path):
+    try:
+        with open(path, "rb") as source:
+            return source.read()
+    except OSError:
+        return b""
+
+
+def _queue(day, inputs, table):
+    """Lay down what a day is to be made from, and note that it waits for its turn."""
+    folder = inputs.folder(day)
+    os.makedirs(folder.work, exist_ok=True)
+    files.write(folder.listed, table, durable=False)
+    if not folder.is_held() or not folder.state():
+        folder.note(date=day, status=QUEUED, error=None, retries=0)
+
+
+def _refuse(day, inputs, source):
+    """Note that a day has failed as there is no frame of it."""
+    folder, error = inputs.folder(day), f"no frame of {day} in {source!r}"
+    before = folder.state()
+    if [before.get(key) for key in ("status", "error", "reason")] != [FAILED, error, day_folder.NO_FRAME]:
+        os.makedirs(folder.path, exist_ok=True)
+        folder.note(date=day, status=FAILED, error=error, reason=day_folder.NO_FRAME, retries=0)
+
+
+def left_out(planned: list[PlannedDay]) -> str:
+    """Which days are not built though something of them is new; '' if there are none."""
+    closed = [day.day for day in planned if day.why == CLOSED]
+    return f"frames were pruned, so what is new is left out: {runs(closed)}" if closed else ""
+
+
+def without_frame(planned: list[PlannedDay], source: str) -> str:
+    """Which days have no frame; '' if there are none."""
+    empty = [day.day for day in planned if day.why == NO_FRAME]
+    return f"no frame of {runs(empty)} in {source!r}" if empty else ""
+
+
+def runs(wanted: list[str]) -> str:
+    """Days in a few words: '2024-04-10 to 2024-04-12, 2024-04-15'."""
+    words = []
+    counted = itertools.groupby(enumerate(wanted), lambda e: datetime.date.fromisoformat(e[1]).toordinal() - e[0])
+    for run in ([day for _, day in group] for _, group in counted):
+        words.append(run[0] if len(run) == 1 else f"{run[0]} to {run[-1]}")
+    return ", ".join(words)

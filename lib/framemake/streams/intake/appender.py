@@ -1,0 +1,135 @@
+"""Reading the files of one site into batches, and appending the batches to the site's streams.
+
+A channel keeps the type, slope and bias that it had when its stream began, as the .info file holds one of each for the
+whole stream.  Samples under another slope or bias would be read wrong, so they are left out, and the error log says so;
+what is stored stays as it is.  To begin the stream anew, move its three files away.
+"""
+
+from collections.abc import Collection, Iterable
+
+from ... import gwf
+from ...errors import wording
+from ...gwf import adc
+from .. import records
+from . import samples, sums, tree
+from .journal import Journal
+from .writing import StreamState, Writer
+
+
+class Appender:
+    """Reads files of one site, and appends what they hold to its streams.
+
+    new: names of the files that were not read before, or are to be tried again.  Only these are logged, and only their
+    faults reported; other files are read again because of late ones.
+    """
+
+    def __init__(self, site: str, new: Collection[str], writer: Writer, journal: Journal):
+        self.site, self.new, self.writer, self.journal = site, new, writer, journal
+        # Streams that are to begin, streams that get no sample with the reason, and how many files were logged.
+        self._beginning: dict[str, StreamState] = {}
+        self._held_back: dict[str, str] = {}
+        self._logged = 0
+
+    def hold_back(self, name: str, reason: str) -> None:
+        """Let no sample into a stream in this import; the error log says the reason of each file that has some."""
+        self._held_back[name] = reason
+
+    # --- reading ----------------------------------------------------------------------------
+
+    def read(self, file: tree.TrendFile, batch: samples.Batch, wanted: Collection[str] | None = None) -> None:
+        """Add what a file holds of all streams, or of those in `wanted`, to a batch; report its faults if it is new."""
+        new = file.name in self.new
+        batch.read += 1
+        stamp = tree.stamp_of(file.path)
+        try:
+            contents = samples.read(file, wanted)
+        except (gwf.BadFrame, OSError) as error:
+            if new:
+                refused = gwf.refusal(file.path)
+                self.journal.fault(file, refused or wording(error), stamp.never() if refused else stamp)
+            return
+        finally:
+            self.journal.step()
+        faults = list(contents.faults)
+        for name, found in contents.found.items():
+            reason = self._misfit(name, found, file)
+            if reason:
+                faults.append((found.channel, reason))
+            else:
+                batch.add(name, found, file)
+        if not new:
+            return
+        batch.good.append(file)
+        if not faults:
+            self.writer.fault(file.name, None)
+        elif gwf.refusal(file.path):
+            stamp = stamp.never()
+        for channel, reason in faults:
+            self.journal.fault(file, reason, stamp, channel)
+
+    def _misfit(self, name, found, file):
+        """Why the samples of a channel cannot go into its stream; '' if they can."""
+        if name in self._held_back:
+            return self._held_back[name]
+        stream = self.writer.streams.get(name) or self._beginning.get(name) or self._begin(name, found, file)
+        if found.datatype != stream.info.datatype:
+            return f"values of type {found.datatype}, its stream holds {stream.info.datatype}"
+        if stream.site != self.site:
+            return f"its stream is of {stream.site}"
+        if any(sums.raw(piece.interval, stream.rate) < 1 for piece in found.pieces):
+            return f"samples are closer than its {stream.rate:g} raw samples a second"
+        now, then = found.calibration, stream.info
+        # An .info file of the original importer holds six digits.
+        if now and (now.slope, now.bias) != (then.slope, then.bias) and _six_digits(now) != _six_digits(then):
+            became = f"slope {now.slope:g} and bias {now.bias:g}"
+            return f"{became}, its stream has {then.slope:g} and {then.bias:g}: its samples are left out"
+        return ""
+
+    def _begin(self, name, found, file):
+        """The StreamState of a stream that is to begin with a file."""
+        if found.calibration is None:
+            # A channel that is no ADC channel has neither; of old formats no reader gives them.
+            self.journal.tell(name, "its frame tells no slope and bias: 1 and 0 are taken", file)
+        rate, message = samples.choose_rate(name, file.path, found.channel)
+        if message:
+            self.journal.tell(name, message, file)
+        self._beginning[name] = StreamState(found.info, rate, self.site)
+        return self._beginning[name]
+
+    # --- writing ----------------------------------------------------------------------------
+
+    def append(self, name: str, batch: samples.Batch) -> None:
+        """Append what a batch holds of one stream; it takes effect with the next commit."""
+        known = name in self.writer.streams
+        stream = self.writer.streams[name] if known else self._beginning[name]
+        try:
+            made, index, ends = sums.extend(stream.running, stream.rate, stream.info.datatype, batch.pieces[name])
+        except sums.Overflow:
+            for file, channel in batch.sources[name]:
+                if file.name in self.new:
+                    reason = "its running sums would overflow: left out"
+                    self.journal.fault(file, reason, tree.stamp_of(file.path), channel)
+            return
+        if len(made):
+            if not known:
+                self.writer.begin(name, stream)
+            self.writer.append(name, made, index, ends)
+            self.journal.count(name, len(made))
+
+    def commit(self, good: Iterable[tree.TrendFile], last: bool) -> None:
+        """Commit what was appended, and log the files that are done now; last: no more files of the site follow."""
+        self.journal.flush()
+        self.writer.commit(self._log_lines(good, last))
+
+    def _log_lines(self, good, last):
+        """Their lines in the log of files, without those that were done before; '# done' after the site's last."""
+        done = self.writer.done
+        names = [file.name for file in sorted(good, key=lambda file: file.order) if file.name not in done]
+        done.update(names)
+        self.journal.files += len(names)
+        self._logged += len(names)
+        return [*names, "# done"] if last and self._logged else names
+
+
+def _six_digits(calibration: adc.Calibration | records.Info) -> tuple[str, str]:
+    return f"{calibration.slope:g}", f"{calibration.bias:g}"

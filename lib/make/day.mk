@@ -1,0 +1,57 @@
+# One day, run by hold-day in the day's folder: make's variables are in the environment, and so are the names of the
+# folder's files (h5 last inputs frames requested channels rejected parts), which the Python package gives.
+# A file is rewritten only when its content changes, so a late frame reopens its day, and a day with nothing new costs a
+# listing of its frames.  What a command writes it writes aside, syncs and renames, so no target is ever half-written
+# and none need be deleted on an error.
+
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.ONESHELL:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+.PHONY: day FORCE
+# What is written last tells that all is there: the summary or, with SUMMARY=no, a stamp.
+day: $(last)
+
+WINDOW := $(if $(START),--start "$$START" --end "$$END",--day "$$DAY" $(if $(MINUTES),--minutes "$$MINUTES"))
+TELL := summarize --index "$$OUT" $(if $(filter no,$(SUMMARY)),--no-summary) --record .
+
+ifdef CLOSED
+# Frames of the day were pruned: only what its file tells can be told again.
+$(h5): ;
+else
+
+ifndef LISTED
+# Which frames: one that is new, changed or gone changes this list, and nothing else does.  (LISTED: in a range the
+# frames of all days have been listed in one go.)
+$(frames): FORCE
+	@list-frames "$$FFL" $(WINDOW) --table --update $@ --record .
+endif
+
+# Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell in
+# one pipe.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
+# The channels do not come by parallel --tee: its fifos outlive a kill -9, and what waits at one holds the day's lock.
+# Nor does parallel get the lock, 9: a kill -9 as it starts leaves a sleep of hours behind.  What it runs ends with the
+# pipe.
+# GNU parallel knows no jobserver: of AT_ONCE days at once, each takes its share of the cores, unless a scheduler has
+# given it CORES of its own.
+$(h5): $(inputs)
+	@workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
+	prune-channels $(frames) $(requested) --probe 8 --rejected $(rejected) --out $(channels) --record .
+	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
+	  extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
+	  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts $(parts) --begun "$$BEGUN" --index "$$OUT" --record . \
+	  --share {}/$$workers 9>&- |
+	pad-merge $(parts) --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" \
+	  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) --record . |
+	$(TELL) -
+endif
+
+# The pipe has told what came of it, unless it was stopped in between.
+ifeq ($(SUMMARY),no)
+$(last): $(h5)
+	@$(TELL) $(h5) && touch $@
+else
+$(last): $(h5)
+	@[[ $@ -nt $(h5) ]] || $(TELL) $(h5)
+endif

@@ -1,0 +1,90 @@
+# Every variable that a person may give, what it is, and its default: NAME ?= default, below a line that tells it.
+# This is the one list: make help prints it, a name that is not in it is refused, and a range hands it to its days.
+
+### of a day, and of each day of a range
+
+## the day, YYYY-MM-DD, UTC
+DAY ?=
+## instead of DAY a span, GPS seconds or UTC; for a range as FIRST
+START ?=
+## the end of the span, excluded; for a range as LAST
+END ?=
+## a frame file list, a LAL cache, a folder of frames, or a server: gwdatafind://HOST/V/V1trend
+FFL ?=
+## a channel list: names, name and rate, ini, JSON, CSV
+CHANNELS ?=
+## the folder where day folders go
+OUT ?= out
+## what the frames are; names the day's folder and file
+SPEC ?= V1trend
+## seconds of the pieces that a day is rebuilt by: a late frame has those read again that it touches
+INCREMENT ?= 600
+## of the day file: lzf, gzip or none
+COMPRESSION ?= lzf
+## how often a failing read, and a failing day of a range, is tried again
+MAX_RETRIES ?= 3
+## only the first minutes of the day
+MINUTES ?=
+## no: make it anew, whatever earlier runs left
+RESUME ?=
+## no: write no summary.json
+SUMMARY ?=
+## which messages there are: DEBUG all, INFO, WARNING, ERROR the fewest
+LOG_LEVEL ?=
+## seconds that a second make on one day waits for the first
+LOCK_WAIT ?= 3600
+## a TOML file of settings; what is typed goes before it
+CONFIG ?=
+
+## yes: print the days that have work to do, and why; for install-cron what would change; change nothing
+DRY_RUN ?=
+
+### of a range
+
+## the first day, YYYY-MM-DD
+FIRST ?=
+## the last day, included
+LAST ?=
+## only so many days, from the first
+LIMIT_DAYS ?=
+## days at once, where make has no -jN
+CONCURRENCY ?=
+## seconds between the starts of two days
+STAGGER ?=
+## MB of memory that must be free before a day starts
+MEM_GUARD ?=
+## who runs the days: local, ssh, slurm or condor
+ENGINE ?=
+## for ssh: a file with a machine a line, [user@]host
+HOSTS ?=
+## for ssh: a folder of the machines, which then need not share OUT
+SCRATCH ?=
+
+### of streams and serve
+
+## the tree of trend frames that streams are made from
+FRAMES ?=
+## the folder of streams
+STREAMS ?=
+## the port at which serve answers
+PORT ?= 8100
+## the address at which it answers: only this machine, unless another is named
+ADDRESS ?= 127.0.0.1
+
+### of install-cron
+
+## the settings of cron/nightly
+NIGHTLY ?=
+## whom cron mails what a night says; empty: nobody
+MAILTO ?=
+## another template than cron/crontab
+CRONTAB ?=
+## an older name of DRY_RUN: 1 is yes
+DRY ?=
+
+### of the checkout
+
+## the Python environment; empty: the python3 on PATH, with nothing installed
+VENV ?= $(ROOT)/.venv
+## options of pytest for make test, as TESTS="-k name"
+TESTS ?=

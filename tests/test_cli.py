@@ -1,0 +1,76 @@
+"""What commands share: the bar of long work, and standard input as a source."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+
+import pytest
+from support.sites import ROOT
+
+# A command whose work has three parts, and which says something after the first; told by a word, it fails then.
+CODE = """
+import sys
+from framemake import cli
+command = cli.Command("Work.", "work")
+command.option("how")
+
+def main(command):
+    show = command.progress("frame files")
+    show(0, 3)
+    show(1, 3)
+    command.say("one is odd")
+    if command.args.how == "fails":
+        raise cli.BadInput("no more")
+    show(2, 3)
+    show(3, 3)
+    show(3, 3)
+    print("tqdm" in sys.modules)
+
+command.run(main)
+"""
+
+
+def work(how="ends", terminal=True, **env):
+    """(stdout, stderr) of the command, with stderr a terminal or not."""
+    ours, theirs = pty.openpty() if terminal else os.pipe()
+    done = subprocess.run(
+        [sys.executable, "-c", CODE, how],
+        stdout=subprocess.PIPE, stderr=theirs, text=True, env={**os.environ, "PYTHONPATH": str(ROOT / "lib"), **env},
+    )  # fmt: skip
+    os.close(theirs)
+    said = os.read(ours, 65536).decode()
+    os.close(ours)
+    return done.stdout, said
+
+
+def shown(said):
+    """What stands on the lines of a terminal in the end: a carriage return goes back to where a line begins."""
+    lines = []
+    for line in said.split("\r\n"):
+        text = ""
+        for part in line.split("\r"):
+            text = part + text[len(part) :]
+        lines.append(text.rstrip())
+    return lines
+
+
+def test_one_bar_on_a_terminal():
+    out, said = work()
+    assert out == "True\n"
+    assert re.search(r"frame files \[#+ +\] +67 % +\d+ s left, 2 of 3, \S+/s", said)
+    message, bar, end = shown(said)
+    assert (message, end) == ("work: one is odd", "")
+    assert re.fullmatch(r"frame files \[#{30}\] 100 % +0 s left, 3 of 3, \S+/s", bar)
+
+
+def test_a_bar_that_does_not_fill_is_taken_away():
+    _, said = work("fails")
+    assert shown(said) == ["work: one is odd", "work: no more", ""]
+
+
+@pytest.mark.parametrize(("terminal", "env"), [(False, {}), (True, {"PROGRESS": "no"})])
+def test_elsewhere_there_is_none_and_nothing_is_loaded_for_it(terminal, env):
+    out, said = work(terminal=terminal, **env)
+    assert (out, said.replace("\r\n", "\n")) == ("False\n", "work: one is odd\n")
