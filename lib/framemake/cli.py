@@ -109,7 +109,7 @@ class Command:
                 import traceback
 
                 traceback.print_exc()
-            self.fail(_one_line(error))
+            self.fail(_one_line(error), getattr(error, "reason", ""))
         sys.exit(self.exit_status)
 
     def record_option(self) -> None:
@@ -183,15 +183,19 @@ class Command:
             with contextlib.suppress(OSError), open(folder.log, "a", encoding="utf-8", errors="surrogateescape") as log:
                 log.write(f"{gps.now_utc()} {self.name}: {message}\n")
 
-    def fail(self, message: str) -> None:
-        """Say what went wrong, note it with --record in the day's state, and make the exit status 1."""
+    def fail(self, message: str, reason: str = "") -> None:
+        """Say what went wrong, note it with --record in the day's state, and make the exit status 1.
+
+        reason: see BadInput.
+        """
         self._put(message)
         self.exit_status = FAILED
         folder = self.recorded
         if folder:
             date = getattr(self.args, "day", None)
             with contextlib.suppress(OSError, ValueError):
-                folder.note(status="failed", error=f"{self.name}: {message}", **({"date": date} if date else {}))
+                note = {"status": "failed", "error": f"{self.name}: {message}", "reason": reason or None}
+                folder.note(**note, **({"date": date} if date else {}))
 
 
 def _one_line(error):

@@ -2,7 +2,18 @@
 
 
 class BadInput(Exception):
-    """Something that the user gave is wrong; the message says what, and names it."""
+    """Something that the user gave is wrong; the message says what, and names it.
+
+    reason: what programs are told of it, in the state of a day; '' for nothing in particular.
+    """
+
+    reason = ""
+
+
+class NoFrame(BadInput):
+    """No frame file is listed of the span that is wanted."""
+
+    reason = "no_frame"
 
 
 class Told(Exception):
@@ -11,6 +22,10 @@ class Told(Exception):
 
 class Incomplete(Exception):
     """The work is done, but data is missing: exit status 3."""
+
+
+class WouldLose(Incomplete):
+    """Something finished stays as it is, as what would replace it has less; the message says what would be lost."""
 
 
 def wording(error: BaseException) -> str:

@@ -41,9 +41,9 @@ $(h5): $(inputs)
 	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
 	  extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
 	  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts $(parts) --begun "$$BEGUN" --index "$$OUT" --record . \
-	  --share {}/$$workers 9>&- |
+	  $(if $(filter yes,$(SHRINK)),--shrink) --share {}/$$workers 9>&- |
 	pad-merge $(parts) --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" \
-	  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) --record . |
+	  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(if $(filter yes,$(SHRINK)),--shrink) --record . |
 	$(TELL) -
 endif
 

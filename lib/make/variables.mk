@@ -27,6 +27,8 @@ MAX_RETRIES ?= 3
 MINUTES ?=
 ## no: make it anew, whatever earlier runs left
 RESUME ?=
+## yes: a finished day may lose samples or channels: what is gone from frames, list or span goes from the day too
+SHRINK ?=
 ## no: write no summary.json
 SUMMARY ?=
 ## which messages there are: DEBUG all, INFO, WARNING, ERROR the fewest

@@ -1,6 +1,7 @@
 """One attempt at a day: its folder is made ready, make runs there under the day's lock, its end is noted."""
 
 import contextlib
+import enum
 import os
 import shutil
 from collections.abc import Callable, Mapping
@@ -9,10 +10,22 @@ from typing import NamedTuple
 from .. import child, gps
 from ..errors import BadInput
 from ..version import ROOT
-from .folder import COMPLETED, FAILED, INTERRUPTED, RUNNING, Folder, shape_of
+from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, shape_of
 
 # The handle of the lock in make and what it runs: lib/make/day.mk closes it for what must not hold the lock.
 LOCK_HANDLE = 9
+
+
+class Outcome(enum.Enum):
+    """What came of an attempt.
+
+    STANDS: the day is finished, and stays as it is or is told to have more than was asked for, as it would lose
+    something else.
+    """
+
+    DONE = "done"
+    STANDS = "stands"
+    NOT_DONE = "not done"
 
 
 class Request(NamedTuple):
@@ -21,6 +34,8 @@ class Request(NamedTuple):
     channels: the path of the channel list.  shape: as folder.shape_of gives it.  resume: use what earlier runs left.
     summary: whether the day is to have one.  wait: seconds to wait for another make on the day.  listed: its frames
     have been listed, see Folder.listed.  retries: how often a range has tried it before; None outside a range.
+    shrink: whether a finished day may lose something.  span: START, END and MINUTES as they were given, or ''.
+    increment, compression: as they were given.
     """
 
     channels: str
@@ -30,6 +45,10 @@ class Request(NamedTuple):
     wait: float = 3600
     listed: bool = False
     retries: int | None = None
+    shrink: bool = False
+    span: tuple[str, str, str] = ("", "", "")
+    increment: str = ""
+    compression: str = ""
 
     @classmethod
     def of(cls, variables: Mapping) -> "Request":
@@ -42,11 +61,48 @@ class Request(NamedTuple):
             float(variables.get("LOCK_WAIT") or 3600),
             bool(variables.get("LISTED")),
             int(variables["ATTEMPT"]) if variables.get("ATTEMPT") else None,
+            variables.get("SHRINK") == "yes",
+            (variables.get("START") or "", variables.get("END") or "", variables.get("MINUTES") or ""),
+            variables["INCREMENT"],
+            variables["COMPRESSION"],
         )
 
+    def window(self, date: str) -> gps.Window:
+        """The window that is asked for, of a day 'YYYY-MM-DD'."""
+        start, end, minutes = self.span
+        if start:
+            return gps.Window(int(gps.parse(start)), int(gps.parse(end)))
+        return gps.day_window(date, int(minutes) if minutes else None)
 
-def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Callable[[str], None]) -> bool:
-    """Build a day; whether it was done.  The folder's path is absolute.
+
+def stands(folder: Folder, date: str, request: Request) -> str:
+    """Why a finished day is not to be made again as it would lose something, and how to do it anyway; '' if it may be.
+
+    Looked at are the settings; what frames and the channel list no longer have is kept.
+    """
+    if request.shrink or folder.is_made_with(request.shape) or folder.state().get("status") != COMPLETED:
+        return ""
+    # Loaded here: h5py takes longer than a day with nothing new.
+    from . import dayfile
+
+    try:
+        with dayfile.open_day(folder.h5) as day:
+            made = day.provenance
+    except BadInput:
+        return ""
+    asked, why = request.window(date), ""
+    if not asked.start <= made.window.start < made.window.end <= asked.end:
+        lost = max(0, asked.start - made.window.start) + max(0, made.window.end - asked.end)
+        why = f"{lost} s of it are not in the span that was asked for"
+    elif str(made.increment) != request.increment:
+        why = f"it was made with INCREMENT={made.increment}"
+    elif made.compression != request.compression:
+        why = f"it was made with COMPRESSION={made.compression}"
+    return f"{date} is finished and stays as it is, {why}, SHRINK=yes makes it anyway: {folder.h5!r}" if why else ""
+
+
+def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Callable[[str], None]) -> Outcome:
+    """Build a day.  The folder's path is absolute.
 
     environ: make's variables, and all else that make and what it runs are to have.  say: is called with what people
     are to know.  BadInput if the folder cannot be used, or the day cannot be made anew.  Ctrl-C and SIGTERM stop make
@@ -62,19 +118,34 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
     waiting = lambda: say(f"{date} is being built by another make, waiting: {folder.path}")  # noqa: E731
     try:
         with folder.hold(request.wait, waiting) as handle, child.Runner(whole=True) as runner:
+            if why := stands(folder, date, request):
+                say(why)
+                return Outcome.STANDS
             closed = _closed(folder, request, say)
+            before = folder.state()
             prepare(folder, date, request, closed, begun)
             names = environment(folder, date, request, closed, begun)
             with _inherited(handle):
                 status = runner.run(make(folder), {**environ, **names})
             if status == 0:
                 shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
-                return True
+                kept = folder.state().get("kept_channels")
+                if kept:
+                    what = f"{kept} channels that are not in the list"
+                    say(f"{date} keeps {what}, SHRINK=yes leaves them out: {folder.h5!r}")
+                return Outcome.STANDS if kept else Outcome.DONE
+            after = folder.state()
+            if after.get("status") == COMPLETED and after.get("left_out"):
+                return Outcome.STANDS
+            if after.get("reason") == NO_FRAME and before.get("status") == COMPLETED and os.path.isfile(folder.h5):
+                folder.note(**before)
+                say(f"{date} is finished and stays as it is, all its frames are gone: {folder.h5!r}")
+                return Outcome.STANDS
             # A command that failed has noted why; one that was killed could not.
             if folder.state().get("status") == RUNNING:
                 with contextlib.suppress(OSError):
                     folder.note(status=FAILED, error=INTERRUPTED)
-            return False
+            return Outcome.NOT_DONE
     except TimeoutError:
         raise BadInput(f"gave up waiting after {request.wait:g} s: {folder.path!r}") from None
 

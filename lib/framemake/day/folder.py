@@ -185,6 +185,14 @@ class Folder(NamedTuple):
             (self.settings, "settings changed"),
         )
 
+    def is_made_with(self, shape: str) -> bool:
+        """Whether the settings that the day was made with last, see shape_of, are these."""
+        try:
+            with open(self.settings, "rb") as source:
+                return source.read() == os.fsencode(shape + "\n")
+        except OSError:
+            return False
+
     def last(self, summary: bool) -> str:
         """The file that is written last, so that it tells that all is there: a day need not have a summary."""
         return self.summary if summary else self.stamp
@@ -285,6 +293,10 @@ class Folder(NamedTuple):
             return said, INTERRUPTED
         return said, status
 
+    def is_finished(self) -> bool:
+        """Whether the state says that the day is completed, and its file is there."""
+        return self.state().get("status") == COMPLETED and os.path.isfile(self.h5)
+
     def note(self, **changes: object) -> None:
         """Change some keys of the state; several processes may do so at once."""
         self._change(lambda state: False, **changes)
@@ -307,7 +319,15 @@ class Folder(NamedTuple):
             status=COMPLETED,
             error=None,
             finished_at_utc=summary["completed_at_utc"],
+            reason=None,
+            left_out=None,
+            kept_frames=summary["kept_frames"],
+            kept_channels=len(summary["kept_channels"]),
         )
+
+    def note_stands(self, why: str) -> None:
+        """Note that the day stays as it was, completed, though it was to be made again: see errors.WouldLose."""
+        self.note(status=COMPLETED, error=None, reason=None, left_out=why)
 
     def _change(self, unless, **changes):
         with files.locked(self.state_lock):

@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from .. import files, grid
-from ..errors import BadInput, Told
+from ..errors import BadInput, Told, WouldLose
 from ..frames import catalog, channels
 from ..version import version
 from . import coverage, earlier, layout, plan, statistics
@@ -83,10 +83,6 @@ def merge(
         if transient:
             _note_transient(transient, sorted(provenance.account.transient))
     return provenance
-
-
-class WouldLose(BadInput):
-    """A day file that is there has samples which the new one has not; the message says which, and what to do."""
 
 
 def _refuse_loss(out, made, new):

@@ -143,6 +143,8 @@ def _summary(day, folder, counts, covered):
         "missing_spans_gps": coverage.missing_spans(day.slots(), any_of) if any_of else [],
         "frame_files": {status: statuses[status] for status in catalog.STATUSES},
         "unreadable_frames": len(unreadable),
+        "kept_frames": statuses[catalog.KEPT],
+        "kept_channels": [name for name in made.datasets if name not in set(_requested(day))],
         "bad_frames": [_bad(made, *entry) for entry in sorted(made.account.bad.items())],
         "rate_changes": made.rates_dropped,
         "unit_changes": made.units_dropped,

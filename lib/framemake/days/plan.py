@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import NamedTuple, TextIO
 
 from .. import files, gps
+from ..day import attempt
 from ..day import folder as day_folder
 from ..day.folder import COMPLETED, FAILED, QUEUED, Folder
 from ..errors import BadInput
@@ -18,6 +19,10 @@ NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
 TRANSIENT = "a frame could not be had"
 # A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
 CLOSED = "frames were pruned"
+# A finished day that would lose something if it was made as is asked for now, or that has no frame any more, stays.
+STANDS, GONE = "finished, would lose something", "finished, its frames are gone"
+# Those that are not built, though something is to be said of them.
+_LEFT = (CLOSED, STANDS, GONE)
 # So many frames are looked up by several processes, which find what to do in _tasks.
 _MANY = 50_000
 _tasks: list = []
@@ -38,6 +43,7 @@ class RangeInputs(NamedTuple):
     minutes: int | None = None
     again: bool = False
     summary: bool = True
+    request: attempt.Request | None = None
 
     @classmethod
     def of(cls, variables: Mapping) -> "RangeInputs":
@@ -53,6 +59,7 @@ class RangeInputs(NamedTuple):
             int(minutes) if minutes else None,
             variables.get("RESUME") == "no",
             variables.get("SUMMARY") != "no",
+            attempt.Request.of({**variables, "START": None, "END": None}),
         )
 
     def folder(self, day: str) -> Folder:
@@ -68,7 +75,7 @@ class PlannedDay(NamedTuple):
     @property
     def is_due(self) -> bool:
         """Whether it is to be built: it has work to do, and that can be done."""
-        return self.why not in ("", NO_FRAME, CLOSED)
+        return self.why not in ("", NO_FRAME, *_LEFT)
 
 
 def days(first: str, last: str, limit: int | None = None) -> list[str]:
@@ -115,6 +122,8 @@ def _plan_day(source, day, named, inputs, write):
     if pruned:
         return PlannedDay(day, _why_closed(day, listing, pruned, inputs))
     if not listing:
+        if inputs.folder(day).is_finished():
+            return PlannedDay(day, GONE)
         if write:
             _refuse(day, inputs, source)
         return PlannedDay(day, NO_FRAME)
@@ -122,6 +131,8 @@ def _plan_day(source, day, named, inputs, write):
     why = _why(day, table, inputs)
     if not why and inputs.folder(day).is_transient():
         why = TRANSIENT
+    if why and inputs.request and attempt.stands(inputs.folder(day), day, inputs.request):
+        why = STANDS
     if why and write:
         _queue(day, inputs, table)
     return PlannedDay(day, why)
@@ -204,8 +215,13 @@ def _refuse(day, inputs, source):
 
 def left_out(planned: list[PlannedDay]) -> str:
     """Which days are not built though something of them is new; '' if there are none."""
-    closed = [day.day for day in planned if day.why == CLOSED]
-    return f"frames were pruned, so what is new is left out: {runs(closed)}" if closed else ""
+    words = {
+        CLOSED: "frames were pruned, so what is new is left out",
+        STANDS: "finished, and would lose samples if made as asked, so left as they are (SHRINK=yes makes them anyway)",
+        GONE: "finished, and all their frames are gone, so left as they are",
+    }
+    left = {why: [day.day for day in planned if day.why == why] for why in _LEFT}
+    return "; ".join(f"{words[why]}: {runs(days)}" for why, days in left.items() if days)
 
 
 def without_frame(planned: list[PlannedDay], source: str) -> str:
