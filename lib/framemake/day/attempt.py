@@ -171,7 +171,9 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
             shutil.rmtree(folder.parts, ignore_errors=True)
         for path, _ in folder.inputs:
             # Frames that the system did not give the last time, though they were there, are read again.
-            if not request.resume or (path == folder.frames and folder.is_transient()):
+            # What is kept can go by making the day again, though nothing that it is made from has changed.
+            again = folder.is_transient() or (request.shrink and folder.keeps())
+            if not request.resume or (path == folder.frames and again):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
         with open(request.channels, "rb") as source:

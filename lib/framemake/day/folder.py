@@ -297,6 +297,11 @@ class Folder(NamedTuple):
         """Whether the state says that the day is completed, and its file is there."""
         return self.state().get("status") == COMPLETED and os.path.isfile(self.h5)
 
+    def keeps(self) -> bool:
+        """Whether the day has samples of frames that are gone, or channels that are not in its list."""
+        state = self.state()
+        return bool(state.get("kept_frames") or state.get("kept_channels"))
+
     def note(self, **changes: object) -> None:
         """Change some keys of the state; several processes may do so at once."""
         self._change(lambda state: False, **changes)

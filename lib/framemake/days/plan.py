@@ -132,7 +132,7 @@ def _plan_day(source, day, named, inputs, write):
     if not why and inputs.folder(day).is_transient():
         why = TRANSIENT
     if why and inputs.request and attempt.stands(inputs.folder(day), day, inputs.request):
-        why = STANDS
+        return PlannedDay(day, STANDS)
     if why and write:
         _queue(day, inputs, table)
     return PlannedDay(day, why)
@@ -179,6 +179,8 @@ def _why(day, table, inputs):
     if max(os.stat(path).st_mtime_ns for path, _ in folder.inputs) > made:
         return STOPPED
     status = folder.state().get("status")
+    if inputs.request and inputs.request.shrink and folder.keeps():
+        return "asked to"
     if status != COMPLETED:
         return STOPPED if status != FAILED else "failed before"
     try:

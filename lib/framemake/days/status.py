@@ -35,6 +35,7 @@ _WANTED = (
     "missing_spans_gps",
     "frame_files",
     "unreadable_frames",
+    "kept_frames",
 )
 _WIDTH = 100
 # So many days in a row of which there is the same to tell are one line.
@@ -47,8 +48,8 @@ class DayStatus(NamedTuple):
 
     h5: path of the day file, or None if there is none.  size: its bytes.  samples, good: samples of all its
     channels, and how many of them are not NaN.  late: stretches without any frame, pairs of GPS seconds.
-    midnight: GPS second at which the day begins.  absent, unreadable: frame files that were listed but not there, or
-    damaged.  What is not known is None.
+    midnight: GPS second at which the day begins.  absent, unreadable, kept: frame files that were listed but not there,
+    that are damaged, and that are gone since, while their samples stay.  What is not known is None.
     """
 
     date: str
@@ -68,6 +69,7 @@ class DayStatus(NamedTuple):
     late: tuple = ()
     absent: int = 0
     unreadable: int = 0
+    kept: int = 0
 
     @property
     def coverage(self) -> float | None:
@@ -149,6 +151,7 @@ def _entry(day):
         "late_seconds": day.late_seconds,
         "absent_files": day.absent,
         "unreadable_files": day.unreadable,
+        "kept_files": day.kept,
         "valid_channels": day.channels,
         "requested_channels": day.requested,
         "h5": day.h5,
@@ -255,6 +258,7 @@ def _facts(summary):
         "late": tuple((start, end) for start, end in spans),
         "absent": _whole(files.get("absent")),
         "unreadable": _whole(summary.get("unreadable_frames")),
+        "kept": _whole(summary.get("kept_frames")),
     }
 
 
@@ -338,6 +342,8 @@ def _note(day):
         notes.append(f"{_count(day.absent, 'file')} absent")
     if day.unreadable:
         notes.append(f"{_count(day.unreadable, 'file')} unreadable")
+    if day.kept:
+        notes.append(f"{_count(day.kept, 'file')} gone since, samples kept")
     if day.requested and not day.channels:
         notes.append("no channel has a sample")
     return "; ".join(notes)
