@@ -516,5 +516,5 @@ def test_no_other_room_imports_it_and_it_imports_no_pyplot(out):
         [sys.executable, "-c", script, BIN / "plot-coverage"], capture_output=True, text=True, check=True
     )
     assert done.stdout.splitlines()[-1] == "[]"
-    users = [path for path in (BIN.parent / "lib").rglob("*.py") if "matplotlib" in path.read_text()]
+    users = [path for path in (BIN.parent / "lib").rglob("*.py") if "import matplotlib" in path.read_text()]
     assert [path.name for path in users] == ["plots.py"]

@@ -44,6 +44,8 @@ def _settle_libraries():
     os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
     # LAL prints a report of its own on each error; the message of the command is enough.
     os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
+    # Pictures are drawn into files, whatever window a user has chosen for matplotlib.
+    os.environ["MPLBACKEND"] = "agg"
 
 
 class _Parser(argparse.ArgumentParser):

@@ -131,7 +131,7 @@ class DayFile:
         except FileNotFoundError:
             raise BadInput(f"no such file: {path!r}") from None
         except OSError as error:
-            raise BadInput(f"cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
+            raise BadInput(f"day file cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
         self._provenance: Provenance | None = None
         self._inputs: str | None = None
         self._statistics: dict[str, np.ndarray] | None = None

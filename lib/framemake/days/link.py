@@ -224,7 +224,7 @@ def _read(h5):
             same = day.holds_exactly(datasets)
     except OSError as error:
         reason = " ".join(str(error).split())[:120]
-        raise BadInput(f"cannot be read as HDF5: {h5!r}: {reason}") from None
+        raise BadInput(f"day file cannot be read as HDF5: {h5!r}: {reason}") from None
     except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
         raise BadInput(f"not a day file of this project: {h5!r}") from None
     if not same:

@@ -226,7 +226,7 @@ def hatch(words: str) -> str:
 
 def save(path: str, rows: Sequence[Row], titles: tuple[str, str]) -> None:
     """Write the picture of some days, at least one, to a PNG file, which carries its two titles as text."""
-    # No setting of a user or a host changes the picture, and nothing is said of a folder that cannot be written.
+    # No setting of a user changes the picture, and nothing is said of a folder that cannot be written.
     logging.getLogger("matplotlib").setLevel(logging.ERROR)
     import matplotlib
 
