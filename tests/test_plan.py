@@ -38,7 +38,7 @@ class Kept:
 
     def __init__(self, folder):
         self.folder = folder
-        names = ("h5", "frames", "requested", "settings", "summary", "told", "state_path", "transient", "listed")
+        names = ("h5", "frames", "requested", "settings", "summary", "stamp", "state_path", "transient", "listed")
         self.paths = {name: getattr(folder, name) for name in names}
         self.before = {}
         for name, path in self.paths.items():
