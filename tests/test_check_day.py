@@ -118,6 +118,7 @@ def test_a_dataset_that_is_gone(site):
 def test_missing_data_is_its_own_status(site):
     site.want("V1:A", "V1:B", "V1:NONE")
     (site.frames / f"V-test-{START + 60}-60.gwf").unlink()
+    site.h5.unlink()  # else what it has is kept
     site.span(180)
     status, out, err = check(site)
     assert (status, out) == (3, "")

@@ -114,6 +114,18 @@ def test_a_frame_that_is_damaged_later_loses_nothing(site):
     assert [bad["path"] for bad in summary["bad_frames"]] == [str(path)] and summary["nan_samples"] == 0
 
 
+def test_a_frame_that_is_healed_is_no_longer_bad(site):
+    before = finished(site)
+    (path,) = site.frames.glob(f"V-test-{START + 240}-60.gwf")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:200])
+    finished(site)
+    path.write_bytes(whole)
+    same(finished(site), before)
+    summary = site.json("summary")
+    assert (summary["bad_frames"], summary["unreadable_frames"], summary["kept_frames"]) == ([], 0, 0)
+
+
 def test_a_frame_that_changed_has_the_last_word(site):
     finished(site)
     good = signal("V1:A", first=5000)
@@ -122,6 +134,20 @@ def test_a_frame_that_changed_has_the_last_word(site):
     same(got[240:300], ramp(60, 5000))
     # It no longer has V1:B: that is what the frame says now.
     assert np.isnan(site.read("V1:B")[0][240:300]).all()
+
+
+def test_check_day_does_not_compare_what_is_kept_and_finds_what_is_wrong_beside_it(site):
+    finished(site)
+    gone(site, 3)
+    (path,) = site.frames.glob(f"V-test-{START + 240}-60.gwf")
+    path.write_bytes(path.read_bytes()[:200])
+    finished(site)
+    done = command("check-day", site.h5, "--all", check=False)
+    assert (done.returncode, done.stdout) == (0, "") and "2 frame files are gone" in done.stderr
+    with h5py.File(site.h5, "a") as file:
+        file["channels/V1:A"][130] = -1
+    done = command("check-day", site.h5, "--all", check=False)
+    assert done.returncode == 1 and "differs from the frame: 1 samples" in done.stdout
 
 
 def test_with_shrink_what_is_gone_goes(site):

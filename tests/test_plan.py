@@ -145,6 +145,7 @@ def test_the_plan_is_what_make_does(site):
     assert reasons == {
         "", plan.NEW, "frames changed", "channel list changed", "settings changed", plan.STOPPED, "failed before",
         plan.NO_SUMMARY, plan.OLD_SUMMARY, plan.TRANSIENT, "asked to",
+        plan.STANDS,
     }  # fmt: skip
 
 

@@ -47,7 +47,7 @@ def afresh(site, tmp_path):
     return raw, tree
 
 
-def rebuild(site):
+def rebuild(site, shrink=False):
     """Build again, keeping what holds; returns which frame files were opened."""
     shutil.rmtree(site.folder / "parts", ignore_errors=True)
     trace = site.folder / "opened"
@@ -65,15 +65,16 @@ def rebuild(site):
     trace.write_text("")
     extract = (ROOT / "bin" / "extract-increment", site.ffl, site.channels, "--parts", site.folder / "parts")
     span = ("--start", str(START), "--end", str(START + LENGTH), "--increment", "60", "--keep", site.h5)
+    may = ("--shrink",) if shrink else ()
     done = subprocess.run(
-        [sys.executable, script, *extract, *span],
+        [sys.executable, script, *extract, *span, *may],
         capture_output=True,
         text=True,
         check=False,
         env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
     )
     assert done.returncode == 0, done.stderr
-    command("pad-merge", site.folder / "parts", "--out", site.h5, "--requested", site.channels)
+    command("pad-merge", site.folder / "parts", "--out", site.h5, "--requested", site.channels, *may)
     command("summarize", site.h5)
     return {os.path.basename(line) for line in trace.read_text().split()}
 
@@ -115,10 +116,19 @@ def test_a_changed_frame_rebuilds_its_own_increments_only(site, tmp_path):
     agrees(site, tmp_path)
 
 
-def test_a_withdrawn_frame_is_nan_again(site, tmp_path):
+def test_of_a_withdrawn_frame_nothing_is_lost_and_nothing_read(site, tmp_path):
+    site.span(LENGTH)
+    before = site.read("V1:A")[0]
+    (site.frames / f"V-test-{START + 100 * 5 - 18}-100.gwf").unlink()
+    assert rebuild(site) == set()
+    np.testing.assert_array_equal(site.read("V1:A")[0], before)
+    assert site.json("summary")["kept_frames"] == 1
+
+
+def test_with_shrink_a_withdrawn_frame_is_nan_again(site, tmp_path):
     site.span(LENGTH)
     (site.frames / f"V-test-{START + 100 * 5 - 18}-100.gwf").unlink()
-    assert rebuild(site) == opened(4, 6)
+    assert rebuild(site, shrink=True) == opened(4, 6)
     got = site.read("V1:A")[0]
     assert np.isnan(got[482:582]).all() and not np.isnan(got[:482]).any() and not np.isnan(got[582:]).any()
     agrees(site, tmp_path)
@@ -133,10 +143,13 @@ def test_a_channel_that_is_new_in_the_list_is_read_and_no_other(site, tmp_path):
     agrees(site, tmp_path)
 
 
-def test_a_channel_that_leaves_the_list_leaves_the_day(site, tmp_path):
+def test_a_channel_that_leaves_the_list_stays_unless_the_day_may_shrink(site, tmp_path):
     site.span(LENGTH)
+    channels = site.names("valid")
     site.want("V1:FAST")
     assert rebuild(site) == set()
+    assert sorted(site.names("valid")) == sorted(channels) and len(channels) > 1
+    assert rebuild(site, shrink=True) == set()
     assert site.names("valid") == ["V1:FAST"]
     agrees(site, tmp_path)
 

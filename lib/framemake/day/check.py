@@ -56,15 +56,19 @@ def differences(
 
     most: compare at most so many channels, spread over the list; None: all.  Each sample that is not NaN must
     be the frame's, to the last bit; each NaN must be a sample that no frame gives: none there, or masked.
-    Raises BadInput if no frame of the day is left.
+    What is kept of frames that are gone is not compared.  Raises BadInput if no frame of the day is left.
     """
     with open_day(path) as day:
         names = list(day.datasets)
         if most and len(names) > most:
             names = [names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most)]
-        held, gone = [], 0
+        held, kept, gone = [], [], 0
         for frame in day.provenance.frames:
             if frame.status == catalog.ABSENT:
+                continue
+            if frame.status == catalog.KEPT:
+                kept.append((frame.start, frame.end))
+                gone += 1
                 continue
             now = catalog.judge([frame])[0]
             if now.status == catalog.ABSENT:
@@ -80,7 +84,7 @@ def differences(
         # Where files overlap any of them may have given a sample: it must equal one, so they go together.
         for group in _overlapping(held):
             for some in _batches(day, names, group):
-                yield from _compare(day, some, group)
+                yield from _compare(day, some, group, kept)
 
 
 def _overlapping(held):
@@ -110,8 +114,8 @@ def _batches(day, names, group):
         yield batch
 
 
-def _compare(day, names, group):
-    """Compare channels over the span of files that overlap one another."""
+def _compare(day, names, group, kept):
+    """Compare channels over the span of files that overlap one another; kept: spans of files whose samples are kept."""
     start = day.window.start
     begin = max(start, min(frame.start for frame in group))
     end = min(day.window.end, max(frame.end for frame in group))
@@ -135,7 +139,7 @@ def _compare(day, names, group):
                 if series and not series.problem and series.dt > 0 and name in second:
                     compared[name].mark(series, second[name], at, frame)
     for each in compared.values():
-        yield from each.faults()
+        yield from each.faults(kept)
 
 
 class _Compared:
@@ -175,8 +179,13 @@ class _Compared:
         self.found[span] = np.maximum(self.found[span], np.where(there, 2, 1))
         self.equal[span] |= there & (exact == self.expected[span])
 
-    def faults(self):
+    def faults(self, kept):
         has = ~np.isnan(self.expected)
+        for begin, end in kept:
+            # What no frame gives any more is not to be had from another: it is what it was.
+            a, b = (grid.first_at(time - self.start, self.grid) - self.first for time in (begin, end))
+            span = slice(max(0, a), max(0, b))
+            self.equal[span] |= self.found[span] == 0
         for wrong, what in (
             (has & ~self.equal, "differs from the frame"),
             (~has & (self.found == 2), "NaN, but the frame has a sample"),

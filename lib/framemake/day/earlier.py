@@ -87,7 +87,7 @@ class Earlier:
         if kept and names:
             account.gave = made.account.gave[np.ix_([row for _, row in kept], [column[name] for name in names])]
         # What was wrong holds where it is about files and channels that are still the same.
-        here, before = ({frame.path: frame for frame in each} for each in (frames, self.frames))
+        here, before = (_by_path(each) for each in (frames, self.frames))
         mine = set(names)
         for (path, name), reason in made.account.bad.items():
             if here.get(path) == before.get(path) and (not name or name in mine):
@@ -95,6 +95,11 @@ class Earlier:
         account.problems = {name: why for name, why in made.account.problems.items() if name in mine}
         account.seen = mine & made.account.seen
         return account
+
+
+def _by_path(frames):
+    """Files by path as they are now: what is kept of one that was there before is not meant."""
+    return {frame.path: frame for frame in frames if frame.status != catalog.KEPT}
 
 
 def find(path: str) -> Earlier | None:

@@ -121,7 +121,7 @@ def _refuse_loss(out, made, new):
         raise WouldLose(
             f"would lose {lost[worst]:g} s of {worst!r}"
             + (f" and samples of {len(lost) - 1} more channels" if len(lost) > 1 else "")
-            + f", the day stays as it is, SHRINK=yes makes it anyway: {out!r}"
+            + f", the day stays as it is, SHRINK=yes (--shrink) makes it anyway: {out!r}"
         )
 
 

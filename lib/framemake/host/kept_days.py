@@ -115,7 +115,7 @@ class DayKeeper:
             return _Known(
                 stamp, Kept(Reason.UNFINISHED, f"{day} waits for a frame that could not be had: {waiting[0]!r}")
             )
-        listed = {self._place(frame.path): frame for frame in made.frames}
+        listed = {self._place(frame.path): frame for frame in made.frames if frame.status != catalog.KEPT}
         return _Known(stamp, None, h5, listed, {path for path, _ in made.account.bad}, [])
 
     def _check(self, known):
