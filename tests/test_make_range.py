@@ -468,7 +468,7 @@ def test_a_span_goes_to_the_folder_of_its_day(days, start):
 
 def test_plan_range_tells_why(built):
     days = built
-    arguments = [days.ffl, days.out, "--first", FIRST, "--last", LAST, "--channels", days.channels]
+    arguments = [days.ffl, days.channels, days.out, "--first", FIRST, "--last", LAST]
     assert well("plan-range", *arguments) == ""
     # As crontabs have it.
     old = [days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out]
@@ -493,9 +493,7 @@ def test_plan_range_lists_a_day_as_list_frames_does(days):
         ffl.write(f"{days.frames}/V-gone-{1396828818 - 50}-100.gwf {1396828818 - 50} 100 0 0\n")
         first = next(iter(days.lines)).split()
         ffl.write(f"{first[0]} {int(first[1]) + 500} 100 0 0\n")
-    status, _, _ = run(
-        "plan-range", days.ffl, "--start", FIRST, "--end", LAST, "--channels", days.channels, "--out", days.out
-    )
+    status, _, _ = run("plan-range", days.ffl, days.channels, days.out, "--first", FIRST, "--last", LAST)
     assert status == 0
     for day in DAYS:
         table = (days.folder_of(day) / ".work/listed.tsv").read_text()

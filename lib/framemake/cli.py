@@ -275,10 +275,13 @@ def window_options(command: Command) -> None:
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
 
-def days_options(command: Command) -> None:
-    """The options --first and --last: days, both included.  The older --start and --end still mean the same."""
+def days_options(command: Command, default: bool = True) -> None:
+    """The options --first and --last: days, both included.  The older --start and --end still mean the same.
+
+    default: whether they may be left out, for the first and the last day that there is.
+    """
     for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
-        what = f"{which} (the {name[2:]} that there is)"
+        what = f"{which} (the {name[2:]} that there is)" if default else which
         command.option(name, metavar="YYYY-MM-DD", help=what)
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 

@@ -123,7 +123,7 @@ def planning(work, args):
     listed = os.path.join(work, "hundred.txt")
     with open(listed, "w", encoding="utf-8") as out:
         out.write("V1:A\n")
-    command = [os.path.join(ROOT, "bin/plan-range"), ffl, "--start", days[0], "--end", days[-1], "--channels", listed]
+    command = [os.path.join(ROOT, "bin/plan-range"), ffl, "--first", days[0], "--last", days[-1], "--channels", listed]
     runs = [measure([*command, "--out", fresh(os.path.join(work, "planned"))]) for _ in range(args.runs)]
     with open(ffl, encoding="utf-8") as lines:
         note(f"{sum(1 for _ in lines)} lines planned")

@@ -141,7 +141,7 @@ class Interface:
         names, (start, end), spec = query.names(), query.span(), query.text("spec", "")
         points, csv = query.points(len(names), 800), _wants_csv(request, query)
         if not self.days:
-            raise Refused(404, "no day datasets are served here (serve-streams --days)")
+            raise Refused(404, "no day datasets are served here (serve-streams STREAMS OUT)")
         tag = answers.tag_of(self.version, self.days.tag(start, end), request.query_string, csv)
         if request.if_none_match.contains_weak(tag):
             return _not_modified(tag)
