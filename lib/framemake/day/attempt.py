@@ -75,6 +75,19 @@ class Request(NamedTuple):
         return gps.day_window(date, int(minutes) if minutes else None)
 
 
+def is_of_converter(folder: Folder) -> bool:
+    """Whether a day was finished by the converter before this project, and is in its folder as that left it."""
+    if os.path.exists(folder.settings) or not folder.is_finished():
+        return False
+    from . import dayfile, layout
+
+    try:
+        with dayfile.open_day(folder.h5) as day:
+            return day.provenance.layout == layout.CONVERTER
+    except BadInput:
+        return False
+
+
 def stands(folder: Folder, date: str, request: Request) -> str:
     """Why a finished day is not to be made again as it would lose something, and how to do it anyway; '' if it may be.
 
@@ -82,6 +95,8 @@ def stands(folder: Folder, date: str, request: Request) -> str:
     """
     if request.shrink or folder.is_made_with(request.shape) or folder.state().get("status") != COMPLETED:
         return ""
+    if is_of_converter(folder):
+        return f"{date} was finished by another program and stays as it is, SHRINK=yes makes it anew: {folder.h5!r}"
     # Loaded here: h5py takes longer than a day with nothing new.
     from . import dayfile
 

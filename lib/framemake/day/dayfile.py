@@ -16,7 +16,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import grid, jsontext
+from .. import gps, grid, jsontext
 from ..errors import BadInput
 from ..frames import catalog
 from ..gps import Window
@@ -152,7 +152,10 @@ class DayFile:
         """Raises BadInput if the file has none."""
         if self._provenance is None:
             try:
-                self._provenance = Provenance.load(self.file[layout.PROVENANCE])
+                if layout.PROVENANCE in self.file:
+                    self._provenance = Provenance.load(self.file[layout.PROVENANCE])
+                else:
+                    self._provenance = _of_converter(self.file)
             except (KeyError, ValueError, TypeError, AttributeError):
                 raise BadInput(f"not a day file of this project: {self.path!r}") from None
         return self._provenance
@@ -163,6 +166,11 @@ class DayFile:
         The list of frames, which is most of it, is not parsed for them: that counts where one channel of many days is
         wanted.  KeyError or ValueError if they are not there.
         """
+        if layout.PROVENANCE not in self.file:
+            made = self.provenance
+            datasets = {name: list(dataset) for name, dataset in made.datasets.items()}
+            here = {"read": made.channels, "window": made.window, "increment": made.increment, "datasets": datasets}
+            return {name: here[name] for name in names}
         if self._inputs is None:
             # Through h5py's low-level objects: Dataset's own way takes half as long again.
             dataset = h5py.h5d.open(self.file.id, f"{layout.PROVENANCE}/inputs".encode())
@@ -211,6 +219,8 @@ class DayFile:
 
     def statistics_alone(self, name: str) -> np.ndarray:
         """The same of one channel of many, without reading those of the others; KeyError if it has no sample."""
+        if layout.PROVENANCE not in self.file:
+            return self._counted(name)
         number = self.peek("read")["read"].index(name)
         for table in self.file[layout.PROVENANCE]["statistics"].values():
             row = np.flatnonzero(table["members"][()] == number)
@@ -227,12 +237,24 @@ class DayFile:
 
     def _tables(self):
         """(channels, float64 (channels, units, 7)) of each table of statistics."""
+        if layout.PROVENANCE not in self.file:
+            return [([name], self._counted(name)[None]) for name in self.datasets]
         try:
             tables = self.file[layout.PROVENANCE]["statistics"].values()
             read = self.provenance.channels
             return [([read[at] for at in table["members"][()].tolist()], table["values"][()]) for table in tables]
         except (KeyError, IndexError, OSError):
             raise BadInput(f"not a day file of this project: {self.path!r}") from None
+
+    def _counted(self, name):
+        """Statistics of each unit of a channel of a file that has none, from its samples."""
+        dataset = self.datasets[name]
+        unit = grid.cut(dataset.rate, self.provenance.increment, self.window.duration).unit
+        rows = []
+        for first in range(0, dataset.total, unit):
+            samples = self.samples(name, first, min(first + unit, dataset.total))[None]
+            rows.append(statistics.of_units(samples, ~np.isnan(samples), first, unit)[0])
+        return np.concatenate(rows)
 
     # --- samples -----------------------------------------------------------------------------
 
@@ -244,13 +266,19 @@ class DayFile:
         dataset = group[name]
         return None if dataset.is_virtual or dataset.external else dataset
 
+    def t0_of(self, name: str) -> float:
+        """GPS time of sample 0 of a channel; KeyError if it has no sample."""
+        if layout.PROVENANCE not in self.file:
+            return self.datasets[name].t0
+        return float(self.file[layout.CHANNELS][name].attrs["t0"])
+
     def grid_of(self, name: str) -> tuple:
         """(grid.Grid, numpy dtype) of a channel, or (None, None) if it has no sample."""
         dataset = self.dataset(name)
         if dataset is None:
             return None, None
         rate = dataset.attrs["sample_rate"]
-        _, phase = grid.place(dataset.attrs["t0"] - self.window.start, rate)
+        _, phase = grid.place(self.t0_of(name) - self.window.start, rate)
         return grid.Grid(rate, phase), dataset.dtype
 
     def samples(self, name: str, first: int, stop: int) -> np.ndarray:
@@ -268,6 +296,30 @@ class DayFile:
         for chunk in sorted(found, key=lambda chunk: chunk.chunk_offset):
             if wanted(chunk.chunk_offset[0]):
                 yield chunk.chunk_offset[0], os.pread(handle, chunk.size, chunk.byte_offset), chunk.filter_mask
+
+
+def _of_converter(file):
+    """The Provenance of a day file of the converter before this project, as far as its attributes tell.
+
+    Its samples are those of the whole window; its t0 is a GPS time that was taken for a Unix time, so it is not used.
+    """
+    window = Window(*(int(gps.parse(_text(file.attrs[name])[:19])) for name in ("start_dt", "end_dt")))
+    datasets = {}
+    for name, dataset in file[layout.CHANNELS].items():
+        rate = float(dataset.attrs["sample_rate"])
+        if dataset.shape != (grid.length(window.duration, rate),):
+            raise ValueError(name)
+        unit = _text(dataset.attrs.get("unit", ""))
+        datasets[name] = Dataset(rate, dataset.dtype.name, len(dataset), float(window.start), unit)
+    increment = int(file.attrs["increment_size"])
+    account = Account([], len(datasets))
+    return Provenance(
+        "", window, increment, "", Origin(), list(datasets), datasets, [], account, {}, {}, layout.CONVERTER
+    )
+
+
+def _text(value):
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _has(group, name, dataset):

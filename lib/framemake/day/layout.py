@@ -17,6 +17,8 @@ from ..errors import BadInput
 
 # What a day file of this form is called; of one with another form no later day is built.
 LAYOUT = 1
+# That of the converter which the field used before: no provenance, and a t0 that is off by years.
+CONVERTER = "converter"
 CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")

@@ -123,7 +123,7 @@ def _plan_day(source, day, named, inputs, write):
         return PlannedDay(day, _why_closed(day, listing, pruned, inputs))
     if not listing:
         if inputs.folder(day).is_finished():
-            return PlannedDay(day, GONE)
+            return PlannedDay(day, "" if attempt.is_of_converter(inputs.folder(day)) else GONE)
         if write:
             _refuse(day, inputs, source)
         return PlannedDay(day, NO_FRAME)
@@ -131,6 +131,8 @@ def _plan_day(source, day, named, inputs, write):
     why = _why(day, table, inputs)
     if not why and inputs.folder(day).is_transient():
         why = TRANSIENT
+    if why and inputs.request and not inputs.request.shrink and attempt.is_of_converter(inputs.folder(day)):
+        return PlannedDay(day, "")
     if why and inputs.request and attempt.stands(inputs.folder(day), day, inputs.request):
         return PlannedDay(day, STANDS)
     if why and write:

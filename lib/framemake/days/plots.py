@@ -103,12 +103,11 @@ def row_of(day: status.DayStatus) -> tuple[Row, str]:
     """The Row of a day, and a line that says why its coverage cannot be read, or ''."""
     if day.status != COMPLETED or day.h5 is None:
         return Row(day.date, day.status), ""
-    assert day.h5, "a completed day has a day file"
     try:
-        window, slots = _slots(day)
         path = Folder.holding(day.h5).coverage
         with open(path, encoding="utf-8") as source:
             covered = list(json.load(source).values())
+        window, slots = _slots(day, len(covered[0]["gwf_mask"]) if covered else 0)
         shaded = shade([entry["gwf_mask"] for entry in covered], slots, window, gps.day_window(day.date).start)
         samples = sum(entry["total_samples"] for entry in covered)
         good = sum(entry["non_nan_samples"] for entry in covered)
@@ -120,8 +119,8 @@ def row_of(day: status.DayStatus) -> tuple[Row, str]:
     return Row(day.date, "" if good else _EMPTY, shaded, part, len(covered), day.requested), ""
 
 
-def _slots(day):
-    """(Window, catalog.slots) of a completed day: the masks have a character for each slot."""
+def _slots(day, characters):
+    """(Window, catalog.slots) of a completed day: the masks have a character for each slot, so many."""
     try:
         path = Folder.holding(day.h5).summary
         with open(path, encoding="utf-8") as source:
@@ -132,6 +131,10 @@ def _slots(day):
         with dayfile.open_day(day.h5) as made:
             return made.window, made.slots()
     window = gps.Window(summarized["start_gps"], summarized["end_gps"])
+    if "provenance" not in summarized and characters:
+        # The converter before this project takes all frame files to be equally long.
+        step = window.duration / characters
+        return window, [(window.start + n * step, window.start + (n + 1) * step, None) for n in range(characters)]
     listed = [
         # A file that could not be read has a slot, as those that are used.
         catalog.Frame(

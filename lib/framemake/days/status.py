@@ -2,6 +2,7 @@
 
 import datetime
 import itertools
+import json
 import math
 import os
 import re
@@ -202,6 +203,8 @@ def _status(folder, spec, date):
     try:
         state, status = folder.standing()
         summary = _summary(folder.summary)
+        if summary and "total_samples" not in summary:
+            summary.update(_covered(folder.coverage))
     except OSError as refused:
         return DayStatus(date, spec, FAILED, error=f"{wording(refused)}: {refused.filename!r}")
     error = state.get("error")
@@ -244,6 +247,16 @@ def _summary(path):
         return {}
 
 
+def _covered(path):
+    """What the coverage of a day tells that the summary of the converter before this project does not."""
+    try:
+        with open(path, encoding="utf-8", errors="replace") as source:
+            entries = json.load(source).values()
+        return {key: sum(entry[key] for entry in entries) for key in ("total_samples", "nan_samples")}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return {}
+
+
 def _facts(summary):
     """What a summary tells, as fields of a DayStatus."""
     samples = _whole(summary.get("total_samples"))
@@ -272,7 +285,7 @@ def _whole(value):
 
 def _seconds(text):
     """Seconds of the day of an ISO time."""
-    match = re.fullmatch(r"[0-9-]+T(\d\d):(\d\d):(\d\d)", text or "")
+    match = re.fullmatch(r"[0-9-]+[T ](\d\d):(\d\d):(\d\d)(?:\+00:00|Z)?", text or "")
     hours, minutes, seconds = map(int, match.groups()) if match else (0, 0, 0)
     return 3600 * hours + 60 * minutes + seconds
 

@@ -95,7 +95,7 @@ def _read_channel(path, file_identity, name):
         units = day.statistics_alone(name)
         if len(units) != math.ceil(total / size):
             raise KeyError(name)
-        unit, t0 = str(attributes["unit"]), float(attributes["t0"])
+        unit, t0 = str(attributes["unit"]), day.t0_of(name)
         return OpenChannel(path, file_identity, name, rate, unit, t0, total, size, units)
 
 
