@@ -245,3 +245,38 @@ def test_a_range_shows_what_it_would_leave_and_leaves_it(site):
     done = make("range", *given, "MINUTES=10", cwd=site.folder)
     assert f"all their frames are gone, so left as they are: {DAY}" in done.stderr
     assert site.json("state_day.json")["status"] == "completed" and site.h5.read_bytes() == day
+
+
+def test_made_anew_a_late_frame_does_not_make_up_for_one_that_is_gone(site):
+    """As many samples as before, in the same unit, but not the same: counts do not tell."""
+    gone(site, 2)
+    before = finished(site)
+    gone(site, 3)
+    write(site, 2)
+    done = build(site, "RESUME=no")
+    assert "would lose 60 s of 'V1:B'" in stands(done)
+    same(site.read("V1:A")[0], before)
+    wanted = ramp(LENGTH)
+    same(finished(site), wanted)  # the next plain make has both
+
+
+def test_a_day_from_a_machine_that_did_not_have_the_old_one_may_not_have_less(site):
+    from framemake.day import travel
+    from framemake.day.folder import Folder
+    from framemake.errors import WouldLose
+
+    before = finished(site)
+    home, out = site.out, site.folder / "there"
+    gone(site, 4)
+    site.out = out
+    finished(site)
+    there = Folder.of(str(out), "V1trend", DAY)
+    travel.pack(there, str(out), str(home))
+    site.out = home
+    with pytest.raises(WouldLose, match="would lose 60 s"):
+        travel.take(there.path, str(home), "V1trend", 1)
+    same(site.read("V1:A")[0], before)
+    state = site.json("state_day.json")
+    assert (
+        state["status"] == "completed" and "would lose" in state["left_out"] and not out.joinpath(there.path).exists()
+    )

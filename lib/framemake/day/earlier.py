@@ -1,16 +1,21 @@
 """An earlier day file, for what still holds of it: a day is rebuilt as far as its inputs changed, and no further."""
 
-from collections.abc import Iterable, Iterator
+import math
+from collections.abc import Callable, Iterable, Iterator
 
 import h5py
 import numpy as np
 
-from ..errors import BadInput
+from .. import grid
+from ..errors import BadInput, WouldLose
 from ..frames import catalog
 from ..gps import Window
-from . import layout
+from . import layout, statistics
 from .account import Account
-from .dayfile import DayFile, open_day
+from .dayfile import DayFile, Provenance, open_day
+
+# Samples of a channel that are looked at in one go.
+_AT_ONCE = 1 << 22
 
 
 class Earlier:
@@ -112,3 +117,84 @@ def find(path: str) -> Earlier | None:
         day.close()
         return None
     return Earlier(day)
+
+
+def refuse_loss(
+    old: DayFile,
+    made: Provenance,
+    samples: Callable[[str, int, int], np.ndarray],
+    counts: Callable[[str], np.ndarray] | None = None,
+) -> None:
+    """Raise WouldLose if a finished day has a sample which the one that is to take its place has not.
+
+    made, samples: the new day's provenance, and samples [first, stop) of a channel of it.  counts: how many samples
+    each unit of a channel has in the new day; where they are enough to tell, its samples are not read.  What a frame
+    that changed no longer gives is no loss.
+    """
+    changed = _changed(old.provenance.frames, made)
+    lost = {}
+    for name, dataset in old.datasets.items():
+        now = made.datasets.get(name)
+        offset = (dataset.t0 - now.t0) * now.rate if now else 0.0
+        if now is None:
+            seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate
+        elif now.rate == dataset.rate and abs(offset - round(offset)) < 1e-3:
+            seconds = _lost(old, name, round(offset), changed, samples, counts)
+        else:
+            # Another grid has most of the day: samples cannot be compared one by one.
+            good = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in _pieces(samples, name, now))
+            seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate - good / now.rate
+            seconds = 0.0 if changed else seconds
+        if seconds > 1e-6:
+            lost[name] = seconds
+    if lost:
+        worst = max(lost, key=lambda name: (lost[name], name))
+        more = f" and samples of {len(lost) - 1} more channels" if len(lost) > 1 else ""
+        raise WouldLose(
+            f"would lose {lost[worst]:g} s of {worst!r}{more}, the day stays as it is, "
+            f"SHRINK=yes (--shrink) makes it anyway: {old.path!r}"
+        )
+
+
+def _lost(old, name, offset, changed, samples, counts):
+    """Seconds of samples of a channel that are in the old day, and not in the new one, whose grids agree.
+
+    offset: number that the old day's first sample has in the new one.
+    """
+    dataset, start = old.datasets[name], old.window.start
+    cut = grid.cut(dataset.rate, old.provenance.increment, old.window.duration)
+    before = old.statistics(name)[:, statistics.COUNT]
+    after = counts(name) if counts else None
+    lost = 0
+    for unit in np.flatnonzero(before).tolist():
+        if after is not None and offset == 0 and len(after) == len(before) and after[unit] >= before[unit]:
+            continue
+        first, stop = unit * cut.unit, min((unit + 1) * cut.unit, dataset.total)
+        had = ~np.isnan(old.samples(name, first, stop))
+        piece = samples(name, max(0, first + offset), max(0, stop + offset))
+        has = np.zeros(len(had), dtype=bool)
+        skipped = max(0, -(first + offset))
+        has[skipped : skipped + len(piece)] = ~np.isnan(piece)
+        gone = had & ~has
+        for begin, end in changed:
+            a, b = (math.ceil((time - start) * dataset.rate - 1e-3) - first for time in (begin, end))
+            gone[max(0, a) : max(0, b)] = False
+        lost += int(np.count_nonzero(gone))
+    return lost / dataset.rate
+
+
+def _pieces(samples, name, dataset):
+    return (samples(name, at, min(at + _AT_ONCE, dataset.total)) for at in range(0, dataset.total, _AT_ONCE))
+
+
+def _changed(before, made):
+    """GPS spans of frame files that are used, are not what they were, and can be read."""
+    was, bad = _by_path(before), made.account.unreadable()
+    return [
+        (frame.start, frame.end)
+        for frame in made.frames
+        if frame.status == catalog.USED
+        and frame.path in was
+        and frame.path not in bad
+        and catalog.identity(was[frame.path]) != frame
+    ]

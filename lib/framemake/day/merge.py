@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 
 from .. import files, grid
-from ..errors import BadInput, Told, WouldLose
+from ..errors import BadInput, Told
 from ..frames import catalog, channels
 from ..version import version
 from . import coverage, earlier, layout, plan, statistics
@@ -79,63 +79,10 @@ def merge(
         write_statistics(group, made.statistics)
         layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
         if not shrink:
-            _refuse_loss(out, provenance, made.statistics)
+            made.refuse_loss(out, file[layout.CHANNELS], provenance)
         if transient:
             _note_transient(transient, sorted(provenance.account.transient))
     return provenance
-
-
-def _refuse_loss(out, made, new):
-    """Raise WouldLose if a day file that is there has more: samples of a channel in a unit, or a channel.
-
-    new: statistics by the number of a channel.  What a frame that changed has no longer is no loss.
-    """
-    old = earlier.find(out)
-    if old is None:
-        return
-    number = {name: at for at, name in enumerate(made.channels)}
-    changed = _changed(old.day.provenance.frames, made)
-    lost = {}
-    for name, dataset in old.day.datasets.items():
-        before = old.statistics(name)
-        cut = grid.cut(dataset.rate, old.day.provenance.increment, old.day.window.duration)
-        now = made.datasets.get(name)
-        if now is None:
-            lost[name] = before[:, statistics.COUNT].sum() / dataset.rate
-            continue
-        same = (now.rate, now.t0, now.total) == (dataset.rate, dataset.t0, dataset.total)
-        after = new[number[name]]
-        if same and len(after) == len(before):
-            less = before[:, statistics.COUNT] - after[:, statistics.COUNT]
-            for unit in np.flatnonzero(less > 0).tolist():
-                begin = old.day.window.start + unit * cut.unit / dataset.rate
-                if not any(a < begin + cut.unit / dataset.rate and b > begin for a, b in changed):
-                    lost[name] = lost.get(name, 0) + less[unit] / dataset.rate
-        else:
-            less = before[:, statistics.COUNT].sum() / dataset.rate - after[:, statistics.COUNT].sum() / now.rate
-            if less > 1e-6 and not changed:
-                lost[name] = less
-    old.day.close()
-    if lost:
-        worst = max(lost, key=lambda name: (lost[name], name))
-        raise WouldLose(
-            f"would lose {lost[worst]:g} s of {worst!r}"
-            + (f" and samples of {len(lost) - 1} more channels" if len(lost) > 1 else "")
-            + f", the day stays as it is, SHRINK=yes (--shrink) makes it anyway: {out!r}"
-        )
-
-
-def _changed(before, made):
-    """GPS spans of frame files that are used, are not what they were, and can be read."""
-    was, bad = {frame.path: frame for frame in before}, made.account.unreadable()
-    return [
-        (frame.start, frame.end)
-        for frame in made.frames
-        if frame.status == catalog.USED
-        and frame.path in was
-        and frame.path not in bad
-        and catalog.identity(was[frame.path]) != frame
-    ]
 
 
 def _note_transient(path, paths):
@@ -317,6 +264,17 @@ class _Merge:
             self.rates_dropped,
             self.units_dropped,
         )
+
+    def refuse_loss(self, out: str, group: h5py.Group, provenance: Provenance) -> None:
+        """Raise errors.WouldLose if the day file that is there has what was not written to the group of channels."""
+        here = self.keep is not None and os.path.realpath(self.keep.path) == os.path.realpath(out)
+        old = self.keep if here else earlier.find(out)
+        if old is None:
+            return
+        # What is built on the earlier result has all of it but what was read anew: counts tell.  Else the samples do.
+        number = {channel.name: at for at, channel in enumerate(self.plan.channels)}
+        counts = (lambda name: self.statistics[number[name]][:, statistics.COUNT]) if here else None
+        earlier.refuse_loss(old.day, provenance, lambda name, first, stop: group[name][first:stop], counts)
 
     def _refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""

@@ -3,7 +3,7 @@
 import os
 import shutil
 
-from ..errors import BadInput
+from ..errors import BadInput, WouldLose
 from .folder import Folder
 
 
@@ -29,12 +29,12 @@ def pack(folder: Folder, there: str, home: str) -> list:
     return [os.path.relpath(path, folder.path) for path in [*paths, folder.state_path]]
 
 
-def take(came: str, out: str, spec: str, wait: float) -> Folder:
+def take(came: str, out: str, spec: str, wait: float, shrink: bool = False) -> Folder:
     """Put what came of a day, unpacked in the folder `came`, into its folder in `out`; the Folder.
 
     Each file replaces the old one at once, the state last: until then the day is not done for any reader, so what is
     killed here is built again.  wait: seconds to wait for another make on the day.  BadInput if there is no state,
-    which comes last, or another make holds the day.
+    which comes last, or another make holds the day.  WouldLose if a finished day would lose samples, unless shrink.
     """
     inside = Folder.at(came)
     date = inside.state().get("date")
@@ -45,11 +45,30 @@ def take(came: str, out: str, spec: str, wait: float) -> Folder:
     inside = Folder(came, folder.name)
     try:
         with folder.hold(wait):
+            if not shrink:
+                _refuse_loss(inside, folder)
             _move(inside, folder)
+    except WouldLose as stands:
+        folder.note_stands(str(stands))
+        shutil.rmtree(came)
+        raise
     except TimeoutError:
         raise BadInput(f"another make holds the day, what a machine sent of it is left out: {folder.path!r}") from None
     shutil.rmtree(came)
     return folder
+
+
+def _refuse_loss(inside, folder):
+    """Raise WouldLose if the day file that came has less than the one at home: the machine did not have that one."""
+    if not (os.path.exists(inside.h5) and os.path.exists(folder.h5)):
+        return
+    # Loaded here: a day that is new needs none of it.
+    from . import dayfile, earlier
+
+    old = earlier.find(folder.h5)
+    if old:
+        with old.day, dayfile.open_day(inside.h5) as new:
+            earlier.refuse_loss(old.day, new.provenance, new.samples)
 
 
 def _move(inside, folder):
