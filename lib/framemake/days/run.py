@@ -32,13 +32,17 @@ class Outcome(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a range came to, in days: all, built, with nothing new, failed, without a frame."""
+    """What a range came to, in days: all, built, with nothing new, failed, without a frame.
+
+    left_out: of those with nothing new, finished ones that stay as they are, as they would lose something.
+    """
 
     days: int
     built: int
     unchanged: int
     failed: int
     no_frame: int
+    left_out: int
 
     def sentence(self, out: str) -> str:
         return (

@@ -54,10 +54,11 @@ class Verdict(enum.Enum):
 
 
 class RangeCounts(NamedTuple):
-    """What a range of days left when it came to its end: days that failed, days without a frame."""
+    """What a range of days left when it came to its end: days that failed, had no frame, would have lost samples."""
 
     failed: int
     no_frame: int
+    left_out: int = 0
 
 
 # --- which days ---------------------------------------------------------------------------
@@ -105,14 +106,14 @@ def range_counts(out: str, first: datetime.date, begun: str) -> RangeCounts | No
             left = json.load(source)
         if left["start_date"] != str(first) or left["finished_utc"] < begun:
             return None
-        return RangeCounts(int(left["failed"]), int(left["no_frame"]))
+        return RangeCounts(int(left["failed"]), int(left["no_frame"]), int(left.get("left_out", 0)))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def status_of_build(status: int, found: RangeCounts | None) -> int:
-    """The exit status that a range amounts to: days without a frame are data that is missing, and no failure."""
-    if found and 0 < status < _TIMED_OUT and not found.failed and found.no_frame:
+    """The exit status that a range amounts to: days without a frame, or left as they were, are no failure."""
+    if found and 0 < status < _TIMED_OUT and not found.failed and (found.no_frame or found.left_out):
         return _MISSING
     return status
 
