@@ -193,8 +193,8 @@ def test_wrong_input_is_one_line(folder, tmp_path):
     assert "no channel" in refused("prune-channels", frames, "-", input="# nothing\n")
     assert "absent.ffl" in refused("prune-channels", tmp_path / "absent.ffl", "-", input="V1:A\n")
     assert "both" in refused("prune-channels", "-", "-", input="V1:A\n")
-    refused("prune-channels", frames, "-", "--probe", "0", status=2, input="V1:A\n")
-    refused("prune-channels", frames, status=2)
+    assert "--probe" in refused("prune-channels", frames, "-", "--probe", "0", status=2, input="V1:A\n")
+    assert "required: CHANNELS" in refused("prune-channels", frames, status=2)
 
 
 def test_a_list_that_is_a_frame_file_is_refused(folder):

@@ -213,6 +213,10 @@ def test_another_increment_or_compression_builds_anew(site, tmp_path):
     with h5py.File(site.h5) as file:
         assert file["channels/V1:A"].compression == "gzip"
     assert (site.read("V1:A")[0] == np.arange(18, 3618)).all()
+    shutil.rmtree(site.folder / "parts")
+    site.span(LENGTH, "--compression", "gzip", keep=site.h5, increment=120)
+    assert site.json("summary")["increment_size"] == 120
+    assert (site.read("V1:A")[0] == np.arange(18, 3618)).all()
 
 
 def test_an_earlier_result_that_is_damaged_is_not_kept(site, tmp_path):
