@@ -32,18 +32,20 @@ class Outcome(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a range came to, in days: all, built, with nothing new, failed, without a frame."""
+    """What a range came to, in days: all, built, with nothing new, failed, without a frame, kept without theirs."""
 
     days: int
     built: int
     unchanged: int
     failed: int
     no_frame: int
+    vanished: int = 0
 
     def sentence(self, out: str) -> str:
+        kept = f", {self.vanished} whose frames are gone kept" if self.vanished else ""
         return (
             f"{self.days} day(s): {self.built} built, {self.unchanged} had nothing new, {self.failed} failed, "
-            f"{self.no_frame} without a frame: {out}"
+            f"{self.no_frame} without a frame{kept}: {out}"
         )
 
 
