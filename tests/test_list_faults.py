@@ -143,6 +143,7 @@ def test_a_stream_that_cannot_be_opened_is_told(streamed):
 def test_what_is_wrongly_asked_is_refused(tmp_path):
     assert "OUT, --streams or both" in refused("list-faults", status=2)
     assert "no such file or directory" in refused("list-faults", tmp_path / "none")
+    assert listed("--streams", tmp_path / "none")[0][3] == "no folder of streams"
     (tmp_path / "V1trend-2024-04-10").mkdir()
     assert "no such day" in refused("list-faults", tmp_path, "--first", "2024-04-1x", "--last", "2024-04-11")
     assert well("list-faults", "--out", tmp_path, "--last", "2024-04-09") == ""

@@ -77,6 +77,9 @@ def of_streams(folder: str, root: str | None = None) -> Iterator[Fault]:
     from ..streams import store
     from ..streams.intake import writing
 
+    if not os.path.isdir(folder):
+        yield Fault(STREAM, folder, folder, "no folder of streams")
+        return
     root = root or writing.tree_of(folder)
     paths = None if root is None else _paths(root)
     for name, noted in sorted(writing.faulty(folder).items()):
