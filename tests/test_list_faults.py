@@ -69,6 +69,17 @@ def test_a_frame_that_a_finished_day_lacks_is_told_until_it_is_healed(tmp_path):
     assert run("check-nightly", site.out, "--now", "2024-04-11T06:00:00")[0] == 0
 
 
+def test_check_nightly_knows_of_a_day_that_failed_long_ago(tmp_path):
+    """Failures were counted over the last days alone."""
+    state(tmp_path, "2024-03-01", "failed", error="no frame")
+    state(tmp_path, "2024-03-02", "completed")
+    for day in range(3, 11):
+        state(tmp_path, f"2024-03-{day:02d}", "completed")
+    status, line, _ = run("check-nightly", tmp_path, "--now", "2024-03-11T06:00:00")
+    assert status == 1 and f"1 faulty in {str(tmp_path)!r}: day V1trend-2024-03-01: no frame" in line
+    assert run("check-nightly", tmp_path, "--now", "2024-03-11T06:00:00", "--faulty", ",")[0] == 0
+
+
 @pytest.fixture
 def streamed(tmp_path):
     """(tree, folder of streams, the file in the middle) of three hours."""

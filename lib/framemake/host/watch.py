@@ -91,7 +91,7 @@ def probes(watched: Watched) -> Iterator[Probe]:
         (frames_in, watched.frames, (watched.frame_age,)),
         (days, watched.out, (watched.day_age, watched.failed, watched.days, watched.specs)),
         (streams_in, watched.streams, (watched.stream_age,)),
-        (faulty_days, watched.out, (watched.faulty, watched.specs)),
+        (faulty_days, watched.out, (watched.faulty, watched.days, watched.specs)),
         (faulty_streams, watched.streams, (watched.faulty,)),
         (disk, watched.disks, (watched.full,)),
         (nightly, watched.nightly, (watched.nightly_age,)),
@@ -234,12 +234,16 @@ def streams_in(folder: str, which: str, clock: Callable[[], Moment], hours: Limi
 
 
 def faulty_days(
-    out: str, which: str, clock: Callable[[], Moment], most: Limits, specs: Sequence[str]
+    out: str, which: str, clock: Callable[[], Moment], most: Limits, count: int, specs: Sequence[str]
 ) -> Iterator[Finding]:
-    """How many days, and frames of days, are faulty now, whenever that was: see faults.  Nothing if none is."""
+    """How many frames of days are faulty now, and days before the last `count`, of which days() tells: see faults.
+
+    Nothing if none is.
+    """
     # A clock that was ahead may have left days that have not come yet.
-    today = str(clock().day)
-    found = [fault for spec in specs or (None,) for fault in faults.of_days(out, spec) if fault.where < today]
+    today, first = clock().day, str(clock().day - datetime.timedelta(days=count))
+    found = [fault for spec in specs or (None,) for fault in faults.of_days(out, spec) if fault.where < str(today)]
+    found = [fault for fault in found if fault.kind != faults.DAY or fault.where < first]
     yield from _faulty(found, f"days_faulty{which}", out, most)
 
 
