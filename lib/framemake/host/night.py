@@ -50,7 +50,7 @@ _EARLIEST = datetime.date(1980, 1, 6)
 # Words that stand for days which are known only when the step begins, alone or as NAME={first}.
 _STANDS_FOR_A_DAY = re.compile(r"((?:[A-Z]+=)?)\{(first|recent|open|last|picture_first|picture_last)\}")
 # What make says when a recipe failed, which has said itself why.
-_OF_MAKE = re.compile(r"make(\[\d+\])?: \*\*\* ")
+_OF_MAKE = re.compile(r"make\[\d+\]: |make: (\*\*\* |Target .* not remade)")
 
 
 class Verdict(enum.Enum):
@@ -282,7 +282,7 @@ class _Night:
         self.built_to = _built_to(self._file(f"{NAME}.json"))
         self.span = span(asked, until)
         self.steps, self.worst = [], Verdict.OK
-        self.stopped, self.child, self.full = False, None, False
+        self.stopped, self.child, self.unwritten = False, None, False
         stamp = re.sub(r"[:Z-]", "", self.began)
         self.log = _Log(self._file(f"{NAME}-{stamp}-{os.getpid()}.log"), say)
         self._tidy()
@@ -422,15 +422,13 @@ class _Night:
         try:
             files.write(path, json.dumps(report, indent=2) + "\n")
         except OSError as error:
-            self.say(f"cannot be written: {path!r}")
-            self._say_if_full(error)
             self.worst = Verdict.FAILED
-
-    def _say_if_full(self, error):
-        """A full disk is the one fault that many others come from: it is told as what it is, once a night."""
-        if error.errno in _FULL and not self.full:
-            self.full = True
-            self.say(f"disk full: {self.asked.logs!r}")
+            # Once a night: after each step it is the same.
+            if not self.unwritten:
+                self.unwritten = True
+                self.say(f"cannot be written: {path!r}")
+                if error.errno in _FULL:
+                    self.say(f"disk full: {self.asked.logs!r}")
 
 
 @contextlib.contextmanager

@@ -247,15 +247,14 @@ class Writer:
         disk.cut(path, self._state["faults"])
         self._state["faults"] = max(disk.size_of(path), 0)
         noted = list(_noted_faults(self.folder, self._state["faults"]))
-        # A stray's name has the folders of the tree before it.
-        found = {
-            name: held for name, held in dict(noted).items() if held.stamp.size >= 0 and (name in names or "/" in name)
-        }
+        # Those of files that are not there now as well: a tree may be away for a night.
+        found = {name: held for name, held in dict(noted).items() if held.stamp.size >= 0}
         if len(noted) > 2 * len(found) + _SPARE:
             text = "".join(_fault_line(name, *held) for name, held in found.items())
             files.write(path, text)
             self._state["faults"] = len(os.fsencode(text))
-        return {name: held.stamp for name, held in found.items()}
+        # A stray's name has the folders of the tree before it.
+        return {name: held.stamp for name, held in found.items() if name in names or "/" in name}
 
     def _read_stamps(self):
         """{name: Stamp} of files as they were when they were imported; the last line of a name counts."""
