@@ -194,6 +194,56 @@ def test_make_has_targets_for_it(user, arguments):
         assert user.crontab == b"1 1 * * * a\n"
 
 
+# --- others that do the same work --------------------------------------------------------
+
+
+def named(user, tmp_path, *lines):
+    """Numbers of the lines of a crontab that are told as doing the same work, by install and by a dry run."""
+    nightly = tmp_path / "n.conf"
+    nightly.write_text(
+        "SOURCES=\"\n  rsync://me@ldas.example.org/ligo/second-trend password-file=/p\n'far:/v trend'\n\"\n"
+    )
+    user.spool.write_text("".join(f"{line}\n" for line in lines))
+    found = []
+    for dry in ("yes", "no"):
+        env = {**user.env, "NIGHTLY": str(nightly), "DRY_RUN": dry}
+        done = subprocess.run([ROOT / "cron/install", "install"], env=env, capture_output=True, text=True, check=False)
+        assert done.returncode == 0, done.stderr
+        told = re.findall(r"^make: line (\d+) of the crontab does the same work, take it out: (.*)$", done.stderr, re.M)
+        assert all(lines[int(number) - 1] == line for number, line in told)
+        found.append([int(number) for number, _ in told])
+    assert found[0] == found[1]
+    return found[0]
+
+
+def test_lines_that_do_the_same_work_are_named_and_stay(user, tmp_path):
+    """An original importer that went on beside ours was found by its harm alone."""
+    script = tmp_path / "nightly.sh"
+    script.write_text("#!/bin/sh\njava gov.fnal.elab.ligo.data.convert.ImportData /frames /tools /streams\n")
+    lines = [
+        "# 0 1 * * * ImportData /frames /tools /streams",
+        "MAILTO=me",
+        "0 1 * * * /opt/i2u2tools/bin/ImportData /frames /tools /streams",
+        "0 2 * * * echo ImportDataless; date",
+        f"0 3 * * * {script} >/dev/null",
+        "5 0 * * * rsync -a rsync://ldas.example.org/ligo/second-trend/ /frames/second",
+        "6 0 * * * /usr/bin/rsync -a ldas.example.org::ligo /frames",
+        "7 0 * * * rsync -a /home/ backup.example.org:/home",
+        "8 0 * * * rsync -a other.example.org::ligo/minute-trend /elsewhere",
+        "9 0 * * * rsync -a far:/v /frames",
+        "10 0 * * * /old/framemake/cron/nightly /etc/old.conf",
+        "11 0 * * * import-streams /frames /streams",
+    ]
+    assert named(user, tmp_path, *lines) == [3, 4, 5, 6, 7, 9, 10, 11, 12]
+    assert user.crontab.decode().startswith("".join(f"{line}\n" for line in lines))
+
+
+def test_our_own_lines_and_what_is_no_such_work_are_not_named(user, tmp_path):
+    template = TEMPLATE.decode().splitlines()
+    assert named(user, tmp_path, "0 * * * * date", *template, "1 1 * * * rsync -a /a b:/c") == []
+    assert user.does("remove")[1] == "make: the crontab is changed\n"
+
+
 # --- the real cron -----------------------------------------------------------------------
 
 

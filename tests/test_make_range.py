@@ -498,3 +498,77 @@ def test_plan_range_lists_a_day_as_list_frames_does(days):
     for day in DAYS:
         table = (days.folder_of(day) / ".work/listed.tsv").read_text()
         assert table == well("list-frames", days.ffl, "--day", day, "--table")
+
+
+# --- sources that go, and days of long ago -----------------------------------------------
+
+
+def hide(days):
+    """Let all frames vanish, as when a server is not mounted; whatever brings them back."""
+    away = days.frames.with_name("away")
+    days.frames.rename(away)
+    return lambda: away.rename(days.frames)
+
+
+@pytest.mark.parametrize("named", ["list", "folder"])
+def test_when_all_frames_vanish_at_once_that_is_one_fault_and_no_day_changes(built, named):
+    """Each day was made again without a sample, or its state became failed."""
+    days = built
+    before, states = days.made(), {day: days.state(day) for day in DAYS}
+    if named == "folder":
+        days.make("-j2", FFL=days.frames)
+        before, states = days.made(), {day: days.state(day) for day in DAYS}
+    source = days.ffl if named == "list" else days.frames
+    back = hide(days)
+    days.frames.mkdir()
+    try:
+        dry = days.make("-j2", FFL=source, DRY_RUN="yes")
+        done = days.make("-j2", FFL=source)
+    finally:
+        days.frames.rmdir()
+        back()
+    message = f"all frames that finished days were made from are gone, is their disk there? Kept: {FIRST} to {LAST}: "
+    assert done.returncode != 0 and done.stderr.count(message) == 1, done.stderr
+    assert dry.stdout == "" and message in dry.stderr
+    assert "0 built, 0 had nothing new, 0 failed, 0 without a frame, 4 whose frames are gone kept" in done.stderr
+    assert json.loads((days.out / ".range.json").read_text())["vanished"] == 4
+    assert days.made() == before and {day: days.state(day) for day in DAYS} == states
+    done = days.make("-j2", FFL=source)
+    assert done.returncode == 0 and "4 had nothing new" in done.stderr and days.made() == before
+
+
+def test_a_frame_that_goes_alone_is_no_fault_of_its_source(built):
+    days = built
+    gone = next(line for line, day in days.lines.items() if day == DAYS[1] and "-13968" in line)
+    days.list(without=[gone])
+    plan = days.make("-j2", DRY_RUN="yes")
+    assert "are gone" not in plan.stderr
+
+
+def test_days_before_the_recent_ones_are_built_when_they_are_not_done_or_a_frame_came(built):
+    days = built
+    before = days.made()
+    day = str(1396742418 + 86400 + 21600 - 18)
+    # Long ago: a frame of the first day is no more, one of the second has changed, the third failed.
+    days.list(without=[f"-{1396742418 - 18 + 43200}-"])
+    changed = next(days.frames.glob(f"*-{day}-*"))
+    seen = changed.stat()
+    os.utime(changed, ns=(5, 5))
+    Folder.of(str(days.out), "V1trend", DAYS[2]).note(status="failed", error="as if")
+    with open(days.channels, "a") as channels:
+        channels.write("V1:NOT_THERE\n")
+    try:
+        plan = days.make("-j2", RECENT="2024-04-14", DRY_RUN="yes")
+        assert [line.split("\t")[0] for line in plan.stdout.splitlines()] == [DAYS[1], DAYS[2]], plan.stdout
+        plan = days.make("-j2", RECENT=DAYS[3], DRY_RUN="yes")
+        assert [line.split("\t")[0] for line in plan.stdout.splitlines()] == DAYS[1:]
+        assert days.made() == before
+        assert "RECENT: no such day" in days.make(RECENT="2024-4-1").stderr
+        # Of a day that another program made it is not known what it was made from.
+        os.unlink(days.folder_of(DAYS[1]) / ".work" / "frames.tsv")
+        plan = days.make("-j2", RECENT="2024-04-14", DRY_RUN="yes")
+        assert [line.split("\t")[0] for line in plan.stdout.splitlines()] == [DAYS[2]]
+    finally:
+        os.utime(changed, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+        text = days.channels.read_text()
+        days.channels.write_text(text.replace("V1:NOT_THERE\n", ""))

@@ -283,10 +283,44 @@ def test_a_wrong_password_is_a_refusal_and_the_others_go_on(server, source, fram
     lines = f"{place} password-file={wrong}\n{source}/minute-trend\n"
     out, said = told(1, "--sources", "-", frames, input=lines)
     assert out and said.count("\n") == 1
-    assert f"the source refuses us (rsync 5: @ERROR: auth failed on module ligo): {place!r}" in said
+    refused = f"the source refuses us (rsync 5: @ERROR: auth failed on module ligo): {place!r}"
+    assert f"{refused}, password file {str(wrong)!r}\n" in said
     wrong.chmod(0o644)
-    assert "password file must not be other-accessible" in told(1, "--password-file", wrong, place, frames)[1]
+    said = told(1, "--password-file", wrong, place, frames)[1]
+    assert "password file must not be other-accessible" in said and f"password file {str(wrong)!r}\n" in said
+    assert (
+        f"password file {str(tmp_path / 'none')!r}\n" in told(1, "--password-file", tmp_path / "none", place, frames)[1]
+    )
     assert "guess" not in said
+
+
+def test_a_full_disk_says_so_and_not_half_a_line_of_rsync():
+    """Long paths came first, and the reason was cut off."""
+    path = "/data/" + "long-folder/" * 40 + "H-M-1148000400-3600.gwf"
+    for status, said in (
+        (11, f'rsync: [receiver] write failed on "{path}": No space left on device (28)\nrsync error: in file IO\n'),
+        (23, f'rsync: [receiver] mkstemp "{path}" failed: Disk quota exceeded (122)\n'),
+    ):
+        found = mirror.outcome_of("host::ligo", status, said, "/data")
+        assert found[:2] == (mirror.Result.FAILED, "disk full, not all came from 'host::ligo': '/data'")
+    found = mirror.outcome_of("host::ligo", 23, f'rsync: [receiver] mkstemp "{path}" failed: Permission denied (13)\n')
+    assert found.result is mirror.Result.MISSING and "failed: Permission denied (13)): 'host::ligo'" in found.message
+    assert len(found.message) < 450
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="a file system is mounted by root")
+def test_a_disk_that_is_full_when_frames_come_says_so(source, frames):
+    add(source / "minute-trend" / HOUR.replace("0400", "4000"), b"x" * 1_000_000)
+    frames.mkdir()
+    own = 'mount -t tmpfs -o size=300k none "$0" && exec "$@"'
+    call = ["unshare", "--mount", "--propagation", "private", "sh", "-c", own, frames, BIN / "mirror-frames"]
+    done = subprocess.run([*call, source / "minute-trend", frames], capture_output=True, text=True, check=False)
+    if "unshare" in done.stderr or "mount:" in done.stderr:
+        pytest.skip("no mount namespace can be made")
+    assert done.returncode == 1
+    assert done.stderr == f"mirror-frames: disk full, not all came from '{source}/minute-trend': '{frames}'\n" or (
+        "disk full" in done.stderr and done.stderr.count("\n") == 1
+    )
 
 
 def test_a_part_that_does_not_come_is_missing_data(server, frames):

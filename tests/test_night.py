@@ -61,21 +61,68 @@ def test_settings_have_units_and_defaults():
 # --- which days --------------------------------------------------------------------------
 
 
+def day_in(out, day, status):
+    folder = out / f"V1trend-{day}"
+    folder.mkdir(parents=True)
+    (folder / "state_day.json").write_text(json.dumps({"date": day, "status": status}))
+
+
 @pytest.mark.parametrize(
-    ("given", "built_to", "first"),
+    ("given", "there", "span"),
     [
-        ({"DAYS": 1}, None, "2024-03-01"),
-        ({"DAYS": 3}, None, "2024-02-28"),
-        ({"DAYS": 3}, "2024-02-20", "2024-02-18"),
-        ({"DAYS": 3}, "2024-03-05", "2024-02-28"),
-        ({"DAYS": 3, "FIRST_DAY": "2024-02-19"}, "2024-02-20", "2024-02-19"),
-        ({"DAYS": 3, "FIRST_DAY": "2024-04-01"}, None, "2024-04-01"),
-        ({"DAYS": 999999}, None, "1980-01-06"),
+        # Nothing is there yet.
+        ({"DAYS": 1}, {}, ("03-01", "03-01", "03-01")),
+        ({"DAYS": 3}, {}, ("02-28", "02-28", "02-28")),
+        ({"DAYS": 3, "FIRST_DAY": "2024-04-01"}, {}, ("04-01", "04-01", "04-01")),
+        # All that is there is done, but there is none since.
+        ({"DAYS": 3}, {"02-20": "completed"}, ("02-20", "02-28", "02-20")),
+        ({"DAYS": 3}, {"02-29": "completed"}, ("02-28", "02-28", "02-28")),
+        ({"DAYS": 3}, {f"02-2{n}": "completed" for n in range(4, 10)}, ("02-24", "02-28", "02-28")),
+        # A day that failed long ago stays, until FIRST_DAY is after it.
+        (
+            {"DAYS": 3},
+            {**{f"01-0{n}": "completed" for n in range(1, 9)}, "01-06": "failed"},
+            ("01-01", "02-28", "01-03"),
+        ),
+        ({"DAYS": 3, "FIRST_DAY": "2024-02-29"}, {"01-05": "failed"}, ("02-29", "02-29", "02-29")),
+        # What lies beyond is of no matter.
+        ({"DAYS": 3}, {"12-31": "failed"}, ("02-28", "02-28", "02-28")),
     ],
 )
-def test_the_first_day_goes_back_to_where_the_last_night_came(given, built_to, first):
-    found = night.first_to_build(asked(**given), DAY("2024-03-01"), built_to and DAY(built_to))
-    assert str(found) == first
+def test_a_night_goes_back_to_what_is_not_done_and_not_to_a_date(tmp_path, given, there, span):
+    """It went back to the day that the last night had reached, whatever had come of that."""
+    for day, status in there.items():
+        day_in(tmp_path, f"2024-{day}", status)
+    found = night.span(asked(OUT=tmp_path, **given), DAY("2024-03-01"))
+    assert [str(day)[5:] for day in found[:3]] == list(span) and str(found.last) == "2024-03-01"
+
+
+def test_a_first_day_of_gps_time_is_the_earliest(tmp_path):
+    assert str(night.span(asked(OUT=tmp_path, DAYS=999999), DAY("2024-03-01")).first) == "1980-01-06"
+
+
+def test_a_day_that_has_not_come_is_refused(tmp_path):
+    status, out, told = run("run-night", "--until", "2999-01-01", "--", f"LOGS={tmp_path}")
+    assert (status, out, told) == (1, "", "nightly: that day has not come yet: '2999-01-01'\n")
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_make_says_of_a_recipe_is_no_news(tmp_path):
+    of_make = "make: *** [Makefile:26: range] Error 1", "make[1]: *** x", "make[1]: Target 'all' not remade because"
+    text = (
+        f'printf \'%s\\n\' why "{of_make[0]}" "{of_make[1]}" "{of_make[2]}" \'make: 2024-04-10 failed: x\' >&2; exit 2'
+    )
+    _, _, said = run("run-night", "--", f"LOGS={tmp_path}", *shell("build", text))
+    assert said.splitlines()[:3] == ["nightly: build: failed, exit status 2", "  why", "  make: 2024-04-10 failed: x"]
+    assert not any(line in said for line in of_make)
+    assert "make: ***" in Path(report(tmp_path)["log"]).read_text()
+
+
+def test_an_early_run_tells_what_failed_and_not_what_is_missing(tmp_path):
+    early = ("run-night", "--part", "--early", "--", f"LOGS={tmp_path}")
+    assert run(*early, *shell("mirror", "echo away >&2; exit 3")) == (0, "", "")
+    status, _, said = run(*early, *shell("mirror", "echo away >&2; exit 3"), *shell("next", "echo bad >&2; exit 1"))
+    assert status == 1 and "away" not in said and "nightly: next: failed, exit status 1\n  bad\n" in said
 
 
 def test_the_picture_shows_the_last_days_that_there_are(tmp_path):
@@ -113,8 +160,8 @@ RANGE = {
 @pytest.mark.parametrize(
     ("left", "found"),
     [
-        (RANGE, (0, 1)),
-        ({**RANGE, "failed": 2}, (2, 1)),
+        (RANGE, (0, 1, 0)),
+        ({**RANGE, "failed": 2, "vanished": 3}, (2, 1, 3)),
         # Of another run: that before, one over other days, one that has not come to its end.
         ({**RANGE, "finished_utc": "2024-04-13T00:50:59Z"}, None),
         ({**RANGE, "start_date": "2024-04-09"}, None),
@@ -134,6 +181,7 @@ def test_the_counts_of_a_range_are_those_of_this_run(tmp_path, left, found):
 
 def test_days_without_a_frame_are_missing_data_and_failed_ones_a_failure():
     assert night.status_of_build(2, RangeCounts(failed=0, no_frame=1)) == 3
+    assert night.status_of_build(2, RangeCounts(0, 0, vanished=4)) == 3
     assert night.status_of_build(0, RangeCounts(0, 1)) == 0
     for status, found in (
         (2, RangeCounts(1, 1)),
@@ -218,6 +266,7 @@ def test_a_full_disk_stops_no_step(tmp_path):
     night = subprocess.run(call, capture_output=True, text=True, check=False)
     assert done.read_text() == "1\n2\n", night.stderr
     assert night.returncode == 1 and f"nightly: cannot be written: '{logs}/nightly.json'\n" in night.stderr
+    assert night.stderr.count(f"nightly: disk full: '{logs}'\n") == 1 == night.stderr.count("cannot be written")
     assert night.stderr.splitlines()[-1].startswith("nightly: failed: first ok, next ok: ")
 
 

@@ -167,14 +167,15 @@ def test_three_nights_end_as_one_that_has_everything(site):
     night = site.night(until=DAYS[1])
     assert night.status == 3
     assert night.told["status"] == "warning"
-    assert site.watched() == (1, "nightly run: warning (mirror warning, import warning, status warning)")
+    assert site.watched() == (1, "nightly run: warning (mirror warning, import warning, faults warning)")
     assert site.steps() == {
-        "mirror": "warning", "import": "warning", "check": "ok", "build": "ok", "index": "ok", "status": "warning",
-        "pictures": "ok",
+        "mirror": "warning", "import": "warning", "check": "ok", "build": "ok", "index": "ok", "status": "ok",
+        "faults": "warning", "pictures": "ok",
     }  # fmt: skip
     assert "nightly: mirror: data is missing\n  mirror-frames: the source is away, " in night.said
     assert "nightly: import: data is missing\n  import-streams: " in night.said
-    assert f"nightly: status: data is missing\n  nightly: {DAYS[1]}: 1 frame file(s) cannot be read\n" in night.said
+    frame = f"frame\t{site.frames}/{broken.removeprefix('virgo/')}\t{DAYS[1]}\tcut short or damaged"
+    assert f"nightly: faults: data is missing\n  {frame}" in night.said
     assert "a file with faults, 'H-M-1148007600-3600.gwf', see " in night.said
     assert night.said.splitlines()[-1].startswith("nightly: warning: ")
     with h5py.File(site.h5(DAYS[1])) as file:
@@ -286,7 +287,7 @@ def test_a_day_without_a_frame_is_missing_data_and_not_a_failure(site):
         shutil.copy2(path, trend)
     night = site.night(until=DAYS[2])
     assert night.status == 3 and site.steps() == {
-        "build": "warning", "index": "ok", "status": "warning", "pictures": "ok",
+        "build": "warning", "index": "ok", "status": "warning", "faults": "warning", "pictures": "ok",
     }  # fmt: skip
     assert night.told["built_to"] == DAYS[2]
 
@@ -315,7 +316,7 @@ def test_a_picture_that_fails_is_told_and_none_is_made_where_none_is_wanted(site
     site.set(**wanted, PICTURE_DAYS="")
     night = site.night(until=DAYS[0])
     assert (night.status, night.said) == (0, ""), night.said
-    assert set(site.steps()) == {"mirror", "build", "index", "status"}
+    assert set(site.steps()) == {"mirror", "build", "index", "status", "faults"}
 
 
 def test_only_one_nightly_at_a_time(quick):
@@ -408,6 +409,113 @@ def test_after_nights_that_the_host_was_down_it_goes_back_to_where_it_was(site):
     assert site.night(until=DAYS[0]).told["built_to"] == DAYS[2]
     (site.logs / "nightly.json").write_text("{half")
     assert site.night(until=DAYS[2]).told["start"] == DAYS[2]
+
+
+def nan_fraction(site, day):
+    return json.loads(site.h5(day).with_suffix(".summary.json").read_text())["nan_fraction"]
+
+
+def bring(site, *patterns):
+    """Frames of the pool come to the tree of the site, without a server."""
+    trend = site.frames / "trend"
+    trend.mkdir(parents=True, exist_ok=True)
+    for pattern in patterns:
+        for path in site.pool.glob(f"virgo/trend/{pattern}"):
+            shutil.copy2(path, trend)
+
+
+def test_when_a_source_is_back_all_days_that_it_missed_are_built(site):
+    """Days of which no frame came within DAYS stayed failed, with exit status 0 and no mail."""
+    site.set(STREAMS="", SOURCES="", DAYS=1, FIRST_DAY="", PICTURE_DAYS="")
+    # The source breaks off in the first day.
+    bring(site, "V-trend-1396742400-*", "V-trend-1396764000-*")
+    night = site.night(until=DAYS[0])
+    assert (night.status, night.said) == (0, "") and nan_fraction(site, DAYS[0]) > 0.4
+    for until in (DAYS[1], DAYS[2], DAYS[2]):
+        night = site.night(until=until)
+        assert night.status == 3 and site.steps()["build"] == site.steps()["status"] == "warning"
+        assert f"no frame of {DAYS[1]}" in night.said and "***" not in night.said
+        assert night.told["end"] == until
+    # As many days back from the first that is not done as each night looks at.
+    assert night.told["start"] == DAYS[0]
+    bring(site, "*.gwf")
+    night = site.night(until=DAYS[2])
+    assert (night.status, night.said) == (0, ""), night.said
+    assert [nan_fraction(site, day) for day in DAYS] == [0, 0, 0]
+    before = {day: site.h5(day).stat().st_mtime_ns for day in DAYS}
+    night = site.night(until=DAYS[2])
+    assert (night.status, night.said, night.told["start"]) == (0, "", DAYS[2])
+    assert {day: site.h5(day).stat().st_mtime_ns for day in DAYS} == before
+
+
+def test_a_night_that_reached_a_day_to_come_switches_nothing_off(site):
+    """After a built_to in the future no night went back to what it had missed."""
+    site.set(STREAMS="", SOURCES="", DAYS=1, FIRST_DAY="", PICTURE_DAYS=2)
+    bring(site, "*.gwf")
+    assert site.night(until=DAYS[0]).status == 0
+    told = site.told()
+    (site.logs / "nightly.json").write_text(json.dumps({**told, "end": "2999-12-31", "built_to": "2999-12-31"}))
+    night = site.night(until=DAYS[2])
+    assert (night.status, night.said) == (0, ""), night.said
+    assert (night.told["start"], night.told["built_to"]) == (DAYS[0], DAYS[2])
+    assert all(site.h5(day).exists() for day in DAYS)
+    assert re.search(rb"V1trend: (?:2 days, )?([0-9-]+) to ([0-9-]+)", (site.out / "coverage.png").read_bytes()[:500])[
+        2
+    ] == (DAYS[2].encode())
+
+
+def test_what_is_faulty_is_told_each_night_until_it_is_healed(site):
+    """The second night said that all was well."""
+    site.set(SOURCES="", PICTURE_DAYS="")
+    bring(site, "*.gwf")
+    hours = [elab.NIGHT + hour * elab.HOUR for hour in range(3)]
+    for hour in hours:
+        elab.frame(site.frames, hour, {f"H{RAIN}": "i4"})
+    broken = [next((site.frames / "trend").glob("V-trend-13968*")), elab.path_of(site.frames, hours[1])]
+    whole = [path.read_bytes() for path in broken]
+    for path, content in zip(broken, whole, strict=True):
+        path.write_bytes(content[: len(content) // 2])
+    for _ in range(3):
+        night = site.night(until=DAYS[2])
+        assert night.status == 3 and site.steps()["faults"] == "warning"
+        assert all(f"  frame\t{path}\t" in night.said for path in broken), night.said
+        assert "faults warning" in site.watched()[1]
+    # One is healed: it leaves the list, the other stays.
+    broken[0].write_bytes(whole[0])
+    night = site.night(until=DAYS[2])
+    assert night.status == 3 and str(broken[0]) not in night.said and str(broken[1]) in night.said
+    broken[1].write_bytes(whole[1])
+    night = site.night(until=DAYS[2])
+    assert (night.status, night.said) == (0, ""), night.said
+
+
+def test_when_all_frames_vanish_that_is_one_fault_of_the_night_and_no_day_changes(site):
+    site.set(STREAMS="", SOURCES="", DAYS=3, PICTURE_DAYS="")
+    bring(site, "*.gwf")
+    assert site.night(until=DAYS[2]).status == 0
+    before = {day: (site.h5(day).stat().st_mtime_ns, site.h5(day).parent.stat().st_mtime_ns) for day in DAYS}
+    (site.frames / "trend").rename(site.frames / "away")
+    (site.frames / "trend").mkdir()
+    for _ in range(2):
+        night = site.night(until=DAYS[2])
+        assert night.status == 3, night.said
+        assert night.said.count("all frames that finished days were made from are gone") == 1
+        assert {name for name, status in site.steps().items() if status != "ok"} == {"build"}
+        now = {day: (site.h5(day).stat().st_mtime_ns, site.h5(day).parent.stat().st_mtime_ns) for day in DAYS}
+        assert now == before
+    (site.frames / "trend").rmdir()
+    (site.frames / "away").rename(site.frames / "trend")
+    assert site.night(until=DAYS[2]).status == 0
+
+
+def test_a_source_that_is_away_is_one_mail_a_night(site):
+    """Both lines of the crontab told of it."""
+    lines = [line for line in (ROOT / "cron/crontab").read_text().splitlines() if "cron/nightly" in line]
+    options = [re.search(r'nightly" (.*)"\$NIGHTLY"', line)[1].split() for line in lines]
+    site.set(STREAMS="", CHANNELS="", SOURCES=f"{site.far.address('llo')} password-file={site.far.password}")
+    site.far.stop()
+    mails = [site.night(*given, until=DAYS[0]).said for given in options]
+    assert [bool(mail) for mail in mails] == [False, True] and mails[1].count("the source is away, ") == 1
 
 
 @pytest.mark.long

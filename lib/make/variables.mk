@@ -47,6 +47,8 @@ DRY_RUN ?=
 FIRST ?=
 ## the last day, included
 LAST ?=
+## a day; before it only those days that are not done are built, and those that a frame came for
+RECENT ?=
 ## only so many days, from the first
 LIMIT_DAYS ?=
 ## days at once, where make has no -jN

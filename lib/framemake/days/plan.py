@@ -19,10 +19,13 @@ NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
 TRANSIENT = "a frame could not be had"
 # A day of which frames were pruned would have work to do, but cannot be made again: it is left as it is.
 CLOSED = "frames were pruned"
-# A finished day that would lose something if it was made as is asked for now, or that has no frame any more, stays.
+# A finished day of which all frames are gone, as are all others like them in the whole range: that is one fault, of a
+# disk or a server, and no change of each day.  It is left as it is.
+VANISHED = "all its frames are gone"
+# A finished day that would lose something if it was made as asked, or that alone has no frame any more, stays.
 STANDS, GONE = "finished, would lose something", "finished, its frames are gone"
 # Those that are not built, though something is to be said of them.
-_LEFT = (CLOSED, STANDS, GONE)
+_LEFT = (CLOSED, VANISHED, STANDS, GONE)
 # So many frames are looked up by several processes, which find what to do in _tasks.
 _MANY = 50_000
 _tasks: list = []
@@ -33,7 +36,8 @@ class RangeInputs(NamedTuple):
 
     out: the output folder.  spec: the ffl_spec.  requested: the bytes of the channel list.  shape: as folder.shape_of
     gives it.  minutes: how many first minutes of each day, or None: all.  again: make every day anew.  summary:
-    whether a day that is done has one.
+    whether a day that is done has one.  recent: a day, or None: a day before it that is done has work to do only if a
+    frame has come for it.
     """
 
     out: str
@@ -43,6 +47,7 @@ class RangeInputs(NamedTuple):
     minutes: int | None = None
     again: bool = False
     summary: bool = True
+    recent: str | None = None
     request: attempt.Request | None = None
 
     @classmethod
@@ -59,6 +64,7 @@ class RangeInputs(NamedTuple):
             int(minutes) if minutes else None,
             variables.get("RESUME") == "no",
             variables.get("SUMMARY") != "no",
+            variables.get("RECENT") or None,
             attempt.Request.of({**variables, "START": None, "END": None}),
         )
 
@@ -76,6 +82,14 @@ class PlannedDay(NamedTuple):
     def is_due(self) -> bool:
         """Whether it is to be built: it has work to do, and that can be done."""
         return self.why not in ("", NO_FRAME, *_LEFT)
+
+
+class _Look(NamedTuple):
+    """What a day needs: the PlannedDay, the table of its frames, and what it was made from and has no frame of now."""
+
+    day: PlannedDay
+    table: str = ""
+    lost: frozenset = frozenset()
 
 
 def days(first: str, last: str, limit: int | None = None) -> list[str]:
@@ -99,45 +113,89 @@ def plan(
     windows = [gps.day_window(day, inputs.minutes) for day in wanted]
     found, odd = catalog.named(source, gps.Window(windows[0].start, windows[-1].end))
     found.sort(key=lambda frame: frame.start)
-    _tasks[:] = _cut(source, wanted, windows, found, inputs, write)
+    _tasks[:] = _cut(wanted, windows, found, inputs)
     if len(found) < _MANY:
-        return _plan_share(0, len(_tasks)), odd
-    from concurrent.futures import ProcessPoolExecutor
-    from multiprocessing import get_context
+        looks = _look_at_share(0, len(_tasks))
+    else:
+        from concurrent.futures import ProcessPoolExecutor
+        from multiprocessing import get_context
 
-    # Looking up half a million files takes seconds: all cores share it, each some days in a row.
-    cores = len(os.sched_getaffinity(0))
-    bounds = [len(_tasks) * share // cores for share in range(cores + 1)]
-    with ProcessPoolExecutor(cores, mp_context=get_context("fork")) as pool:
-        return list(itertools.chain(*pool.map(_plan_share, bounds[:-1], bounds[1:]))), odd
+        # Looking up half a million files takes seconds: all cores share it, each some days in a row.
+        cores = len(os.sched_getaffinity(0))
+        bounds = [len(_tasks) * share // cores for share in range(cores + 1)]
+        with ProcessPoolExecutor(cores, mp_context=get_context("fork")) as pool:
+            looks = list(itertools.chain(*pool.map(_look_at_share, bounds[:-1], bounds[1:])))
+    planned = _without_vanished(looks, found)
+    if write:
+        for day, look in zip(planned, looks, strict=True):
+            if day.why == NO_FRAME:
+                _refuse(day.day, inputs, source if isinstance(source, str) else "-")
+            elif day.is_due:
+                _queue(day.day, inputs, look.table)
+    return planned, odd
 
 
-def _plan_share(first, end):
-    return [_plan_day(*task) for task in _tasks[first:end]]
+def _look_at_share(first, end):
+    return [_look_at(*task) for task in _tasks[first:end]]
 
 
-def _plan_day(source, day, named, inputs, write):
-    listing = catalog.judge(named)
-    pruned = inputs.folder(day).gone()
+def _look_at(day, named, inputs):
+    listing, folder = catalog.judge(named), inputs.folder(day)
+    pruned = folder.gone()
     if pruned:
-        return PlannedDay(day, _why_closed(day, listing, pruned, inputs))
-    if not listing:
-        if inputs.folder(day).is_finished():
-            return PlannedDay(day, "" if attempt.is_of_converter(inputs.folder(day)) else GONE)
-        if write:
-            _refuse(day, inputs, source)
-        return PlannedDay(day, NO_FRAME)
-    table = catalog.table(listing)
-    why = _why(day, table, inputs)
-    if not why and inputs.folder(day).is_transient():
-        why = TRANSIENT
-    if why and inputs.request and not inputs.request.shrink and attempt.is_of_converter(inputs.folder(day)):
-        return PlannedDay(day, "")
-    if why and inputs.request and attempt.stands(inputs.folder(day), day, inputs.request):
-        return PlannedDay(day, STANDS)
-    if why and write:
-        _queue(day, inputs, table)
-    return PlannedDay(day, why)
+        return _Look(PlannedDay(day, _why_closed(day, listing, pruned, inputs)))
+    done = not inputs.again and folder.is_finished()
+    if done and inputs.recent and day < inputs.recent and not (folder.is_transient() or _came(folder, listing)):
+        return _Look(PlannedDay(day, ""))
+    table, why = catalog.table(listing), NO_FRAME
+    if listing:
+        why = _why(day, table, inputs) or (TRANSIENT if folder.is_transient() else "")
+    lost = _lost(folder, listing) if done and why else frozenset()
+    if why and folder.is_finished() and not (inputs.request and inputs.request.shrink):
+        if attempt.is_of_converter(folder):
+            why = ""
+        elif not listing:
+            why = GONE
+        elif inputs.request and attempt.stands(folder, day, inputs.request):
+            why = STANDS
+    return _Look(PlannedDay(day, why), table if why else "", lost)
+
+
+def _came(folder, listing):
+    """Whether there is a frame that a day was not made from; not if it is not known what it was made from."""
+    made = {frame[:5] for frame in _made_from(folder)}
+    return bool(made) and any(frame[:5] not in made for frame in listing if frame.status != catalog.ABSENT)
+
+
+def _made_from(folder):
+    return catalog.named(folder.frames).frames if os.path.exists(folder.frames) else []
+
+
+def _lost(folder, listing):
+    """The sources that a day was made from and has no frame of now; none if any frame has come."""
+    there = [frame for frame in listing if frame.status != catalog.ABSENT]
+    made = [frame for frame in _made_from(folder) if frame.status != catalog.ABSENT]
+    if {frame[:5] for frame in there} - {frame[:5] for frame in made}:
+        return frozenset()
+    return frozenset(map(_source_of, made)) - frozenset(map(_source_of, there))
+
+
+def _source_of(frame):
+    """What the names of frames of one source have in common: OBSERVATORY-DESCRIPTION, or else the folder."""
+    folder, name = os.path.split(frame.path)
+    return name.rsplit("-", 2)[0] if catalog.span_of_name(frame.path) else folder
+
+
+def _without_vanished(looks, found):
+    """The PlannedDays, of which those have nothing to do that only a source has gone from, all of it at once."""
+    lost = frozenset().union(*(look.lost for look in looks))
+    lost -= {source for source in lost if _is_there(source, found)}
+    return [PlannedDay(look.day.day, VANISHED) if look.lost & lost else look.day for look in looks]
+
+
+def _is_there(source, found):
+    """Whether any of the frames that are named is one of a source, and there."""
+    return any(_source_of(frame) == source and os.path.exists(frame.path) for frame in found)
 
 
 def _why_closed(day, listing, pruned, inputs):
@@ -149,13 +207,12 @@ def _why_closed(day, listing, pruned, inputs):
     return why if why in ("", NO_SUMMARY, OLD_SUMMARY) else CLOSED
 
 
-def _cut(source, wanted, windows, found, inputs, write):
+def _cut(wanted, windows, found, inputs):
     starts = [frame.start for frame in found]
     longest = max((frame.duration for frame in found), default=0)
     for day, window in zip(wanted, windows, strict=True):
         near = found[bisect.bisect_left(starts, window.start - longest) : bisect.bisect_left(starts, window.end)]
-        named = source if isinstance(source, str) else "-"
-        yield named, day, [frame for frame in near if frame.start + frame.duration > window.start], inputs, write
+        yield day, [frame for frame in near if frame.start + frame.duration > window.start], inputs
 
 
 def _why(day, table, inputs):
@@ -180,9 +237,9 @@ def _why(day, table, inputs):
             return changed
     if max(os.stat(path).st_mtime_ns for path, _ in folder.inputs) > made:
         return STOPPED
-    status = folder.state().get("status")
     if inputs.request and inputs.request.shrink and folder.keeps():
         return "asked to"
+    status = folder.state().get("status")
     if status != COMPLETED:
         return STOPPED if status != FAILED else "failed before"
     try:
@@ -224,8 +281,16 @@ def left_out(planned: list[PlannedDay]) -> str:
         STANDS: "finished, and would lose samples if made as asked, so left as they are (SHRINK=yes makes them anyway)",
         GONE: "finished, and all their frames are gone, so left as they are",
     }
-    left = {why: [day.day for day in planned if day.why == why] for why in _LEFT}
+    left = {why: [day.day for day in planned if day.why == why] for why in words}
     return "; ".join(f"{words[why]}: {runs(days)}" for why, days in left.items() if days)
+
+
+def vanished(planned: list[PlannedDay], source: str) -> str:
+    """Which days are left as they are though their frames are gone; '' if there are none."""
+    left = [day.day for day in planned if day.why == VANISHED]
+    if not left:
+        return ""
+    return f"all frames that finished days were made from are gone, is their disk there? Kept: {runs(left)}: {source!r}"
 
 
 def without_frame(planned: list[PlannedDay], source: str) -> str:

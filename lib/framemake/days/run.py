@@ -32,7 +32,7 @@ class Outcome(NamedTuple):
 
 
 class Counts(NamedTuple):
-    """What a range came to, in days: all, built, with nothing new, failed, without a frame.
+    """What a range came to, in days: all, built, with nothing new, failed, without a frame, kept without theirs.
 
     left_out: of those with nothing new, finished ones that stay as they are, as they would lose something.
     """
@@ -42,12 +42,14 @@ class Counts(NamedTuple):
     unchanged: int
     failed: int
     no_frame: int
-    left_out: int
+    vanished: int = 0
+    left_out: int = 0
 
     def sentence(self, out: str) -> str:
+        kept = f", {self.vanished} whose frames are gone kept" if self.vanished else ""
         return (
             f"{self.days} day(s): {self.built} built, {self.unchanged} had nothing new, {self.failed} failed, "
-            f"{self.no_frame} without a frame: {out}"
+            f"{self.no_frame} without a frame{kept}: {out}"
         )
 
 

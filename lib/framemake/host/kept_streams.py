@@ -16,7 +16,8 @@ _OPEN = 400
 
 
 class StreamKeeper:
-    """A folder of streams: a frame may go when it has been imported, and each stream in it has records of its span.
+    """A folder of streams: a frame may go when it has been imported, as the file that it is, and each stream in it has
+    records of its span.
 
     root: the tree of frames; a file that is not where the import looks for it does not concern the streams.  A frame
     that comes late can be put in its place only while those after it are there.
@@ -31,7 +32,7 @@ class StreamKeeper:
         self._streams: dict = {}
         self._paths = {file.path for site in tree.SITES for file in tree.files(root, site)[0]}
         self._state = store.load(folder)
-        self._done, self._faulty = self._read()
+        self._read()
 
     def concerns(self, frame: catalog.Frame) -> bool:
         """Whether a frame is where the import looks for it."""
@@ -46,16 +47,15 @@ class StreamKeeper:
             return Kept(Reason.UNFINISHED, "an import of the streams is at work")
         if store.load(self.folder) != self._state:
             self._state, self._streams = store.load(self.folder), {}
-            self._done, self._faulty = self._read()
+            self._read()
         return None
 
     def _read(self):
-        """(names that the log holds, names of files that something was wrong with), as far as they are committed."""
-        log, faulty = os.path.join(self.folder, writing.LOG), {}
-        done = set(_head(log, self._state and self._state["log"]))
-        for name, stamp in writing.noted_faults(self.folder, self._state["faults"] if self._state else -1):
-            faulty[name] = stamp.size >= 0
-        return done, {name for name, still in faulty.items() if still}
+        """Read what is committed: names that the log holds, files that something was wrong with, what files were."""
+        log = os.path.join(self.folder, writing.LOG)
+        self._done = set(_head(log, self._state and self._state["log"]))
+        self._faulty = writing.faulty(self.folder)
+        self._stamps = writing.stamps(self.folder)
 
     def objection(self, frame: catalog.Frame, days: list[str]) -> Kept | None:
         """Why a frame is Kept; None if it may go."""
@@ -64,6 +64,8 @@ class StreamKeeper:
             return Kept(Reason.NOT_USED, "could not be used for the streams")
         if name not in self._done:
             return Kept(Reason.UNFINISHED, "not in the streams")
+        if self._stamps.get(name, (frame.size, frame.mtime)) != (frame.size, frame.mtime):
+            return Kept(Reason.UNFINISHED, "has changed since it came into the streams")
         try:
             held = samples.streams_of(frame.path)
         except (gwf.BadFrame, OSError):

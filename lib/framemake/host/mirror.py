@@ -37,6 +37,9 @@ _AWAY = {
     35: "no answer",
     255: "ssh failed",
 }
+# The number of the system's error that a disk is full, or a quota, as rsync writes it.
+_FULL = re.compile(r"\((28|122)\)$")
+_SHORT = 150
 # Which of rsync's processes says it is of no use to people.
 _PREFIX = re.compile(r"^(rsync: )?(\[\w+\] )?")
 _OPTIONS = ("password-file", "rsh", "bwlimit", "timeout")
@@ -227,7 +230,8 @@ def _mirror(origin, dest, logs, lock, more, came):
             if process.poll() is None:
                 _end(process)
         said.seek(0)
-        outcome = outcome_of(origin.address, status, os.fsdecode(said.read(1_000_000)))
+        password = {**more, **origin.options}.get("password-file") if _is_daemon(origin.address) else None
+        outcome = outcome_of(origin.address, status, os.fsdecode(said.read(1_000_000)), target, password)
     with contextlib.suppress(OSError), open(log, "a", encoding="utf-8", errors="surrogateescape") as out:
         out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.message or 'done'}\n")
     return outcome
@@ -289,21 +293,24 @@ def _log_of(origin, logs):
     return log
 
 
-def outcome_of(address: str, status: int, said: str) -> Outcome:
-    """The Outcome of an rsync that ended with an exit status and said something.
+def outcome_of(address: str, status: int, said: str, target: str = "", password: str | None = None) -> Outcome:
+    """The Outcome of an rsync to a folder `target`, that ended with an exit status and said something.
 
     MISSING: some files could not be sent (23), or the other end is away (10, 12, 30, 35, and 255 of ssh).  Files that
-    were deleted there meanwhile (24) are told, and are no fault.  All else FAILED.
+    were deleted there meanwhile (24) are told, and are no fault.  All else FAILED.  password: the file that it is in.
     """
     lines = [" ".join(line.split()) for line in said.splitlines() if line.strip()]
     vanished = sum("has vanished:" in line for line in lines)
     reasons = [line for line in lines if not line.startswith(("rsync error:", "rsync warning:"))]
     reasons = [_PREFIX.sub("", line) for line in reasons if "has vanished:" not in line]
-    why = f"rsync {status}: {reasons[0].rstrip('.')[:200] if reasons else 'no reason given'}"
+    why = f"rsync {status}: {_short(reasons[0].rstrip('.')) if reasons else 'no reason given'}"
+    secret = f", password file {password!r}" if password else ""
     if status == 0:
         return Outcome(Result.DONE)
     if status < 0:
         return Outcome(Result.FAILED, f"rsync was killed by signal {-status}: {address!r}", tidy=False)
+    if any(_FULL.search(line) for line in reasons):
+        return Outcome(Result.FAILED, f"disk full, not all came from {address!r}: {target!r}", tidy=False)
     if status == 24:
         return Outcome(Result.DONE, f"{vanished or 'some'} file(s) vanished at the source, the rest came: {address!r}")
     if status == 23:
@@ -311,5 +318,10 @@ def outcome_of(address: str, status: int, said: str) -> Outcome:
     if status in _AWAY:
         return Outcome(Result.MISSING, f"the source is away, {_AWAY[status]} ({why}): {address!r}", status != 12)
     if status == 5:
-        return Outcome(Result.FAILED, f"the source refuses us ({why}): {address!r}")
-    return Outcome(Result.FAILED, f"not mirrored ({why}): {address!r}", tidy=False)
+        return Outcome(Result.FAILED, f"the source refuses us ({why}): {address!r}{secret}")
+    return Outcome(Result.FAILED, f"not mirrored ({why}): {address!r}{secret}", tidy=False)
+
+
+def _short(text):
+    """A text of at most some hundred letters: what is wrong stands at the end of a line as often as at its head."""
+    return text if len(text) <= 2 * _SHORT else f"{text[:_SHORT]} ... {text[-_SHORT:]}"

@@ -5,13 +5,17 @@
     LOGS/nightly.json                       how the newest run went: see _Night._report
     LOGS/nightly.lock                       held by every process of a night, so it is free when the last has ended
 
-A step is a command.  Its exit status says how it went: 0 well, 3 data is missing, anything else failed.  Two steps are
-looked at more closely: `build`, a range of days, and `status`, a look at these days.  A step that fails stops no other.
+A step is a command.  Its exit status says how it went: 0 well, 3 data is missing, anything else failed.  `build`, a
+range of days, is looked at more closely.  A step that fails stops no other.
+
+Which days a night builds is read from what is there: the last DAYS days, every day since the first that there is which
+is not done, whenever that was, and every day that a frame has come for.  No date is kept that could be wrong.
 """
 
 import contextlib
 import datetime
 import enum
+import errno
 import glob
 import json
 import os
@@ -20,11 +24,11 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from .. import files, gps
-from ..day.folder import Folder
+from ..day.folder import COMPLETED, Folder
 from ..days import index
 from ..errors import BadInput, wording
 from .nightconf import Settings, Step
@@ -37,12 +41,16 @@ RUNNING = "running"
 _MISSING, _TIMED_OUT, _KILLED, _NOT_STARTED = 3, 124, 137, 126
 # Seconds that a step which is told to end may take before it is killed.
 _PATIENCE = 60
+# The system's errors that mean that a disk is full.
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 # So many lines of what a step said go to cron's mail.
 _LINES = 10
 # No day of GPS time is before this one.
 _EARLIEST = datetime.date(1980, 1, 6)
 # Words that stand for days which are known only when the step begins, alone or as NAME={first}.
-_STANDS_FOR_A_DAY = re.compile(r"((?:[A-Z]+=)?)\{(first|last|picture_first|picture_last)\}")
+_STANDS_FOR_A_DAY = re.compile(r"((?:[A-Z]+=)?)\{(first|recent|open|last|picture_first|picture_last)\}")
+# What make says when a recipe failed, which has said itself why.
+_OF_MAKE = re.compile(r"make\[\d+\]: |make: (\*\*\* |Target .* not remade)")
 
 
 class Verdict(enum.Enum):
@@ -54,25 +62,58 @@ class Verdict(enum.Enum):
 
 
 class RangeCounts(NamedTuple):
-    """What a range of days left when it came to its end: days that failed, had no frame, would have lost samples."""
+    """What a range of days left when it came to its end: days that failed, that have no frame, whose frames went.
+
+    left_out: days that stay as they are, as they would lose samples.
+    """
 
     failed: int
     no_frame: int
+    vanished: int = 0
     left_out: int = 0
+
+
+class Span(NamedTuple):
+    """The days of a night, both ends included.
+
+    first: since when days are looked at that are not done, and those that a frame came for; recent: since when each
+    day is looked at; open: as many days before the first that was not done when the night began, or `recent`.
+    """
+
+    first: datetime.date
+    recent: datetime.date
+    open: datetime.date
+    last: datetime.date
 
 
 # --- which days ---------------------------------------------------------------------------
 
 
-def first_to_build(asked: Settings, until: datetime.date, built_to: datetime.date | None) -> datetime.date:
-    """The first day of a night whose last is `until`: so many days back, and no day since the last night left out.
+def span(asked: Settings, until: datetime.date) -> Span:
+    """The Span of a night whose last day is `until`: it goes back to the first day that there is in OUT."""
+    recent = max(_back(until, asked.days), asked.first_day or _EARLIEST)
+    there = _days_in(asked)
+    first = min([recent, *(datetime.date.fromisoformat(day) for day in sorted(there)[:1])])
+    first = max(first, asked.first_day or first)
+    day = first
+    while day < recent and _is_done(there.get(str(day))):
+        day += datetime.timedelta(days=1)
+    if day < recent:
+        day = max(first, _back(day, asked.days + 1))
+    return Span(first, recent, day, until)
 
-    built_to: the last day of the newest night that came to the end of its range; None if there was none.
-    """
-    first = _back(until, asked.days)
-    if built_to:
-        first = min(first, _back(built_to, asked.days))
-    return max(first, asked.first_day or first)
+
+def _days_in(asked):
+    """{date: Folder} of the days that there are."""
+    with contextlib.suppress(OSError):
+        return Folder.all_in(asked.out).get(asked.spec, {})
+    return {}
+
+
+def _is_done(folder):
+    with contextlib.suppress(OSError):
+        return folder is not None and folder.state().get("status") == COMPLETED
+    return False
 
 
 def days_to_show(
@@ -80,11 +121,9 @@ def days_to_show(
 ) -> tuple[datetime.date, datetime.date]:
     """(first, last) day of the picture: the last days that were built, none before the first that there is."""
     last = max(until, built_to or until)
-    there: Mapping = {}
-    with contextlib.suppress(OSError):
-        there = Folder.all_in(asked.out).get(asked.spec, {})
     first = _back(last, asked.picture_days or 1)
-    first = max(first, *(datetime.date.fromisoformat(day) for day in sorted(there)[:1]), asked.first_day or first)
+    there = sorted(_days_in(asked))[:1]
+    first = max(first, *(datetime.date.fromisoformat(day) for day in there), asked.first_day or first)
     return min(first, last), last
 
 
@@ -106,14 +145,15 @@ def range_counts(out: str, first: datetime.date, begun: str) -> RangeCounts | No
             left = json.load(source)
         if left["start_date"] != str(first) or left["finished_utc"] < begun:
             return None
-        return RangeCounts(int(left["failed"]), int(left["no_frame"]), int(left.get("left_out", 0)))
+        names = ("failed", "no_frame", "vanished", "left_out")
+        return RangeCounts(*(int(left.get(name, 0)) for name in names))
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
 def status_of_build(status: int, found: RangeCounts | None) -> int:
     """The exit status that a range amounts to: days without a frame, or left as they were, are no failure."""
-    if found and 0 < status < _TIMED_OUT and not found.failed and (found.no_frame or found.left_out):
+    if found and 0 < status < _TIMED_OUT and not found.failed and (found.no_frame or found.vanished or found.left_out):
         return _MISSING
     return status
 
@@ -129,38 +169,44 @@ def verdict_on(status: int, limit: str) -> tuple[Verdict, str]:
     return Verdict.FAILED, f"failed, exit status {status}"
 
 
-def _unreadable(asked, first, last):
-    """A line for each day with frame files that could not be read: such a day is completed, with NaN there."""
-    from ..days import status
-
-    days = status.days_of(asked.out, asked.spec, str(first), str(last))
-    return [f"{NAME}: {day.date}: {day.unreadable} frame file(s) cannot be read" for day in days if day.unreadable]
-
-
 # --- the night ----------------------------------------------------------------------------
 
 
 def run(
-    asked: Settings, until: datetime.date, steps: Sequence[Step], say: Callable[[str], None], part: bool = False
+    asked: Settings,
+    until: datetime.date,
+    steps: Sequence[Step],
+    say: Callable[[str], None],
+    part: bool = False,
+    early: bool = False,
 ) -> Verdict:
     """Run the steps, and say what is wrong; the worst Verdict of all.
 
     until: the last UTC day to build.  part: these are some of the steps, by hand: they need no lock, as each command
-    has its own, and nightly.json stays as it is.
-    In the words of a step {first} and {last}, alone or as NAME={first}, are the days to build, {picture_first} and
-    {picture_last} those of the picture.  SIGINT, SIGTERM and SIGHUP end the step that runs, and no other begins.
-    Raises BadInput if LOGS cannot be written to, or another night is at work.
+    has its own, and nightly.json stays as it is.  early: what is missing is not told, as a later run tries it again.
+    In the words of a step {first}, {recent}, {open} and {last}, alone or as NAME={first}, are the days of its Span,
+    {picture_first} and {picture_last} those of the picture.  SIGINT, SIGTERM and SIGHUP end the step that runs, and no
+    other begins.
+    Raises BadInput if LOGS cannot be written to, another night is at work, or `until` has not come yet.
     """
+    if until > _today():
+        raise BadInput(f"that day has not come yet: '{until}'")
     try:
         os.makedirs(asked.logs, exist_ok=True)
-    except OSError:
+    except OSError as error:
+        if error.errno in _FULL:
+            raise
         raise BadInput(f"cannot make the folder: {asked.logs!r}") from None
     if not os.access(asked.logs, os.W_OK):
         raise BadInput(f"cannot write to the folder: {asked.logs!r}")
     with contextlib.nullcontext() if part else _alone(asked.logs):
-        night = _Night(asked, until, say, part)
+        night = _Night(asked, until, say, part, early)
         with _asked_to_end(night.stop):
             return night.run(steps)
+
+
+def _today():
+    return datetime.datetime.now(datetime.timezone.utc).date()
 
 
 @contextlib.contextmanager
@@ -220,7 +266,7 @@ class _Log:
         """The last lines that were written since it had a size."""
         with contextlib.suppress(OSError), open(self.path, "rb") as source:
             source.seek(max(since, self.size() - 1_000_000))
-            return _lines(source.read())[-_LINES:]
+            return [line for line in _lines(source.read()) if not _OF_MAKE.match(line)][-_LINES:]
         return []
 
 
@@ -231,17 +277,17 @@ def _lines(data):
 class _Night:
     """A run of a night.
 
-    first, until: the days to build, both included.  built_to: the last day of the newest night that came to the end of
-    its range.  steps: what came of those that are over, as nightly.json has it.
+    span: its days.  built_to: the last day of the newest night that came to the end of its range, for the picture and
+    for people: no night depends on it.  steps: what came of those that are over, as nightly.json has it.
     """
 
-    def __init__(self, asked, until, say, part):
-        self.asked, self.until, self.say, self.part = asked, until, say, part
+    def __init__(self, asked, until, say, part, early):
+        self.asked, self.until, self.say, self.part, self.early = asked, until, say, part, early
         self.began, self.deadline = gps.now_utc(), time.monotonic() + asked.time_limit
         self.built_to = _built_to(self._file(f"{NAME}.json"))
-        self.first = first_to_build(asked, until, self.built_to)
+        self.span = span(asked, until)
         self.steps, self.worst = [], Verdict.OK
-        self.stopped, self.child = False, None
+        self.stopped, self.child, self.unwritten = False, None, False
         stamp = re.sub(r"[:Z-]", "", self.began)
         self.log = _Log(self._file(f"{NAME}-{stamp}-{os.getpid()}.log"), say)
         self._tidy()
@@ -276,9 +322,12 @@ class _Night:
         each = ", ".join(f"{step['name']} {step['status']}" for step in self.steps)
         last = f"{self.worst.value}: {each}: {self.log.path!r}"
         self.log.note(f"{NAME}: {last}")
-        if self.worst is not Verdict.OK:
+        if self._is_told(self.worst):
             self.say(last)
         return self.worst
+
+    def _is_told(self, verdict):
+        return verdict is Verdict.FAILED or (verdict is Verdict.WARNING and not self.early)
 
     def _take(self, step):
         """Run a step, if there is time for it, and judge it."""
@@ -291,10 +340,10 @@ class _Night:
             verdict, why = (Verdict.FAILED, "stopped") if self.stopped else verdict_on(status, self.asked.limit_text)
         seconds = int(time.monotonic() - begun)
         self.log.note(f"{NAME}: {step.name}: {why or 'ok'}, {seconds} s")
-        if verdict is not Verdict.OK:
+        if self._is_told(verdict):
             self.say("\n  ".join([f"{step.name}: {why}", *said]))
-            if self.worst is not Verdict.FAILED:
-                self.worst = verdict
+        if verdict is not Verdict.OK and self.worst is not Verdict.FAILED:
+            self.worst = verdict
         message = None if verdict is Verdict.OK else "\n".join(said)
         self.steps.append(
             {"name": step.name, "status": verdict.value, "exit": status, "seconds": seconds, "message": message}
@@ -308,8 +357,6 @@ class _Night:
             status = self._wait_for(self._words(step), left, data)
             if step.name == "build":
                 status = self._judge_build(status, begun)
-            elif step.name == "status":
-                status = self._judge_days(status)
             said = self.log.tail(since)
             if data:
                 data.seek(0)
@@ -346,35 +393,21 @@ class _Night:
         if not any(match for _, match in matches):
             return step.words
         show_first, show_last = days_to_show(self.asked, self.until, self.built_to)
-        days = {"first": self.first, "last": self.until, "picture_first": show_first, "picture_last": show_last}
+        days = {**self.span._asdict(), "picture_first": show_first, "picture_last": show_last}
         return [f"{match[1]}{days[match[2]]}" if match else word for word, match in matches]
 
     def _judge_build(self, status, begun):
-        """Note how far the range came: one that came to its end is not gone through again, whatever it found."""
-        found = range_counts(self.asked.out, self.first, begun)
+        """Note how far the range came, if it came to its end."""
+        found = range_counts(self.asked.out, self.span.first, begun)
         if found and status < _TIMED_OUT:
             self.built_to = max(self.until, self.built_to or self.until)
         return status_of_build(status, found)
-
-    def _judge_days(self, status):
-        """A day with a damaged frame lacks data until the frame is healed."""
-        try:
-            lines = _unreadable(self.asked, self.first, self.until)
-        except (BadInput, OSError):
-            # day-status has said what is wrong with the folder.
-            return status
-        except Exception as error:
-            # Whatever it is, the steps after this one still run.
-            self.log.note(f"{NAME}: no look for damaged frames: {wording(error)}")
-            return status
-        self.log.write(os.fsencode("".join(f"{line}\n" for line in lines)))
-        return _MISSING if lines and not status else status
 
     def _report(self, status, finished=None):
         """Write nightly.json, which check-nightly reads.
 
         started_utc, finished_utc (null until then), status (ok, warning, failed, running), steps (name, status, exit
-        status, seconds, message), start and end (the days to build), built_to, host, pid, log.
+        status, seconds, message), start and end (from the first day that was not done), built_to, host, pid, log.
         """
         if self.part:
             return
@@ -384,7 +417,7 @@ class _Night:
             "finished_utc": finished,
             "status": status,
             "steps": self.steps,
-            "start": str(self.first),
+            "start": str(self.span.open),
             "end": str(self.until),
             "built_to": str(self.built_to) if self.built_to else None,
             "host": os.uname().nodename,
@@ -393,9 +426,14 @@ class _Night:
         }
         try:
             files.write(path, json.dumps(report, indent=2) + "\n")
-        except OSError:
-            self.say(f"cannot be written: {path!r}")
+        except OSError as error:
             self.worst = Verdict.FAILED
+            # Once a night: after each step it is the same.
+            if not self.unwritten:
+                self.unwritten = True
+                self.say(f"cannot be written: {path!r}")
+                if error.errno in _FULL:
+                    self.say(f"disk full: {self.asked.logs!r}")
 
 
 @contextlib.contextmanager
@@ -409,10 +447,11 @@ def _aside():
 
 
 def _built_to(path):
-    """The built_to of the report that the night before left; None if there is none, or a damaged one."""
+    """The built_to of the report that the night before left; None if there is none, a damaged one, or one to come."""
     try:
         with open(path, encoding="utf-8", errors="replace") as source:
             text = json.load(source)["built_to"]
-        return datetime.date.fromisoformat(text)
+        found = datetime.date.fromisoformat(text)
     except (OSError, ValueError, KeyError, TypeError):
         return None
+    return found if found <= _today() else None

@@ -16,6 +16,7 @@ _DEFAULTS = {
     "FRAMES": "",
     "STREAMS": "",
     "CHECK_STREAMS": "no",
+    "ELAB_ENGINE": "no",
     "CHANNELS": "",
     "FFL": "",
     "OUT": "",
@@ -97,6 +98,8 @@ def settings(given: Mapping[str, str]) -> Settings:
         raise BadInput(f"TIME_LIMIT must be a number with s, m, h or d: {values['TIME_LIMIT']!r}")
     if values["CHECK_STREAMS"] not in ("yes", "frames", "no"):
         raise BadInput(f"CHECK_STREAMS must be yes, frames or no: {values['CHECK_STREAMS']!r}")
+    if values["ELAB_ENGINE"] not in ("yes", "no"):
+        raise BadInput(f"ELAB_ENGINE must be yes or no: {values['ELAB_ENGINE']!r}")
     for name in _needed(values):
         if not (os.path.isabs(values[name]) or (name == "FFL" and "://" in values[name])):
             raise BadInput(f"{name} must be an absolute path: {values[name]!r}")

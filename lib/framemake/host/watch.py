@@ -21,7 +21,7 @@ from ..day.folder import COMPLETED, MISSING
 from ..days import status
 from ..errors import BadInput
 from ..frames import catalog
-from . import plugin
+from . import faults, plugin
 from .night import Verdict
 from .plugin import CRITICAL, OK, UNKNOWN, WARNING, Finding, Limits, Probe, datum
 
@@ -61,6 +61,7 @@ class Watched(NamedTuple):
 
     frames: folders or lists of frames.  out: folders of days, of which those of `specs` (all, if none is named) are
     looked at.  streams: folders of streams.  disks: paths on the disks.  nightly: reports that nights left.
+    faulty: how many things may be faulty in the days or the streams, whenever that was.
     days: failures are counted over so many days.  now: GPS seconds or ISO UTC in place of the clock.
     Limits of ages are in hours, those of `failed` are days, those of `full` percent.
     """
@@ -75,6 +76,7 @@ class Watched(NamedTuple):
     stream_age: Limits = Limits(None, None)
     nightly_age: Limits = Limits(None, None)
     failed: Limits = Limits(None, None)
+    faulty: Limits = Limits(None, None)
     full: Limits = Limits(None, None)
     specs: Sequence[str] = ()
     days: int = 7
@@ -89,6 +91,8 @@ def probes(watched: Watched) -> Iterator[Probe]:
         (frames_in, watched.frames, (watched.frame_age,)),
         (days, watched.out, (watched.day_age, watched.failed, watched.days, watched.specs)),
         (streams_in, watched.streams, (watched.stream_age,)),
+        (faulty_days, watched.out, (watched.faulty, watched.days, watched.specs)),
+        (faulty_streams, watched.streams, (watched.faulty,)),
         (disk, watched.disks, (watched.full,)),
         (nightly, watched.nightly, (watched.nightly_age,)),
     ):
@@ -227,6 +231,31 @@ def streams_in(folder: str, which: str, clock: Callable[[], Moment], hours: Limi
         name = f" {site}" if len(ends) > 1 else ""
         age = clock().gps - end
         yield _age(f"newest record of the streams{name} in {folder!r}", f"stream_age{which}{name}", age, hours)
+
+
+def faulty_days(
+    out: str, which: str, clock: Callable[[], Moment], most: Limits, count: int, specs: Sequence[str]
+) -> Iterator[Finding]:
+    """How many frames of days are faulty now, and days before the last `count`, of which days() tells: see faults.
+
+    Nothing if none is.
+    """
+    # A clock that was ahead may have left days that have not come yet.
+    today, first = clock().day, str(clock().day - datetime.timedelta(days=count))
+    found = [fault for spec in specs or (None,) for fault in faults.of_days(out, spec) if fault.where < str(today)]
+    found = [fault for fault in found if fault.kind != faults.DAY or fault.where < first]
+    yield from _faulty(found, f"days_faulty{which}", out, most)
+
+
+def faulty_streams(folder: str, which: str, clock: Callable[[], Moment], most: Limits) -> Iterator[Finding]:
+    """How many frames that streams are made from, and streams, are faulty now.  Nothing if none is."""
+    yield from _faulty(list(faults.of_streams(folder)), f"streams_faulty{which}", folder, most)
+
+
+def _faulty(found, label, where, most):
+    if found:
+        text = f"{len(found)} faulty in {where!r}: {found[0].kind} {found[0].name}: {found[0].reason}"
+        yield Finding(most.judge(len(found)), text, datum(label, len(found), "", most, 0))
 
 
 def disk(path: str, which: str, clock: Callable[[], Moment], percent: Limits) -> Iterator[Finding]:

@@ -55,14 +55,17 @@ class StreamEntry(TypedDict):
 class State(TypedDict):
     """What was committed last.
 
-    pending: names of the streams that wait in the hidden folder to take their place; log, faults: committed bytes of
-    the log of files and of the list of faulty files; streams: by name.
+    pending: names of the streams that wait in the hidden folder to take their place; log, faults, stamps: committed
+    bytes of the log of files, of the list of faulty files, and of the list of what files were when they were read;
+    tree: the path of the tree of frames, '' if it was not noted; streams: by name.
     """
 
     version: int
     pending: list[str]
     log: int
     faults: int
+    stamps: int
+    tree: str
     streams: dict[str, StreamEntry]
 
 
@@ -81,7 +84,7 @@ def load(folder: str) -> State | None:
 
 def empty() -> State:
     """The State of a folder before its first import."""
-    return {"version": _VERSION, "pending": [], "log": 0, "faults": 0, "streams": {}}
+    return {"version": _VERSION, "pending": [], "log": 0, "faults": 0, "stamps": 0, "tree": "", "streams": {}}
 
 
 def _hold(folder: str) -> tuple[State | None, IO[str] | None]:
@@ -96,6 +99,9 @@ def _hold(folder: str) -> tuple[State | None, IO[str] | None]:
     except ValueError:
         source.close()
         raise BadInput(f"damaged state of the streams: {path!r}") from None
+    # A state that was written before these were noted.
+    state.setdefault("stamps", 0)
+    state.setdefault("tree", "")
     if state.get("version") != _VERSION:
         source.close()
         raise BadInput(f"state of the streams of another version: {path!r}")

@@ -19,12 +19,22 @@ from .writing import StreamState, Writer
 class Appender:
     """Reads files of one site, and appends what they hold to its streams.
 
-    new: names of the files that were not read before, or are to be tried again.  Only these are logged, and only their
-    faults reported; other files are read again because of late ones.
+    new: names of the files that were not read before, are to be tried again, or have been replaced since.  Only these
+    are logged, and only their faults reported; other files are read again because of late ones.
+    replaced: names of those that were in the streams before, as another file.
     """
 
-    def __init__(self, site: str, new: Collection[str], writer: Writer, journal: Journal):
-        self.site, self.new, self.writer, self.journal = site, new, writer, journal
+    def __init__(
+        self,
+        site: str,
+        new: Collection[str],
+        writer: Writer,
+        journal: Journal,
+        replaced: Collection[str] = frozenset(),
+    ):
+        self.site, self.new, self.writer, self.journal, self.replaced = site, new, writer, journal, replaced
+        # What the new files were when they were read.
+        self._stamps: dict[str, tree.Stamp] = {}
         # Streams that are to begin, streams that get no sample with the reason, and how many files were logged.
         self._beginning: dict[str, StreamState] = {}
         self._held_back: dict[str, str] = {}
@@ -60,6 +70,7 @@ class Appender:
         if not new:
             return
         batch.good.append(file)
+        self._stamps[file.name] = stamp
         if not faults:
             self.writer.fault(file.name, None)
         elif gwf.refusal(file.path):
@@ -119,7 +130,9 @@ class Appender:
     def commit(self, good: Iterable[tree.TrendFile], last: bool) -> None:
         """Commit what was appended, and log the files that are done now; last: no more files of the site follow."""
         self.journal.flush()
-        self.writer.commit(self._log_lines(good, last))
+        good = list(good)
+        read = {file.name: self._stamps[file.name] for file in good if file.name in self._stamps}
+        self.writer.commit(self._log_lines(good, last), read)
 
     def _log_lines(self, good, last):
         """Their lines in the log of files, without those that were done before; '# done' after the site's last."""

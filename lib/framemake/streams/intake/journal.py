@@ -13,13 +13,15 @@ class Journal:
     """What all rooms of an import tell to.  It knows the writer, which keeps the faults, and none of those rooms.
 
     total: files that the import will read, for the progress; files: those that are done now; records: how many were
-    appended; grown: names of the streams that got some; faulty: names of the files that had faults.
+    appended; grown: names of the streams that got some; rewritten: of those whose end was written anew; faulty: names
+    of the files that had faults.
     """
 
     def __init__(self, writer: writing.Writer, progress: Callable[[int, int], object] | None = None):
         self._writer, self._progress = writer, progress
         self.total = self.files = self.records = self._read = 0
         self.grown: set[str] = set()
+        self.rewritten: set[str] = set()
         self.faulty: set[str] = set()
         self._messages: dict[tuple[str | None, str], list[str | None]] = {}
 
@@ -42,13 +44,13 @@ class Journal:
         """
         self.tell(channel, message, file)
         self.faulty.add(file.name)
-        self._writer.fault(file.name, stamp)
+        self._writer.fault(file.name, stamp, f"{channel}: {message}" if channel else message)
 
     def stray(self, name: str, stamp: tree.Stamp) -> None:
         """Tell of a path in the tree, relative to it, that is no frame file of that place."""
         self.tell(None, f"no frame file of this place in the tree, left out: {name!r}")
         self.faulty.add(name)
-        self._writer.fault(name, stamp)
+        self._writer.fault(name, stamp, "no frame file of this place in the tree")
 
     def count(self, name: str, records: int) -> None:
         """Count records that a stream got."""

@@ -1,4 +1,4 @@
-"""Files that come late: the end of each stream that they touch is made again from the frames.
+"""Files that come late, or again as another file: the end of each stream that they touch is made from the frames anew.
 
 From the start of the first late file on, a stream is made again of all frames that were ever read, into files beside
 it; these take the place of the old end at once.  If the new end only adds to the old one, it is appended; if it
@@ -7,12 +7,14 @@ would be lost, because its frame is no longer there, the stream stays as it is, 
 fault and not logged as done.  Streams whose files hold less than was committed are mended in the same way.
 """
 
+import bisect
 import math
 from collections.abc import Collection, Iterable
 
 import numpy as np
 
 from ... import gwf
+from .. import records
 from . import past, samples, sums, tree, writing
 from .appender import Appender
 
@@ -71,6 +73,7 @@ class Late:
         self._begin(cuts)
         good = self._make(cuts)
         self._put()
+        self._tell_left(good)
         undone = self._tell_refused()
         self._appender.commit([file for file in good if file.name not in undone], last)
 
@@ -179,15 +182,41 @@ class Late:
             ending.tail.drop()
             return 0
         self._writer.replace(name, prior.counts, ending.tail, ending.running)
+        self._journal.rewritten.add(name)
         self._journal.count(name, max(len(made) - len(old), 0))
         return prior.counts.records * made.dtype.itemsize + made.nbytes
+
+    def _tell_left(self, good):
+        """Tell which streams keep samples of what a file was that have no part in what it is now."""
+        replaced = {file.name for file in good if file.name in self._appender.replaced}
+        for cluster in self._clusters:
+            files = [file for file in cluster if file.name in replaced]
+            if not files:
+                continue
+            held = set().union(*map(_streams_of, cluster))
+            for name, stream in self._writer.streams.items():
+                if name in held or name in self._endings or stream.site != self._appender.site:
+                    continue
+                for file in files:
+                    if self._has_valid(name, file):
+                        reason = "was replaced by a file without it: what its stream has of it stays"
+                        self._journal.fault(file, reason, tree.stamp_of(file.path), name)
+
+    def _has_valid(self, name, file):
+        """Whether a stream has a valid record in the span of a file."""
+        kept = self._writer.committed(name).records
+        first, stop = (bisect.bisect_left(kept["time"], time) for time in (file.start, file.end))
+        return bool((kept["valid"][first:stop] == records.VALID).any())
 
     def _tell_refused(self):
         """Tell which streams stay without which late files; the names of those files, which are not done."""
         undone = set()
         for name, reason in self._refused.items():
             for file, channel in self._sources.get(name, []):
-                message = f"comes too late to be put in its place, {reason}"
+                what = "comes too late to be put in its place"
+                if file.name in self._appender.replaced:
+                    what = "was replaced, and the new one cannot be put in its place"
+                message = f"{what}, {reason}"
                 self._journal.fault(file, message, tree.stamp_of(file.path), channel)
                 undone.add(file.name)
             if name in self._damaged:

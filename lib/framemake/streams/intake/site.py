@@ -15,17 +15,33 @@ from .writing import Writer
 
 
 class SiteImport:
-    """The import of one site's files.  new: names of the files that are to be read."""
+    """The import of one site's files.
+
+    new: names of the files that are to be read; replaced: of those that were imported before, as another file; known:
+    {name: Stamp} of files that were imported when nobody noted what they were: they are taken to be the same.
+    """
 
     def __init__(self, site: str, root: str, found: tree.SiteTree, writer: Writer, journal: Journal):
         self._site, self._root, self._found, self._writer, self._journal = site, root, found, writer, journal
+        self.replaced: set[str] = set()
+        self.known: dict[str, tree.Stamp] = {}
         self.new = {file.name for file in found.files if self._is_new(file)}
-        self._appender = Appender(site, self.new, writer, journal)
+        self._appender = Appender(site, self.new, writer, journal, self.replaced)
 
     def _is_new(self, file):
         """Whether a file is to be read: it is not done, or has changed since it, or something in it, was no use."""
-        known = self._writer.faults.get(file.name)
-        return known != tree.stamp_of(file.path) if known else file.name not in self._writer.done
+        done, tried = file.name in self._writer.done, self._writer.faults.get(file.name)
+        if not done and not tried:
+            return True
+        now, then = tree.stamp_of(file.path), self._writer.stamps.get(file.name)
+        if not tried and not then:
+            self.known[file.name] = now
+            return False
+        if now == (tried or then) or (not tried and now == tree.GONE):
+            return False
+        if done and now != then:
+            self.replaced.add(file.name)
+        return True
 
     def go(self) -> None:
         """Import what is new, and mend what is damaged."""

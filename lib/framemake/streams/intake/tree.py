@@ -55,13 +55,17 @@ class Stamp(NamedTuple):
         return Stamp(self.size, -1)
 
 
+# The stamp of a file that is gone.
+GONE = Stamp(0, 0)
+
+
 def stamp_of(path: str) -> Stamp:
-    """The Stamp of a file; that of size 0 and mtime 0 if it is gone."""
+    """The Stamp of a file; GONE if there is none."""
     try:
         seen = os.stat(path)
         return Stamp(seen.st_size, seen.st_mtime_ns)
     except OSError:
-        return Stamp(0, 0)
+        return GONE
 
 
 def files(root: str, site: str) -> SiteTree:

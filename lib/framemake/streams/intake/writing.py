@@ -10,7 +10,7 @@ import contextlib
 import json
 import os
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -21,9 +21,13 @@ from .. import records, store
 from . import disk, sums, tree
 
 LOG = "ligoimport.files"
-_LOCK, _RUNNING, _FAULTS, _TAIL = "lock", "running", "faults", ".tail"
+_LOCK, _RUNNING, _FAULTS, _STAMPS, _TAIL = "lock", "running", "faults", "stamps", ".tail"
 # The stamp that notes that nothing is wrong with a file any more.
 _MENDED = tree.Stamp(-1, -1)
+# Of what is wrong with a file so many reasons are noted.
+_REASONS = 3
+# A list of a line for each change is written anew when so many lines of it are of no more use.
+_SPARE = 1000
 
 
 class Lengths(NamedTuple):
@@ -72,19 +76,60 @@ def locked(folder: str, wait: bool) -> contextlib.AbstractContextManager[int | N
     return files.locked(lock_path(folder), wait)
 
 
-def noted_faults(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
-    """(name, Stamp) of each line in the first `size` bytes of a folder's list of faulty files.
+class Noted(NamedTuple):
+    """A file of the tree that could not be used, or a channel in it: its Stamp then, and why ('' in old lists)."""
+
+    stamp: tree.Stamp
+    reason: str
+
+
+def faulty(folder: str) -> dict[str, Noted]:
+    """{name: Noted} of the files that something is wrong with, as the last commit to a folder of streams has it.
+
+    A stray's name has the folders of the tree before it.
+    """
+    state = store.load(folder)
+    noted = dict(_noted_faults(folder, state["faults"])) if state else {}
+    return {name: held for name, held in noted.items() if held.stamp.size >= 0}
+
+
+def tree_of(folder: str) -> str | None:
+    """The path of the tree of frames that the last commit to a folder of streams came from; None if it is not there."""
+    state = store.load(folder)
+    return state["tree"] if state and os.path.isdir(state["tree"]) else None
+
+
+def stamps(folder: str) -> dict[str, tree.Stamp]:
+    """{name: Stamp} of the files that were imported, as they were then; of long ago it may not be known."""
+    state = store.load(folder)
+    return dict(_noted_stamps(folder, state["stamps"])) if state else {}
+
+
+def _noted_faults(folder: str, size: int) -> Iterator[tuple[str, Noted]]:
+    """(name, Noted) of each line in the first `size` bytes of a folder's list of faulty files.
 
     The last line of a name counts; its stamp's size is below 0 if nothing is wrong with the file any more.
     """
+    for stamp, rest in _stamped_lines(store.hidden(folder, _FAULTS), size):
+        name, _, reason = rest.partition("\0")
+        yield name, Noted(stamp, reason)
+
+
+def _noted_stamps(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
+    for stamp, name in _stamped_lines(store.hidden(folder, _STAMPS), size):
+        yield name, stamp
+
+
+def _stamped_lines(path, size):
+    """(Stamp, the rest) of each line in the first `size` bytes of a list."""
     try:
-        with open(store.hidden(folder, _FAULTS), "rb") as source:
+        with open(path, "rb") as source:
             text = source.read(size).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return
     for line in text.split("\n")[:-1]:
-        length, mtime, name = line.split("\t", 2)
-        yield name, tree.Stamp(int(length), int(mtime))
+        length, mtime, rest = line.split("\t", 2)
+        yield tree.Stamp(int(length), int(mtime)), rest
 
 
 class Writer:
@@ -94,19 +139,23 @@ class Writer:
     damaged: {name: Lengths} of streams that hold fewer than were committed: what is there.
     former: {name: StreamState} of streams that another program has appended to; they are not in `streams`.
     mended: (stream, what was mended) for the error log.
+    others: names of the files that another program has written to since our last commit.
     done: the names that the log of files holds; faults: {name: Stamp} of files that could not be used, or of which a
-    channel could not.
+    channel could not; stamps: {name: Stamp} of files as they were when they were imported.
     """
 
-    def __init__(self, folder: str, names: Iterable[str]):
-        """names: of the files to look for in the log: only these are kept of a log of many years."""
-        self.folder, names = folder, set(names)
+    def __init__(self, folder: str, names: Iterable[str], root: str = ""):
+        """names: of the files to look for in the log: only these are kept of a log of many years; root: of the tree."""
+        self.folder, self._root, names = folder, os.path.abspath(root) if root else "", set(names)
         known = store.load(folder)
         self._state = known or store.empty()
         self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
         self.damaged: dict[str, Lengths] = {}
         self.former: dict[str, StreamState] = {}
         self.mended: list[tuple[str, str]] = []
+        self.others: list[str] = []
+        # Streams whose index is no longer what somebody may have read.
+        self._reindexed: set[str] = set()
         # What the streams will hold after the next commit, and those of them that are whole in the hidden folder.
         self._ahead: dict[str, Lengths] = {}
         self._fresh: set[str] = set()
@@ -117,7 +166,9 @@ class Writer:
         self._recover()
         self.done = self._logged(names, known is not None)
         self.faults = self._read_faults(names)
+        self.stamps = self._read_stamps()
         self._new_faults: dict[str, tree.Stamp] = {}
+        self._reasons: dict[str, list[str]] = {}
         if known is None:
             # With a state, lines that a killed import adds to the log can be told from the original importer's.
             self._put_state()
@@ -153,6 +204,7 @@ class Writer:
             self.damaged[name] = Lengths(max(there[0], 0), max(there[1], 0))
         elif name in self.former:
             self.mended.append((name, "has grown since our last import: taken as it is"))
+            self.others.append(name + records.BIN)
             del self.streams[name]
             return
         self._mend_info(name, held.info)
@@ -173,6 +225,8 @@ class Writer:
         if size > self._state["log"] and self._crashed and known:
             disk.cut(path, self._state["log"])
         elif size:
+            if known and size > self._state["log"]:
+                self.others.append(LOG)
             # A last line that is not whole is a file that was not done.
             with open(path, "rb+") as log:
                 log.seek(max(0, size - 4096))
@@ -192,15 +246,27 @@ class Writer:
         path = store.hidden(self.folder, _FAULTS)
         disk.cut(path, self._state["faults"])
         self._state["faults"] = max(disk.size_of(path), 0)
-        noted = list(noted_faults(self.folder, self._state["faults"]))
-        # A stray's name has the folders of the tree before it.
-        found = {
-            name: stamp for name, stamp in dict(noted).items() if stamp.size >= 0 and (name in names or "/" in name)
-        }
-        if len(noted) > 2 * len(found) + 1000:
-            text = "".join(_fault_line(name, stamp) for name, stamp in found.items())
+        noted = list(_noted_faults(self.folder, self._state["faults"]))
+        # Those of files that are not there now as well: a tree may be away for a night.
+        found = {name: held for name, held in dict(noted).items() if held.stamp.size >= 0}
+        if len(noted) > 2 * len(found) + _SPARE:
+            text = "".join(_fault_line(name, *held) for name, held in found.items())
             files.write(path, text)
             self._state["faults"] = len(os.fsencode(text))
+        # A stray's name has the folders of the tree before it.
+        return {name: held.stamp for name, held in found.items() if name in names or "/" in name}
+
+    def _read_stamps(self):
+        """{name: Stamp} of files as they were when they were imported; the last line of a name counts."""
+        path = store.hidden(self.folder, _STAMPS)
+        disk.cut(path, self._state["stamps"])
+        self._state["stamps"] = max(disk.size_of(path), 0)
+        noted = list(_noted_stamps(self.folder, self._state["stamps"]))
+        found = dict(noted)
+        if len(noted) > 2 * len(found) + _SPARE:
+            text = "".join(_stamp_line(name, stamp) for name, stamp in found.items())
+            files.write(path, text)
+            self._state["stamps"] = len(os.fsencode(text))
         return found
 
     def _path(self, name, suffix):
@@ -238,9 +304,13 @@ class Writer:
         count, entries = self._ahead.get(name, self._counts(name))
         for suffix, at, items in ((records.BIN, count, made), (records.INDEX_BIN, entries, index)):
             path = self._aside(name, suffix) if name in self._fresh else self._path(name, suffix)
+            if name not in self._fresh and name not in self.damaged:
+                _ours_alone(path, at * items.dtype.itemsize)
             disk.write_at(path, at * items.dtype.itemsize, items)
         self.streams[name] = self.streams[name]._replace(running=ends)
         self._ahead[name] = Lengths(count + len(made), entries + len(index))
+        if len(index):
+            self._reindexed.add(name)
 
     def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
         """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
@@ -255,6 +325,7 @@ class Writer:
                     shutil.copyfileobj(source, out, 1 << 20)
         tail.drop()
         self._fresh.add(name)
+        self._reindexed.add(name)
         self._ahead[name] = Lengths(keep.records + tail.counts.records, keep.entries + tail.counts.entries)
         self.streams[name] = self.streams[name]._replace(running=ends)
 
@@ -265,22 +336,45 @@ class Writer:
     def _aside(self, name, suffix):
         return store.hidden(self.folder, store.ASIDE, name + suffix)
 
-    def fault(self, name: str, stamp: tree.Stamp | None) -> None:
-        """Note that a file, or a channel in it, could not be used; None for the stamp: that it now could."""
+    def fault(self, name: str, stamp: tree.Stamp | None, reason: str = "") -> None:
+        """Note that a file, or a channel in it, could not be used, and why; None for the stamp: that it now could."""
         if stamp is not None:
             self._new_faults[name] = stamp
+            self._reasons.setdefault(name, []).append(reason)
         elif name in self.faults or name in self._new_faults:
             self._new_faults[name] = _MENDED
+            self._reasons.pop(name, None)
 
-    def commit(self, lines: Iterable[str] = ()) -> None:
-        """Make all that was appended, replaced and noted count, and the lines stand in the log of files."""
+    def _reason(self, name):
+        """What was noted of a file, as one line."""
+        found = list(dict.fromkeys(filter(None, self._reasons.get(name, []))))
+        more = f"; and {len(found) - _REASONS} more" if len(found) > _REASONS else ""
+        return "; ".join(found[:_REASONS]) + more
+
+    def commit(self, lines: Iterable[str] = (), read: Mapping[str, tree.Stamp] | None = None) -> None:
+        """Make all that was appended, replaced and noted count, and the lines stand in the log of files.
+
+        read: {name: Stamp} of the files that are now in the streams, as they were when they were read.
+        Raises BadInput if another program has written to them meanwhile: then nothing of it counts.
+        """
+        _ours_alone(os.path.join(self.folder, LOG), self._state["log"])
+        for name, counts in self._ahead.items():
+            if name not in self._fresh and name not in self.damaged:
+                item = records.record(self.streams[name].info.datatype).itemsize
+                _ours_alone(self._path(name, records.BIN), counts.records * item)
+                _ours_alone(self._path(name, records.INDEX_BIN), counts.entries * records.INDEX.itemsize)
         text = "".join(f"{line}\n" for line in lines)
         self._state["log"] += disk.write_at(os.path.join(self.folder, LOG), self._state["log"], os.fsencode(text))
-        noted = "".join(_fault_line(name, stamp) for name, stamp in self._new_faults.items())
+        noted = "".join(_fault_line(name, stamp, self._reason(name)) for name, stamp in self._new_faults.items())
         path = store.hidden(self.folder, _FAULTS)
         self._state["faults"] += disk.write_at(path, self._state["faults"], os.fsencode(noted))
         self.faults.update(self._new_faults)
-        self._new_faults = {}
+        self._new_faults, self._reasons = {}, {}
+        changed = {name: stamp for name, stamp in (read or {}).items() if self.stamps.get(name) != stamp}
+        noted = "".join(_stamp_line(name, stamp) for name, stamp in changed.items())
+        path = store.hidden(self.folder, _STAMPS)
+        self._state["stamps"] += disk.write_at(path, self._state["stamps"], os.fsencode(noted))
+        self.stamps.update(changed)
         for name, counts in self._ahead.items():
             self.streams[name] = self.streams[name]._replace(counts=counts)
             self.damaged.pop(name, None)
@@ -303,16 +397,30 @@ class Writer:
                     disk.cut(self._path(name, records.INDEX_BIN), held["entries"] * records.INDEX.itemsize)
             disk.cut(os.path.join(self.folder, LOG), state["log"])
 
-    def finish(self) -> None:
-        """Commit what was noted of faults, if anything was."""
-        if self._new_faults or self._ahead:
-            self.commit()
+    def finish(self, read: Mapping[str, tree.Stamp]) -> None:
+        """Commit what was noted of faults, and what files were that are in the streams, if that is new."""
+        changed = self._root != self._state["tree"] or any(self.stamps.get(name) != read[name] for name in read)
+        if self._new_faults or self._ahead or changed:
+            self.commit(read=read)
+
+    def ask_to_reload(self) -> None:
+        """Have the e-Lab's own engine, if one runs, read the indexes again, if one of them is another.
+
+        It keeps them in memory, and looks each hour whether the .info files have another length in all.  An empty
+        line more in one of them changes nothing for whoever reads it, as Java properties or as records.parse_info.
+        """
+        if self._reindexed:
+            path = self._path(min(self._reindexed), records.INFO)
+            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as source:
+                text = source.read()
+            files.write(path, text + "\n")
 
     def close(self) -> None:
         """Note that nothing lies beyond what is committed."""
         os.unlink(store.hidden(self.folder, _RUNNING))
 
     def _put_state(self):
+        self._state["tree"] = self._root
         self._state["streams"] = {name: held.entry() for name, held in self.streams.items()}
         path = store.hidden(self.folder, store.STATE)
         files.write(path, json.dumps(self._state, allow_nan=False, separators=(",", ":")))
@@ -363,5 +471,16 @@ class Tail:
             os.unlink(self._path + suffix + _TAIL)
 
 
-def _fault_line(name, stamp):
-    return f"{stamp.size}\t{stamp.mtime}\t{' '.join(name.splitlines())}\n"
+def _fault_line(name, stamp, reason):
+    noted = f"\0{' '.join(reason.split())}" if reason else ""
+    return f"{stamp.size}\t{stamp.mtime}\t{' '.join(name.splitlines())}{noted}\n"
+
+
+def _stamp_line(name, stamp):
+    return f"{stamp.size}\t{stamp.mtime}\t{name}\n"
+
+
+def _ours_alone(path, size):
+    """Raise BadInput if a file has more bytes than we wrote."""
+    if disk.size_of(path) > size:
+        raise BadInput(f"another program writes to the streams at the same time, so this import ends: {path!r}")
