@@ -243,7 +243,7 @@ def test_a_range_shows_what_it_would_leave_and_leaves_it(site):
     assert site.json("state_day.json")["status"] == "completed"
     site.ffl.write_text(f"{site.frames}/V-test-{START + 90000}-60.gwf {START + 90000} 60 0 0\n")
     done = make("range", *given, "MINUTES=10", cwd=site.folder)
-    assert f"all their frames are gone, so left as they are: {DAY}" in done.stderr
+    assert f"all frames that finished days were made from are gone, is their disk there? Kept: {DAY}" in done.stderr
     assert site.json("state_day.json")["status"] == "completed" and site.h5.read_bytes() == day
 
 

@@ -208,7 +208,9 @@ def test_a_channel_list_that_changes_and_a_setting_that_changes_rebuild_every_da
     other = tmp_path / "fewer.txt"
     other.write_text("".join(names.splitlines(True)[:2]))
     assert "2 built" in days.make("-j2", CHANNELS=other, LIMIT_DAYS=2).stderr
-    assert "2 built" in days.make("-j2", CHANNELS=other, LIMIT_DAYS=2, COMPRESSION="gzip").stderr
+    settings = {"CHANNELS": other, "LIMIT_DAYS": 2, "COMPRESSION": "gzip"}
+    assert "finished, and would lose samples if made as asked" in days.make("-j2", **settings).stderr
+    assert "2 built" in days.make("-j2", **settings, SHRINK="yes").stderr
     assert "0 built" in days.make("-j2", CHANNELS=other, LIMIT_DAYS=2, COMPRESSION="gzip").stderr
     with h5py.File(days.h5(FIRST)) as file:
         assert len(file["channels"]) == 2 and next(iter(file["channels"].values())).compression == "gzip"

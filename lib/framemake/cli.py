@@ -196,8 +196,8 @@ class Command:
         if folder:
             date = getattr(self.args, "day", None)
             with contextlib.suppress(OSError, ValueError):
-                note = {"status": "failed", "error": f"{self.name}: {message}", "reason": reason or None}
-                folder.note(**note, **({"date": date} if date else {}))
+                note = {"status": "failed", "error": f"{self.name}: {message}"}
+                folder.note(**note, **({"date": date} if date else {}), **({"reason": reason} if reason else {}))
 
 
 def _one_line(error):

@@ -324,7 +324,6 @@ class Folder(NamedTuple):
             status=COMPLETED,
             error=None,
             finished_at_utc=summary["completed_at_utc"],
-            reason=None,
             left_out=None,
             kept_frames=summary["kept_frames"],
             kept_channels=len(summary["kept_channels"]),
@@ -332,7 +331,7 @@ class Folder(NamedTuple):
 
     def note_stands(self, why: str) -> None:
         """Note that the day stays as it was, completed, though it was to be made again: see errors.WouldLose."""
-        self.note(status=COMPLETED, error=None, reason=None, left_out=why)
+        self.note(status=COMPLETED, error=None, left_out=why)
 
     def _change(self, unless, **changes):
         with files.locked(self.state_lock):
