@@ -323,6 +323,28 @@ def test_a_disk_that_is_full_when_frames_come_says_so(source, frames):
     )
 
 
+@pytest.mark.parametrize("slash", ["", "/"])
+def test_a_source_that_is_empty_all_at_once_deletes_nothing(server, source, frames, slash):
+    """A disk that was not mounted at the server had all frames deleted here."""
+    other = add(source / "minute-trend" / HOUR.replace("0400", "4000"), b"the next")
+    call = ("--delete", "--password-file", server.password, server.address(f"ligo/minute-trend{slash}"), frames)
+    told(0, *call)
+    before = visible(frames)
+    assert len(before) == 2
+    (source / "minute-trend").rename(source / "away")
+    (source / "minute-trend").mkdir()
+    for _ in range(2):
+        out, said = told(3, *call)
+        assert out == "" and "no frame is left at the source, is its disk there? None is deleted: " in said
+        assert visible(frames) == before
+    # One that is gone alone is deleted here as well.
+    (source / "minute-trend").rmdir()
+    (source / "away").rename(source / "minute-trend")
+    other.unlink()
+    told(0, *call)
+    assert len(visible(frames)) == 1
+
+
 def test_a_part_that_does_not_come_is_missing_data(server, frames):
     call = ("--password-file", server.password, server.address("ligo/nothing"), server.address("ligo/minute-trend"))
     out, said = told(3, *call, frames)

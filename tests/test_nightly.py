@@ -508,6 +508,19 @@ def test_when_all_frames_vanish_that_is_one_fault_of_the_night_and_no_day_change
     assert site.night(until=DAYS[2]).status == 0
 
 
+@pytest.mark.parametrize("engine", ["yes", "no"])
+def test_an_elab_whose_engine_reads_the_streams_is_asked_to_read_them_again(site, engine):
+    site.set(CHANNELS="", SOURCES="", CHECK_STREAMS="no", ELAB_ENGINE=engine)
+    sizes = []
+    for hour in (0, 2, 1):
+        elab.frame(site.frames, elab.NIGHT + hour * elab.HOUR, {f"H{RAIN}": "i4"})
+        night = site.night(until=DAYS[0])
+        assert (night.status, night.said) == (0, ""), night.said
+        sizes.append(sum(path.stat().st_size for path in site.streams.glob("*.info")))
+    assert (sizes[2] != sizes[1]) == (engine == "yes")
+    assert ("right again when it is restarted" in site.log()) == (engine == "no")
+
+
 def test_a_source_that_is_away_is_one_mail_a_night(site):
     """Both lines of the crontab told of it."""
     lines = [line for line in (ROOT / "cron/crontab").read_text().splitlines() if "cron/nightly" in line]

@@ -207,6 +207,9 @@ def _mirror(origin, dest, logs, lock, more, came):
     target = os.path.join(dest, origin.folder) if origin.folder else dest
     os.makedirs(target, exist_ok=True)
     log = _log_of(origin, logs)
+    vanished = bool(more.get("delete")) and _would_delete_all(origin, target, more)
+    if vanished:
+        more = {**more, "delete": False}
     with tempfile.TemporaryFile() as said:
         process = subprocess.Popen(
             _command(origin, target, log, more),
@@ -232,9 +235,28 @@ def _mirror(origin, dest, logs, lock, more, came):
         said.seek(0)
         password = {**more, **origin.options}.get("password-file") if _is_daemon(origin.address) else None
         outcome = outcome_of(origin.address, status, os.fsdecode(said.read(1_000_000)), target, password)
+        if vanished and outcome.result is Result.DONE:
+            outcome = Outcome(
+                Result.MISSING,
+                f"no frame is left at the source, is its disk there? None is deleted: {origin.address!r}",
+            )
     with contextlib.suppress(OSError), open(log, "a", encoding="utf-8", errors="surrogateescape") as out:
         out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.message or 'done'}\n")
     return outcome
+
+
+def _would_delete_all(origin, target, more):
+    """Whether rsync would delete every frame that is here of an origin: a fault there, not here."""
+    command = _command(origin, target, os.devnull, more)
+    command[-3:-3] = ["--dry-run", "--out-format=%i %n"]
+    shown = subprocess.run(
+        command, stdin=subprocess.DEVNULL, capture_output=True, env={**os.environ, "LC_ALL": "C"}, check=False
+    )
+    names = [line.split(b" ", 1)[1].strip() for line in shown.stdout.splitlines() if line.startswith(b"*deleting ")]
+    going = sum(name.endswith(b".gwf") for name in names)
+    last = os.path.basename(origin.address.rpartition(":")[2])
+    here = sum(name.endswith(".gwf") for _, _, names in os.walk(os.path.join(target, last)) for name in names)
+    return 0 < here <= going
 
 
 def _end(process):
