@@ -17,7 +17,7 @@ class Runner:
         self.stopped = False
         self._whole = whole
         self._child = 0
-        self._before = {}
+        self._before: dict = {}
 
     def __enter__(self) -> "Runner":
         for number in (signal.SIGINT, signal.SIGTERM):
