@@ -153,3 +153,34 @@ def test_not_a_day_file(tmp_path):
     assert done.returncode == 1 and str(path) in done.stderr and len(done.stderr.splitlines()) == 1
     done = command("check-day", tmp_path / "none.h5", check=False)
     assert done.returncode == 1 and "no such file" in done.stderr
+
+
+def test_what_gwpy_does_not_read_is_not_compared_and_no_difference(tmp_path):
+    """8-bit integers and channels with an offset: it said that they differ, or that a sample is missing."""
+    site = Site(tmp_path)
+    site.want("V1:A", "V1:BYTE")
+    for number in range(2):
+        site.frame(60 * number, 60, [signal(first=60 * number), signal("V1:BYTE", dtype="i1")])
+    site.span(120)
+    status, out, err = check(site)
+    assert (status, out) == (3, "")
+    assert "check-day: not compared, gwpy does not read it: 'V1:BYTE', 120 samples\n" in err
+
+    def change(channels):
+        channels["V1:A"][100] = 0.5
+
+    spoil(site, change)
+    assert check(site)[:2] == (1, f"V1:A\t{START + 100}\t{START + 101}\tdiffers from the frame: 1 samples\n")
+
+
+def test_a_name_that_makes_gwpy_crash_is_read_under_another(shared, tmp_path):
+    """L-1126259446-6-10.gwf and the like ended check-day."""
+    path = tmp_path / "F-600000000-6-10.gwf"
+    path.write_bytes((shared / "frames/v6/F-TEST-600000000-60.gwf").read_bytes())
+    (tmp_path / "list").write_text("H1:LSC-AS_Q\n")
+    (tmp_path / "t.ffl").write_text(f"{path} 600000000 60 0 0\n")
+    span = ("--start", "600000000", "--end", "600000060", "--increment", "60")
+    command("extract-increment", tmp_path / "t.ffl", tmp_path / "list", *span, "--parts", tmp_path / "parts")
+    command("pad-merge", tmp_path / "parts", "--out", tmp_path / "day.h5")
+    done = command("check-day", tmp_path / "day.h5", check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")

@@ -678,3 +678,58 @@ def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(s
     command("pad-merge", tmp_path / "parts", "--out", site.h5)
     for name in names:
         same(site.read(name)[0], [*range(6000), *[NAN] * 6000, *range(6000)])
+
+
+@pytest.mark.parametrize("rate", [1.0, 16.0, 20000.0, 0.1])
+def test_a_window_shorter_than_an_increment_works_for_every_rate(site, rate):
+    """A chunk was longer than its dataset: pad-merge failed for 16 Hz."""
+    site.frame(0, 60, [signal(count=int(60 * rate), rate=rate)])
+    site.span(60, increment=600)
+    same(site.read("V1:A")[0], ramp(int(60 * rate)))
+
+
+def test_a_day_after_gps_2_to_the_31(tmp_path):
+    start = 2**31 + 600
+    write(tmp_path / f"V-test-{start}-60.gwf", [(start, 60, [signal()])])
+    (tmp_path / "list").write_text("V1:A\n")
+    span = ("--start", start, "--end", start + 60, "--increment", "60")
+    command("extract-increment", tmp_path, tmp_path / "list", *span, "--parts", tmp_path / "parts")
+    command("pad-merge", tmp_path / "parts", "--out", tmp_path / "day.h5")
+    with h5py.File(tmp_path / "day.h5") as file:
+        same(file["channels/V1:A"][()], ramp(60))
+        assert file["channels/V1:A"].attrs["t0"] == start
+
+
+def test_integers_that_no_float_holds_are_nan_and_told(site):
+    data = np.arange(60) + 2**53 - 30
+    site.frame(0, 60, [Signal("V1:A", data, 1.0)])
+    done = site.span(60)
+    samples, _ = site.read("V1:A")
+    assert np.isnan(samples).sum() == 29 and (samples[:31] == data[:31]).all()
+    said = "integers beyond 2^53, which no float holds"
+    assert f"not all samples can be used, {said}: 'V1:A'" in done.stderr
+    assert site.json("summary")["unusable_samples"] == {"V1:A": said}
+
+
+def test_a_channel_that_is_damaged_in_each_frame_is_pruned_with_that_reason(site):
+    site.want("V1:A", "V1:B")
+    for number in range(2):
+        path = site.frame(60 * number, 60, [signal(first=60 * number), signal("V1:B", there=np.ones(60, bool))])
+        raw = bytearray(path.read_bytes())
+        raw[raw.index(ramp(60).tobytes(), raw.index(b"V1:B\0")) + 100] ^= 1
+        path.write_bytes(raw)
+    site.span(120)
+    said = "damaged in each frame that has it: damaged: checksum does not match"
+    assert site.rejected() == {"V1:B": ("pruned", said)}
+    assert [entry["channel"] for entry in site.json("summary")["bad_frames"]] == ["V1:B", "V1:B"]
+    same(site.read("V1:A")[0], ramp(120))
+
+
+def test_a_day_whose_frames_are_all_absent_fails_in_one_line(site):
+    """It was an IndexError, in each command that looks into the frames."""
+    site.list("/nowhere/V-test-1.gwf", START, 60)
+    span = ("--start", START, "--end", START + 60)
+    for name, more in (("prune-channels", ()), ("extract-increment", ("--parts", site.folder / "parts"))):
+        done = command(name, site.ffl, site.channels, *span, *more, check=False)
+        assert (done.returncode, done.stdout) == (1, "")
+        assert done.stderr == f"{name}: no frame can be read: '/nowhere/V-test-1.gwf' (absent)\n"

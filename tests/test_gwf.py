@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from framemake import gwf
 from framemake.gwf import BadFrame
+from framemake.gwf import adc as gwf_adc
 from framemake.gwf.write import Signal, write
 from gwframe import _core
 from support.commands import ROOT, START, frame_file
@@ -291,8 +292,15 @@ def test_a_file_of_format_6(shared):
     assert file.read(0, "H1:LSC-AS_Q", "proc") is None
 
 
-def test_complex_channels_of_format_6_are_a_problem_and_no_error(shared):
-    file = gwf.open_file(shared / "frames/H-CAL_FAC-600000000-6000.gwf")
+def test_complex_channels_of_format_6_are_a_problem_and_no_error(shared, tmp_path):
+    raw = bytearray((shared / "frames/H-CAL_FAC-600000000-6000.gwf").read_bytes())
+    with pytest.raises(BadFrame, match="checksum"):
+        gwf.open_file(shared / "frames/H-CAL_FAC-600000000-6000.gwf")
+    # Its checksum is not that of what is in it.  In this format it is taken over the whole, itself as zeros.
+    raw[-12:-8] = bytes(4)
+    raw[-12:-8] = gwf_adc.cksum(bytes(raw)).to_bytes(4, "big")
+    (tmp_path / "x.gwf").write_bytes(raw)
+    file = gwf.open_file(tmp_path / "x.gwf")
     assert len(file.kinds) == 2
     for name, kind in file.kinds.items():
         series = file.read(0, name, kind)
@@ -489,3 +497,48 @@ def test_describe_agrees_with_read(tmp_path, dtype):
     if not told.problem:
         assert (told.dtype, told.dt) == (read.data.dtype, read.dt)
     assert file.describe(0, "B", "adc") is None
+
+
+def test_an_auxiliary_word_alone_is_no_mask(one):
+    """It was taken for one that holds for all samples, and dropped them."""
+    assert good(one(np.arange(100.0), mask=np.ones(1, dtype="u2"))).all()
+
+
+def test_integers_that_no_float_holds_are_told_as_such(one):
+    assert one(np.array([0, 2**53 + 1, 3])).lost == "integers beyond 2^53, which no float holds"
+    assert one(np.array([0, 2**53, 3])).lost == ""
+
+
+@pytest.mark.parametrize(
+    ("of_type", "problem"), [(2, "a frequency series"), (4, "a time-frequency series"), (1, ""), (0, ""), (3, "")]
+)
+def test_a_proc_channel_that_is_no_time_series_is_a_problem(tmp_path, monkeypatch, of_type, problem):
+    """They were read as samples, one every so many Hz."""
+    made = _core.FrProcData
+    monkeypatch.setattr(_core, "FrProcData", lambda name, comment, _, *more: made(name, comment, of_type, *more))
+    signals = [Signal(f"V1:{name}", np.arange(10.0), 1.0, kind="proc") for name in "AB"]
+    file = gwf.open_file(frame_file(tmp_path, START, 10, *signals))
+    for name in ("V1:A", "V1:B"):
+        assert file.read(0, name, "proc").problem == problem
+        assert file.describe(0, name, "proc").problem == problem
+        known = file.describe_all([name])
+        assert name not in known or not problem
+
+
+def test_frames_after_gps_2_to_the_31(tmp_path):
+    path = frame_file(tmp_path, 2**31 + 100, 10, Signal("V1:A", np.arange(10.0), 1.0))
+    file = gwf.open_file(path)
+    assert file.frames == [(2**31 + 100, 0, 10)]
+    assert file.read(0, "V1:A", "adc").data.tolist() == list(range(10))
+
+
+def test_a_channel_that_one_frame_of_a_file_lacks_is_absent_there(tmp_path):
+    """It was a file that cannot be read, tried again and again."""
+    from test_gwf_adc import FrameL
+
+    told = gwf_adc.Calibration(0.0, 1.0, 16, "V")
+    path = FrameL().write(tmp_path / "V-test-0-30.gwf", [{"V1:A": told}, {"V1:A": told, "V1:B": told}, {"V1:B": told}])
+    file = gwf.open_file(path)
+    there = {name: [file.read(index, name, "adc") is not None for index in range(3)] for name in ("V1:A", "V1:B")}
+    assert there == {"V1:A": [True, True, False], "V1:B": [False, True, True]}
+    assert file.describe(0, "V1:B", "adc") is None

@@ -157,9 +157,8 @@ def test_framel_reads_the_same_of_every_adc_channel_of_real_frames(framel, share
     compared = 0
     for path in real_files(shared):
         found = calibrations(path)
-        kinds = {name for name, kind in gwf.open_file(path).kinds.items() if kind == "adc"}
-        if path.name != "H-CAL_FAC-600000000-6000.gwf":
-            assert set(found) == kinds
+        if path.name != "H-CAL_FAC-600000000-6000.gwf":  # of format 6, and not as its checksum says
+            assert set(found) == {name for name, kind in gwf.open_file(path).kinds.items() if kind == "adc"}
         assert framel.read(path, found, tmp_path) == {name: dumped(told) for name, told in found.items()}, path
         compared += len(found)
     assert compared > 500

@@ -210,3 +210,35 @@ def test_a_hundred_files_that_cannot_be_read_are_not_a_hundred_messages(folder, 
     status, out, told = run("prune-channels", frames, "-", input="V1:A\nV1:B\n")
     assert (status, out) == (0, "V1:A\t1.0\tadc\tfloat32\t\n")
     assert told.count("\n") == 11 and told.endswith("prune-channels: and 90 more such lines\n")
+
+
+def test_a_channel_that_is_damaged_wherever_it_is_stays_and_is_told(folder, prune):
+    """It was 'in no frame', though each frame has it."""
+    frames = folder([ramp("V1:A", 100.0, there=np.ones(1000, bool)), ramp("V1:B")])
+    path = frames / f"V-trend-{START}-10.gwf"
+    content = bytearray(path.read_bytes())
+    content[content.index(np.arange(1000, dtype="f4").tobytes()) + 2000] ^= 1
+    path.write_bytes(content)
+    found, rejected, told = prune("V1:A\nV1:B\n", frames)
+    assert found == ["V1:A\t\t\t\t", "V1:B\t1.0\tadc\tfloat32\t"] and rejected == []
+    assert told == "prune-channels: cannot be read in any frame looked into, damaged: checksum does not match: 'V1:A'\n"
+
+
+def test_a_name_that_two_kinds_share_is_told(folder, prune):
+    frames = folder([ramp("V1:A"), ramp("V1:A", 2.0, kind="proc"), ramp("V1:B")])
+    found, _, told = prune("V1:A\nV1:B\n", frames)
+    assert found[0] == "V1:A\t1.0\tadc\tfloat32\t"
+    assert told == "prune-channels: several channels of a frame have this name, one is taken: 'V1:A'\n"
+
+
+@pytest.mark.parametrize("many", [(), ("--probe", "8")])
+def test_where_no_frame_can_be_read_that_is_the_one_line(folder, tmp_path, many):
+    """With every frame absent it was an IndexError."""
+    frames = folder([ramp("V1:A")])
+    path = next(frames.iterdir())
+    ffl = tmp_path / "absent.ffl"
+    ffl.write_text(f"{path}x {START} 10 0 0\n")
+    told = refused("prune-channels", ffl, "-", *many, input="V1:A\n")
+    assert told == f"prune-channels: no frame can be read: {str(path) + 'x'!r} (absent)\n"
+    path.write_bytes(b"")
+    assert "no frame can be read" in run("prune-channels", frames, "-", *many, input="V1:A\n")[2]

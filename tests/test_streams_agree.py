@@ -7,7 +7,7 @@ import shutil
 
 import numpy as np
 import pytest
-from framemake.day import check as day_check
+from framemake.day import second
 from framemake.frames.catalog import number
 from framemake.gwf.write import Signal
 from framemake.streams import reading, records, store
@@ -308,7 +308,7 @@ def test_each_frame_of_a_file_of_several_is_compared(tmp_path):
 
 
 def test_of_a_channel_that_gwpy_cannot_read_only_that_it_is_there_is_compared(two_hours, monkeypatch):
-    monkeypatch.setattr(day_check, "second_reader", lambda *_: {})
+    monkeypatch.setattr(second, "read", lambda *_: {})
     said = []
     path = str(two_hours / "streams"), str(two_hours / "frames")
     assert list(against.faults(*path, said.append)) == []

@@ -13,6 +13,8 @@ from .errors import BadInput
 
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _UTC = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?")
+# lal's seconds end in 2048.  From here on they are counted as it does, without leap seconds that nobody knows yet.
+_FAR = (2040, 1, 1)
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 
 
@@ -38,6 +40,9 @@ def _to_gps(year: int, month: int, day: int, hour: int = 0, minute: int = 0, sec
 
     if datetime.datetime(year, month, day, hour, minute, min(second, 59)) < datetime.datetime(1980, 1, 6):
         raise ValueError
+    if year >= _FAR[0]:
+        whole = datetime.datetime(year, month, day, hour, minute, second) - datetime.datetime(*_FAR)
+        return int(lal.UTCToGPS((*_FAR, 0, 0, 0, 0, 0, 0))) + whole.days * 86400 + whole.seconds
     gps = lal.UTCToGPS((year, month, day, hour, minute, second, 0, 0, 0))
     if second > 59 and lal.GPSToUTC(gps)[5] != second:
         raise ValueError
@@ -85,8 +90,13 @@ def parse(text: str) -> int | float:
 
 def utc(gps: float) -> str:
     """ISO UTC text of a GPS second, as '2024-04-10T00:00:00'."""
+    import datetime
+
     import lal
 
+    far = int(lal.UTCToGPS((*_FAR, 0, 0, 0, 0, 0, 0)))
+    if gps >= far:
+        return (datetime.datetime(*_FAR) + datetime.timedelta(seconds=int(gps) - far)).isoformat()
     return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*lal.GPSToUTC(int(gps))[:6])
 
 

@@ -87,7 +87,9 @@ def cut(rate: float, increment: float, duration: float) -> Cut:
         unit = whole * math.ceil(_CHUNK_LEAST / whole)
         return Cut(unit, unit) if unit < total else Cut(total, total)
     unit = _largest_divisor(whole, _UNIT_MOST)
-    return Cut(unit, _largest_divisor(unit, _CHUNK_MOST))
+    chunk = _largest_divisor(unit, _CHUNK_MOST)
+    # A window shorter than an increment is one unit, and no chunk is longer than what there is.
+    return Cut(unit, chunk) if unit < total else Cut(total, min(chunk, total))
 
 
 def _largest_divisor(value, most):

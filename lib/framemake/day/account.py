@@ -21,6 +21,7 @@ class Account:
     units: {unit: its number, from 1}, in the order of the numbers.
     bad: {(path, channel, or '' for the whole file): why it cannot be read}.
     transient: paths of files that the system did not give, which may be there another time as they are.
+    unverified: paths of files without checksums, in which damage cannot be seen.
     problems: {channel: why samples of it cannot be used}.
     seen: the channels that were in any file.
     """
@@ -31,6 +32,7 @@ class Account:
         self.units: dict[str, int] = {}
         self.bad: dict[tuple[str, str], str] = {}
         self.transient: set[str] = set()
+        self.unverified: set[str] = set()
         self.problems: dict[str, str] = {}
         self.seen: set[str] = set()
         self._row_of = {pair: row for row, pair in enumerate(self.pairs)}
@@ -62,6 +64,7 @@ class Account:
             self.gave[at] = np.maximum(self.gave[at], number[other.gave])
         self.bad.update(other.bad)
         self.transient |= other.transient
+        self.unverified |= other.unverified
         self.problems.update(other.problems)
         self.seen |= other.seen
 
@@ -93,6 +96,7 @@ class Account:
             "units": list(self.units),
             "bad": [[path, channel, reason] for (path, channel), reason in sorted(self.bad.items())],
             "transient": sorted(self.transient),
+            "unverified": sorted(self.unverified),
             "problems": {name: self.problems[name] for name in order if name in self.problems},
         }
 
@@ -105,6 +109,7 @@ class Account:
         same = Account(self.pairs, 0)
         same.gave, same.units = number[self.gave], {unit: at for at, unit in enumerate(units, 1)}
         same.bad, same.transient, same.problems, same.seen = self.bad, self.transient, self.problems, self.seen
+        same.unverified = self.unverified
         return same
 
     def save(self, group: h5py.Group, order: Iterable[str]) -> None:
@@ -132,5 +137,6 @@ class Account:
         account.bad = {(path, channel): reason for path, channel, reason in facts["bad"]}
         # Days of before there was such a list, and those of streams, have none.
         account.transient = set(facts.get("transient", ()))
+        account.unverified = set(facts.get("unverified", ()))
         account.problems, account.seen = dict(facts["problems"]), set(facts["seen"])
         return account

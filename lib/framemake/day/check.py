@@ -1,6 +1,5 @@
 """Comparing a day file with its frames through a second reader: gwpy over lalframe, which made none of it."""
 
-import warnings
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -8,7 +7,7 @@ import numpy as np
 from .. import grid, gwf
 from ..errors import BadInput
 from ..frames import catalog
-from . import layout, statistics, summary
+from . import layout, second, statistics, summary
 from .dayfile import open_day
 
 # Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
@@ -50,14 +49,19 @@ def missing(path: str) -> tuple[int, int, int]:
 
 
 def differences(
-    path: str, most: int | None = None, say: Callable[[str], None] = lambda message: None
+    path: str,
+    most: int | None = None,
+    say: Callable[[str], None] = lambda message: None,
+    skipped: Callable[[str, int], None] = lambda name, samples: None,
 ) -> Iterator[tuple[str, float, float, str]]:
     """Where a day file differs from its frames: yields (channel, GPS start, GPS end, what).
 
     most: compare at most so many channels, spread over the list; None: all.  Each sample that is not NaN must
     be the frame's, to the last bit; each NaN must be a sample that no frame gives: none there, or masked.
-    What is kept of frames that are gone is not compared.  Raises BadInput if no frame of the day is left.
+    What is kept of frames that are gone is not compared.  skipped: called with a channel, and how many samples of it are
+    not compared as the second reader does not give them.  Raises BadInput if no frame of the day is left.
     """
+    uncompared: dict[str, int] = {}
     with open_day(path) as day:
         names = list(day.datasets)
         if most and len(names) > most:
@@ -84,7 +88,9 @@ def differences(
         # Where files overlap any of them may have given a sample: it must equal one, so they go together.
         for group in _overlapping(held):
             for some in _batches(day, names, group):
-                yield from _compare(day, some, group, kept)
+                yield from _compare(day, some, group, kept, uncompared)
+    for name, samples in uncompared.items():
+        skipped(name, samples)
 
 
 def _overlapping(held):
@@ -114,8 +120,11 @@ def _batches(day, names, group):
         yield batch
 
 
-def _compare(day, names, group, kept):
-    """Compare channels over the span of files that overlap one another; kept: spans of files whose samples are kept."""
+def _compare(day, names, group, kept, uncompared):
+    """Compare channels over the span of files that overlap one another.
+
+    kept: spans of files whose samples are kept.  uncompared: see _Compared.skip.
+    """
     start = day.window.start
     begin = max(start, min(frame.start for frame in group))
     end = min(day.window.end, max(frame.end for frame in group))
@@ -130,15 +139,17 @@ def _compare(day, names, group, kept):
             if at >= end - start or at + duration <= begin - start:
                 continue
             present = [name for name in names if name in file.kinds and len(compared[name].expected)]
-            second = second_reader(frame.path, present, seconds + nanoseconds * 1e-9, duration)
+            values = second.read(frame.path, present, seconds + nanoseconds * 1e-9, duration)
             for name in present:
                 try:
                     series = file.read(index, name, file.kinds[name])
                 except (gwf.BadFrame, OSError):
                     continue
-                if series and not series.problem and series.dt > 0 and name in second:
-                    compared[name].mark(series, second[name], at, frame)
+                if series and not series.problem and series.dt > 0:
+                    compared[name].mark(series, values.get(name), at, frame)
     for each in compared.values():
+        if each.skipped.any():
+            uncompared[each.name] = uncompared.get(each.name, 0) + int(np.count_nonzero(each.skipped))
         yield from each.faults(kept)
 
 
@@ -155,22 +166,27 @@ class _Compared:
         # For each sample: 0 no file has it, 1 a file has it but says it is no good, 2 a file gives it.
         self.found = np.zeros(len(self.expected), dtype=np.uint8)
         self.equal = np.zeros(len(self.expected), dtype=bool)
+        # The second reader does not give what a file has there.
+        self.skipped = np.zeros(len(self.expected), dtype=bool)
 
     def mark(self, series, values, at, frame):
         """Note which samples a file gives, and where the day file has their value.
 
-        series: by the first reader, for grid and masks; values: by the second.  at: the frame's begin in s from the
-        window's; frame: the file, a catalog.Frame.
+        series: by the first reader, for grid and masks; values: by the second, None if it gives none.  at: the frame's
+        begin in s from the window's; frame: the file, a catalog.Frame.
         """
         rate = grid.rate_of(series.dt)
         k, phase = grid.place(at + series.offset, rate)
         if grid.Grid(rate, phase).key != self.grid.key:
             return  # another sample rate: left out: rate_changes says so
         low = max(self.first, k, grid.first_at(frame.start - self.start, self.grid))
-        high = min(self.stop, k + len(values), grid.first_at(frame.end - self.start, self.grid))
+        high = min(self.stop, k + len(series.data), grid.first_at(frame.end - self.start, self.grid))
         if low >= high:
             return
         span = slice(low - self.first, high - self.first)
+        if values is None or values.shape != series.data.shape:
+            self.skipped[span] = True
+            return
         with np.errstate(invalid="ignore"):
             exact = values[low - k : high - k].astype(self.expected.dtype)
             there = ~np.isnan(exact)
@@ -187,33 +203,12 @@ class _Compared:
             span = slice(max(0, a), max(0, b))
             self.equal[span] |= self.found[span] == 0
         for wrong, what in (
-            (has & ~self.equal, "differs from the frame"),
-            (~has & (self.found == 2), "NaN, but the frame has a sample"),
+            (has & ~self.equal & ~self.skipped, "differs from the frame"),
+            (~has & (self.found == 2) & ~self.skipped, "NaN, but the frame has a sample"),
         ):
             for first, last in stretches(wrong):
                 times = [self.start + (self.first + k + self.grid.phase) / self.grid.rate for k in (first, last)]
                 yield self.name, times[0], times[1], f"{what}: {last - first} samples"
-
-
-def second_reader(path: str, names: list, start: float, duration: float) -> dict[str, np.ndarray]:
-    """{channel: samples, 1-D} of a frame, read by gwpy; channels that it refuses alone are left out."""
-    from gwpy.timeseries import TimeSeries, TimeSeriesDict
-
-    options = {"format": "gwf.lalframe", "start": start, "end": start + duration}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        try:
-            read = TimeSeriesDict.read(path, names, **options)
-            return {str(name): series.value for name, series in read.items()}
-        except Exception:
-            # One channel that it cannot read refuses all: then one by one.
-            found = {}
-            for name in names:
-                try:
-                    found[name] = TimeSeries.read(path, name, **options).value
-                except Exception:
-                    continue
-            return found
 
 
 def stretches(flags: np.ndarray) -> list[tuple[int, int]]:

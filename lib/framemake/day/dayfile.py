@@ -115,6 +115,13 @@ class Provenance(NamedTuple):
             yield f"sample rate changes, kept {change['kept']}, left out {lost}: {name!r}"
         for name, change in self.units_dropped.items():
             yield f"unit changes, kept {change['kept']!r} of {', '.join(map(repr, change['seen']))}: {name!r}"
+        for name, problem in self.account.problems.items():
+            if name in self.datasets:
+                yield f"not all samples can be used, {problem}: {name!r}"
+        if self.account.unverified:
+            first, *more = sorted(self.account.unverified)
+            others = f" and {len(more)} more" if more else ""
+            yield f"no checksum, damage in it cannot be seen: {first!r}{others}"
 
 
 class DayFile:

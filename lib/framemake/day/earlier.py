@@ -97,6 +97,7 @@ class Earlier:
         for (path, name), reason in made.account.bad.items():
             if here.get(path) == before.get(path) and (not name or name in mine):
                 account.bad[path, name] = reason
+        account.unverified = {path for path in made.account.unverified & here.keys() if here[path] == before.get(path)}
         account.problems = {name: why for name, why in made.account.problems.items() if name in mine}
         account.seen = mine & made.account.seen
         return account

@@ -157,6 +157,8 @@ class _BlockReading:
         except gwf.BadFrame as error:
             self._note_bad(frame.path, "", error)
             return list(members)
+        if not file.verified:
+            account.unverified.add(frame.path)
         if not any(frame.start < s + ns * 1e-9 + d and frame.end > s + ns * 1e-9 for s, ns, d in file.frames):
             account.bad[frame.path, ""] = "holds nothing of the span it is listed with"
             return list(members)
@@ -192,6 +194,8 @@ class _BlockReading:
                 if series.problem:
                     account.problems.setdefault(name, series.problem)
                     continue
+                if series.lost:
+                    account.problems.setdefault(name, series.lost)
                 spot = (series.dt, series.offset, series.data.dtype, len(series.data))
                 if spot not in places:
                     places[spot] = self._place(at_frame, series, begin, end)

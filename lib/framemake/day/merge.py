@@ -282,10 +282,7 @@ class _Merge:
         used = [frame for frame in self.plan.frames if frame.status != catalog.ABSENT]
         if any(frame.path not in whole for frame in used):
             return
-        what = [f"{frame.path!r} ({whole[frame.path]})" for frame in used]
-        what += [f"{frame.path!r} (absent)" for frame in self.plan.frames if frame.status == catalog.ABSENT]
-        more = f" and {len(what) - 5} more" if len(what) > 5 else ""
-        raise BadInput(f"no frame can be read: {', '.join(what[:5])}{more}")
+        raise BadInput(catalog.none_readable(self.plan.frames, whole))
 
     def _write_channel(self, group, at):
         wanted, window = self.plan.channels[at], self.plan.window

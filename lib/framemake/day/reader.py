@@ -15,12 +15,13 @@ _ATTEMPT_PAUSE = 0.05
 class Reader:
     """Frame files by path.
 
-    retries: how often a failing read is tried again.  names: how many channels a file has, about: an open file
-    takes memory for each.
+    retries: how often reads of a file that fail are tried again, all of them together.  names: how many channels a file
+    has, about: an open file takes memory for each.
     """
 
     def __init__(self, retries: int = 3, names: int = 1000):
         self._retries = retries
+        self._left: dict[str, int] = {}
         self._names, self._largest = names, 0
         self._open: OrderedDict = OrderedDict()
         self._bad: dict[str, gwf.BadFrame] = {}
@@ -44,10 +45,7 @@ class Reader:
 
     def read(self, path: str, file: Any, index: int, name: str, kind: str) -> gwf.Series | None:
         """The gwf.Series of a channel in a frame of the open file of a path; raises gwf.BadFrame."""
-        try:
-            series = file.read(index, name, kind)
-        except (gwf.BadFrame, OSError):
-            series = self._try(path, file.read, index, name, kind)
+        series = self._try(path, file.read, index, name, kind)
         if series and series.data is not None and series.data.nbytes > self._largest:
             self._largest = series.data.nbytes
             self._close_some()
@@ -60,14 +58,16 @@ class Reader:
             self._open.popitem(last=False)
 
     def _try(self, path: str, call: Callable, *args: Any) -> Any:
-        for attempt in range(self._retries + 1):
+        while True:
             try:
                 return call(*args)
             except (gwf.BadFrame, OSError) as error:
-                if attempt == self._retries:
-                    raise self._blamed(path, error) from None
-                time.sleep(_ATTEMPT_PAUSE * 2**attempt)
-        raise AssertionError
+                left = self._left.get(path, self._retries)
+                # A disk may give another time what it does not give now; what is there and is wrong stays wrong.
+                if left == 0 or isinstance(error, gwf.Damaged):
+                    raise self._blamed(path, error) from error
+                self._left[path] = left - 1
+                time.sleep(_ATTEMPT_PAUSE * 2 ** (self._retries - left))
 
     def _blamed(self, path, error):
         """What is raised for an error that stays: gwf.Unreadable if the file, as it is, cannot be had."""

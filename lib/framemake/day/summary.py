@@ -23,6 +23,7 @@ def channel_lists(day: DayFile) -> tuple[list, list, list]:
     pruned: list = []
     for name, status, reason in made.origin.rejected:
         (invalid if status == "invalid" else pruned).append((name, reason))
+    damaged = {name: reason for (_, name), reason in made.account.bad.items() if name}
     for name in made.channels:
         if name in made.datasets:
             continue
@@ -30,6 +31,8 @@ def channel_lists(day: DayFile) -> tuple[list, list, list]:
             pruned.append((name, made.account.problems[name]))
         elif name in made.account.seen:
             pruned.append((name, "no sample left after masks"))
+        elif name in damaged:
+            pruned.append((name, f"damaged in each frame that has it: {damaged[name]}"))
         else:
             invalid.append((name, "in no frame"))
     order = {name: at for at, name in enumerate(_requested(day))}
@@ -146,6 +149,8 @@ def _summary(day, folder, counts, covered):
         "kept_frames": statuses[catalog.KEPT],
         "kept_channels": [name for name in made.datasets if name not in set(_requested(day))],
         "bad_frames": [_bad(made, *entry) for entry in sorted(made.account.bad.items())],
+        "unverified_frames": sorted(made.account.unverified),
+        "unusable_samples": {name: why for name, why in made.account.problems.items() if name in made.datasets},
         "rate_changes": made.rates_dropped,
         "unit_changes": made.units_dropped,
         "provenance": {

@@ -10,7 +10,7 @@ import math
 import os
 import re
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
@@ -390,3 +390,12 @@ def ffl_line(frame: Frame) -> str:
     """The line of a frame in an FFL."""
     _check_path(frame.path)
     return f"{frame.path} {number(frame.start)} {number(frame.duration)} 0 0"
+
+
+def none_readable(frames: Iterable[Frame], reasons: Mapping[str, str]) -> str:
+    """The words for frames of which none can be read; reasons: by path, of those that are there."""
+    frames = list(frames)
+    what = [f"{frame.path!r} ({reasons[frame.path]})" for frame in frames if frame.path in reasons]
+    what += [f"{frame.path!r} (absent)" for frame in frames if frame.status == ABSENT]
+    more = f" and {len(what) - 5} more" if len(what) > 5 else ""
+    return f"no frame can be read: {', '.join(what[:5]) or 'none is listed'}{more}"

@@ -1,17 +1,19 @@
 """The one door to frame contents: values, masks, rate, unit and kind, whatever the format of the file.
 
-Format 8 and later are read by gwframe, formats 4 and 6 by lalframe; the rest of the project knows neither.
+Format 8 is read by gwframe, formats 4 and 6 by lalframe, in a process of its own; the rest of the project knows
+neither.
 Values come as the frame holds them: ADC slope and bias are not applied.
 """
 
 import os
 
 from ..errors import wording
-from .model import NO_DATA, BadFrame, FrameFile, Kind, Series, Unreadable, all_bad, convertible, spread
+from .model import NO_DATA, BadFrame, Damaged, FrameFile, Kind, Series, Unreadable, all_bad, convertible, spread
 
 __all__ = [
     "NO_DATA",
     "BadFrame",
+    "Damaged",
     "FrameFile",
     "Kind",
     "Series",

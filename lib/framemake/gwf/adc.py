@@ -10,10 +10,10 @@ import io
 import os
 import struct
 import zlib
-from collections.abc import Container, Iterable
+from collections.abc import Container, Iterable, Mapping
 from typing import NamedTuple
 
-from .model import BadFrame
+from .model import CHECKSUM, CUT, BadFrame, Damaged
 
 _FORMAT = 8
 _ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
@@ -22,12 +22,10 @@ _BEGIN = "QBBI"
 _HEAD_SIZE, _BEGIN_SIZE, _END_SIZE = 40, 14, 46
 # The most bytes of a FrTOC and a FrAdcData, so that a wrong length does not make a reader ask for all memory.
 _LONGEST_TOC, _LONGEST_ADC = 1 << 28, 3 * 0xFFFF + 92
-_CLASSES = {"adc": "FrAdcData", "proc": "FrProcData"}
+_CLASSES = {"adc": "FrAdcData", "proc": "FrProcData", "sim": "FrSimData"}
 _NONE = 2**32 - 1
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
-_CUT = "cut short or damaged: no table of contents"
-_CHECKSUM = "damaged: checksum does not match"
 _MISFIT = "damaged: a length or position does not fit"
 
 
@@ -41,6 +39,30 @@ class Calibration(NamedTuple):
     slope: float
     nbits: int
     units: str
+
+
+class Members(NamedTuple):
+    """The channels of one kind in a table of contents.
+
+    names: {name: its number}, the last one's where several share a name.  listed: all names, in order.
+    """
+
+    names: Mapping[str, int]
+    listed: list[str]
+    raw: bytes
+    row: struct.Struct
+
+    def positions(self, name: str) -> tuple[int, ...]:
+        """Where its structure is in each frame, bytes from the beginning of the file, 0 for nowhere; KeyError."""
+        return self.row.unpack_from(self.raw, self.row.size * self.names[name])
+
+
+class Table(NamedTuple):
+    """A table of contents: class numbers by name, where each frame begins, and the Members of each kind."""
+
+    classes: dict[str, int]
+    frames: tuple[int, ...]
+    channels: dict[str, Members]
 
 
 def calibrations(path: str | os.PathLike[str], names: Iterable[str] | None = None) -> dict[str, Calibration]:
@@ -72,6 +94,14 @@ def positions(
     channels, None for all.  kind: adc, or proc for the same of FrProcData.  A file of a format before 8 gives no
     channel.  Raises BadFrame for what is damaged, and struct.error where a length in it leads beyond its end.
     """
+    order, _, raw = _contents(file)
+    if not raw:
+        return order, None, {}
+    return order, *_entries(raw, order, names, kind)
+
+
+def _contents(file):
+    """(byte order, position, bytes) of the table of contents of an open file; no bytes for a format before 8."""
     head = os.pread(file.fileno(), _HEAD_SIZE, 0)
     if not head:
         raise BadFrame("empty file")
@@ -79,11 +109,20 @@ def positions(
         raise BadFrame("not a frame file")
     order = _ORDERS.get(head[12:14])
     if order is None:
-        raise BadFrame("damaged: no byte order in the file header")
+        raise Damaged("damaged: no byte order in the file header")
     at, room = _table(file, head, order)
-    if not room:
-        return order, None, {}
-    return order, *_entries(_structure(file, order, at, min(room, _LONGEST_TOC)), order, names, kind)
+    return order, at, _structure(file, order, at, min(room, _LONGEST_TOC)) if room else b""
+
+
+def table(file: io.FileIO) -> tuple[str, int, bool, Table]:
+    """(byte order, where the table of contents begins, whether it has a checksum, it) of an open file of format 8.
+
+    Raises BadFrame for what is damaged, or a file of another format, struct.error as `positions` does.
+    """
+    order, at, raw = _contents(file)
+    if not raw:
+        raise BadFrame("of a format before 8")
+    return order, at, raw[8] != 0, parse(raw, order)
 
 
 def structure_at(file: io.FileIO, order: str, position: int) -> bytes:
@@ -113,15 +152,15 @@ def _table(file, head, order):
     if not whole:
         if head[5] < _FORMAT:
             return 0, 0
-        raise BadFrame(_CUT)
+        raise BadFrame(CUT)
     # The last 8 bytes are its own checksum and that of the file.
     _check(end[:-8], scheme, of_end)
     if of_head and of_head != cksum(head):
-        raise BadFrame(_CHECKSUM)
+        raise Damaged(CHECKSUM)
     if head[5] != _FORMAT:
         raise BadFrame(f"frame format {head[5]}, which is not known here")
     if not _END_SIZE < back <= size - _HEAD_SIZE:
-        raise BadFrame(_CUT)
+        raise BadFrame(CUT)
     return size - back, back - _END_SIZE
 
 
@@ -143,9 +182,18 @@ def _structure(file, order, position, room):
 
 def _entries(toc, order, names, kind):
     """The class number of a kind and {name: positions} of its wanted channels, from the bytes of a FrTOC."""
+    found = parse(toc, order, kind)
+    members = found.channels[kind]
+    wanted = (name for name in members.names if names is None or name in names)
+    return found.classes.get(_CLASSES[kind]), {name: members.positions(name) for name in wanted}
+
+
+def parse(toc: bytes, order: str, last: str = "sim") -> Table:
+    """The Table in the bytes of a FrTOC, up to the kind `last`; struct.error where a length leads beyond its end."""
     # The leap seconds come first, which are of no use here.
     (frames,) = struct.unpack_from(order + "I", toc, _BEGIN_SIZE + 2)
-    # Of each frame: quality, seconds, nanoseconds, duration, run, number and five positions.
+    # Of each frame: quality, seconds, nanoseconds, duration, run, number and five positions, the first the frame's own.
+    begins = struct.unpack_from(f"{order}{frames}Q", toc, _BEGIN_SIZE + 6 + 28 * frames)
     classes, at = _count(toc, order, _BEGIN_SIZE + 6 + 68 * frames)
     numbers = struct.unpack_from(f"{order}{classes}H", toc, at)
     kinds, at = strings(toc, order, at + 2 * classes, classes)
@@ -158,16 +206,36 @@ def _entries(toc, order, names, kind):
     at += 20 * blocks
     row = struct.Struct(f"{order}{frames}Q")
     # Of each kind the names, of adc a group and a number each, then positions: all frames of one channel together.
-    for section, more in (("adc", 8), ("proc", 0)):
+    members = {}
+    for kind, more in (("adc", 8), ("proc", 0), ("sim", 0)):
         channels, at = _count(toc, order, at)
-        found, at = strings(toc, order, at, channels)
+        listed, names, at = _names(toc, order, at, channels)
         at += more * channels
-        if section == kind:
+        end = at + row.size * channels
+        if end > len(toc):
+            raise struct.error
+        members[kind] = Members(names, listed, toc[at:end], row)
+        if kind == last:
             break
-        at += row.size * channels
-    wanted = ((i, name) for i, name in enumerate(found) if names is None or name in names)
-    places = {name: row.unpack_from(toc, at + row.size * i) for i, name in wanted}
-    return dict(zip(kinds, numbers, strict=True)).get(_CLASSES[kind]), places
+        at = end
+    return Table(dict(zip(kinds, numbers, strict=True)), begins, members)
+
+
+# The names of the file before, in each byte order: the files of a day have the same, and to compare them is quicker.
+_LAST: dict[tuple[str, int], tuple[bytes, list[str], dict[str, int]]] = {}
+
+
+def _names(toc, order, at, count):
+    """(names, {name: its number}, where they end) of so many strings."""
+    known = _LAST.get((order, count))
+    if known and toc.startswith(known[0], at):
+        return known[1], known[2], at + len(known[0])
+    listed, end = strings(toc, order, at, count)
+    names = {name: number for number, name in enumerate(listed)}
+    if len(_LAST) >= 8:
+        _LAST.clear()
+    _LAST[order, count] = toc[at:end], listed, names
+    return listed, names, end
 
 
 def _calibration(raw, order, name, kind):
@@ -200,4 +268,4 @@ def strings(raw: bytes, order: str, at: int, count: int) -> tuple[list[str], int
 def _check(raw, scheme, checksum):
     """BadFrame if a checksum is not that of the bytes; of the schemes 0 is none, and 1 that of cksum."""
     if scheme > 1 or (scheme and checksum != cksum(raw)):
-        raise BadFrame(_CHECKSUM)
+        raise Damaged(CHECKSUM)

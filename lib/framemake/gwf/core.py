@@ -5,19 +5,34 @@ gaps inside a file; its low-level objects do.  One object borrows its memory fro
 variable while the next is in use.  The module is private: requirements.txt pins its version, tests watch its shape.
 """
 
+import functools
 import os
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any
 
 import numpy as np
 from gwframe import _core
 
 from . import heads
-from .model import NO_DATA, BadFrame, Kind, Series, all_bad, convertible, spread
+from .model import (
+    CHECKSUM,
+    CUT,
+    INEXACT,
+    NO_DATA,
+    BadFrame,
+    Damaged,
+    Kind,
+    Series,
+    all_bad,
+    convertible,
+    exact,
+    spread,
+)
+from .owners import Owned, Owners
 
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
 _AVAILABLE = "Available_data_for_"
-_EXACT = 2**53
 DTYPES: dict[int, np.dtype] = {
     _core.FrVect.FR_VECT_C: np.dtype("i1"),
     _core.FrVect.FR_VECT_1U: np.dtype("u1"),
@@ -38,6 +53,9 @@ class CoreFile:
     """An open frame file of format 8 or later: a model.FrameFile."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        # First, as it holds the table of contents against its checksum: a wrong one can take all memory.
+        self._owners = Owners(path)
+        self.verified = self._owners.verified
         try:
             os.fspath(path).encode()
             self._path = path
@@ -47,7 +65,7 @@ class CoreFile:
         except UnicodeEncodeError:
             raise BadFrame("its path is no UTF-8, which frameCPP cannot open") from None
         except Exception as error:
-            raise BadFrame(_reason(error)) from None
+            raise _damage(error) from error
         self._read = {
             "adc": self._stream.read_fr_adc_data,
             "proc": self._stream.read_fr_proc_data,
@@ -65,24 +83,31 @@ class CoreFile:
             self._kinds.update(dict.fromkeys(toc.get_adc(), "adc"))
         return self._kinds
 
+    @functools.cached_property
+    def shared(self) -> Collection[str]:
+        """The names that more than one channel of the file has."""
+        return self._owners.shared
+
     def describe(self, index: int, name: str, kind: str) -> Kind | None:
         """The Kind of a channel in frame `index`; None if the file has no such channel of that kind."""
+        owned = self._owners.of(index, name, kind)
+        if owned is None:
+            return None
+        if not owned.data:
+            return Kind(None, 0.0, "", NO_DATA)
         try:
             found = self._read[kind](index, name)
-            vector = found.get_data_vector(0) if found.get_data_size() else None
-            if vector is None:
-                return Kind(None, 0.0, "", NO_DATA)
+            _as_referred(found, owned, kind)
+            vector = found.get_data_vector(0)
             unit, dtype = vector.get_unit_y(), DTYPES.get(vector.get_type())
-            if vector.get_n_dim() != 1:
-                return Kind(None, 0.0, unit, f"{vector.get_n_dim()} dimensions")
-            if dtype is None or convertible(dtype) is None:
-                return Kind(None, 0.0, unit, f"{_type_name(dtype)} values")
-            axis = vector.get_dim(0)
-            return Kind(dtype, _spacing(axis.dx, found, kind), unit)
-        except IndexError:
-            return None
+            problem = _problem(vector, dtype, owned)
+            if problem:
+                return Kind(None, 0.0, unit, problem)
+            return Kind(dtype, _spacing(vector.get_dim(0).dx, found, kind), unit)
+        except BadFrame:
+            raise
         except Exception as error:
-            raise BadFrame(_reason(error)) from None
+            raise _damage(error) from error
 
     def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
         """{name: Kind} of those channels whose Kind stands in the heads of the first frame; others need describe."""
@@ -92,39 +117,65 @@ class CoreFile:
         described = {}
         for (name, _), (code, dt, unit) in heads.read(self._path, wanted).items():
             dtype = DTYPES.get(code)
-            if dtype is not None and convertible(dtype) is not None:
+            try:
+                owned = self._owners.of(0, name, self.kinds[name])
+            except BadFrame:
+                continue
+            if dtype is not None and convertible(dtype) is not None and owned is not None and not owned.problem:
                 described[name] = Kind(dtype, dt, unit)
         return described
 
     def read(self, index: int, name: str, kind: str) -> Series | None:
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
+        owned = self._owners.of(index, name, kind)
+        if owned is None:
+            return None
+        if not owned.data:
+            return Series(None, None, 0.0, 0.0, "", NO_DATA)
         try:
             found = self._read[kind](index, name)
-            vector = found.get_data_vector(0) if found.get_data_size() else None
-            if vector is None:
-                return Series(None, None, 0.0, 0.0, "", NO_DATA)
+            _as_referred(found, owned, kind)
+            vector = found.get_data_vector(0)
             data = vector.get_data_uncompressed()
             axis = vector.get_dim(0)
             dt, origin = _spacing(axis.dx, found, kind), axis.start_x
             unit = vector.get_unit_y()
-            if vector.get_n_dim() != 1:
-                return Series(None, None, 0.0, 0.0, unit, f"{vector.get_n_dim()} dimensions")
             good = None
             if isinstance(data, np.ma.MaskedArray):
                 good, data = ~np.ma.getmaskarray(data), data.data
-            if convertible(getattr(data, "dtype", object)) is None:
-                return Series(None, None, 0.0, 0.0, unit, f"{_type_name(getattr(data, 'dtype', None))} values")
+            problem = _problem(vector, getattr(data, "dtype", None), owned)
+            if problem:
+                return Series(None, None, 0.0, 0.0, unit, problem)
             if kind == "adc":
                 good = _valid(found, data, good)
-            if found.get_data_size() > 1:
+            if owned.data > 1:
                 good = _available(found, name, data, good)
-            if data.dtype.itemsize == 8 and data.dtype.kind in "iu":
-                good = _exact(data, good)
-            return Series(data, good, found.get_time_offset() + origin, dt, unit)
-        except IndexError:
-            return None
+            held = exact(data)
+            if held is not None:
+                good = held if good is None else good & held
+            lost = "" if held is None else INEXACT
+            return Series(data, good, found.get_time_offset() + origin, dt, unit, lost=lost)
+        except BadFrame:
+            raise
         except Exception as error:
-            raise BadFrame(_reason(error)) from None
+            raise _damage(error) from error
+
+
+def _as_referred(found: Any, owned: Owned, kind: str) -> None:
+    """Damaged, if frameCPP gives other vectors than those that a channel refers to."""
+    if found.get_data_size() != owned.data or (kind == "adc" and found.get_aux_size() != owned.aux):
+        raise Damaged("damaged: a vector of the channel is not there")
+
+
+def _problem(vector, dtype, owned):
+    """Why what a vector holds is no series of numbers in time, or ''."""
+    if owned.problem:
+        return owned.problem
+    if vector.get_n_dim() != 1:
+        return f"{vector.get_n_dim()} dimensions"
+    if dtype is None or convertible(dtype) is None:
+        return f"{_type_name(dtype)} values"
+    return ""
 
 
 def _spacing(dx, found, kind):
@@ -144,8 +195,8 @@ def _valid(adc, data, good):
     if adc.get_aux_size():
         vector = adc.get_aux_vector(0)
         mask = vector.get_data_uncompressed()
-        # An auxiliary vector is free-form; only 16-bit words that divide the samples are a CDS mask.
-        if getattr(mask, "dtype", None) in (np.int16, np.uint16):
+        # An auxiliary vector is free-form; only 16-bit words that divide the samples are a CDS mask, and not one alone.
+        if getattr(mask, "dtype", None) in (np.int16, np.uint16) and len(mask) > 1:
             clear = spread(mask == 0, len(data))
             if clear is not None:
                 return clear if good is None else good & clear
@@ -163,25 +214,15 @@ def _available(found, name, data, good):
     return there if good is None else good & there
 
 
-def _exact(data, good):
-    """Drop 64-bit integers that float64 cannot hold: NaN is right, a rounded value is not."""
-    exact = (data <= _EXACT) & (data >= -_EXACT if data.dtype.kind == "i" else True)
-    if exact.all():
-        return good
-    return exact if good is None else good & exact
-
-
 def _type_name(dtype):
     if dtype is None or dtype.kind in "OSU":
         return "string"
     return "complex" if dtype.kind == "c" else str(dtype)
 
 
-def _reason(error):
-    """frameCPP's message in one line, without the addresses that differ from run to run."""
-    text = " ".join(str(error).split())
-    if "No Table of Contents" in text:
-        return "cut short or damaged: no table of contents"
+def _damage(error):
+    """What to raise for an error of frameCPP, whose own words, addresses and paths are nobody's."""
+    text = str(error)
     if "CHECKSUM_ERROR" in text:
-        return "damaged: checksum does not match"
-    return text[:200] or type(error).__name__
+        return Damaged(CHECKSUM)
+    return BadFrame(CUT if "No Table of Contents" in text else "damaged: no frame reader can read it")

@@ -1,7 +1,7 @@
 """What the readers of frame files share: the things that they give, their errors, and the rules for samples."""
 
 import functools
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from typing import NamedTuple, Protocol
 
 import numpy as np
@@ -9,10 +9,19 @@ from numpy.typing import DTypeLike
 
 # The problem of a channel that this frame has nothing of; another may.
 NO_DATA = "no data in the frame"
+FREQUENCIES = "a frequency series"
+INEXACT = "integers beyond 2^53, which no float holds"
+CHECKSUM = "damaged: checksum does not match"
+CUT = "cut short or damaged: no table of contents"
+_EXACT = 2**53
 
 
 class BadFrame(Exception):
     """A file, or one channel of it, that cannot be read; the message is the reason alone."""
+
+
+class Damaged(BadFrame):
+    """What is there and is wrong, as a checksum tells: to read it once more gives the same."""
 
 
 class Unreadable(BadFrame):
@@ -25,6 +34,7 @@ class Series(NamedTuple):
     data: 1-D array as stored, or None if `problem` says why it cannot be a series of numbers.
     good: bool array of data's length, False where the frame says that there is no data; None: all good.
     offset: seconds from the start of the frame to the first sample.  dt: seconds between samples.
+    lost: why samples are not good though the frame has them, '' if there are none such.
     """
 
     data: np.ndarray | None
@@ -33,6 +43,7 @@ class Series(NamedTuple):
     dt: float
     unit: str
     problem: str = ""
+    lost: str = ""
 
 
 class Kind(NamedTuple):
@@ -48,10 +59,16 @@ class FrameFile(Protocol):
     """An open frame file, whatever its format.
 
     frames: (GPS s, ns, duration s) of each frame.  kinds: 'adc', 'proc' or 'sim' by name of channel; where two kinds
-    share a name, adc goes before proc, proc before sim.  The methods raise BadFrame where the file is damaged.
+    share a name, adc goes before proc, proc before sim.  shared: the names that more than one channel has, of any kind.
+    verified: whether the file has checksums, so that what is damaged in it is seen.  The methods raise BadFrame where
+    the file is damaged.
     """
 
     frames: list[tuple[int, int, float]]
+    verified: bool
+
+    @property
+    def shared(self) -> Collection[str]: ...
 
     @property
     def kinds(self) -> Mapping[str, str]: ...
@@ -81,6 +98,24 @@ def spread(flags: np.ndarray, length: int) -> np.ndarray | None:
     if len(flags) == 0 or length % len(flags):
         return None
     return np.repeat(flags, length // len(flags))
+
+
+def exact(data: np.ndarray) -> np.ndarray | None:
+    """Which integers float64 holds exactly, as a bool array; None if all: NaN is right, a rounded value is not."""
+    if data.dtype.itemsize < 8 or data.dtype.kind not in "iu":
+        return None
+    found = (data <= _EXACT) & (data >= -_EXACT if data.dtype.kind == "i" else True)
+    return None if found.all() else found
+
+
+def shared_by(kinds: Iterable[Iterable[str]]) -> set[str]:
+    """The names that occur more than once in lists of names, one list a kind."""
+    seen: set[str] = set()
+    twice: set[str] = set()
+    for names in kinds:
+        for name in names:
+            (twice if name in seen else seen).add(name)
+    return twice
 
 
 @functools.lru_cache(maxsize=64)

@@ -1,65 +1,54 @@
-"""Frame files of formats 4 and 6 (the e-Lab's of 2003 to 2011), through lalframe.
+"""Frame files of formats 4 to 7 (the e-Lab's of 2003 to 2011), through lalframe, in a process of its own.
 
-lalframe gives the values, times and units of these; it does not give dataValid.
+Nothing in these files has a checksum but the whole of them, if that: it is verified as a file is opened.
 """
 
-import contextlib
+import functools
+import io
 import os
-from collections.abc import Iterable, Iterator, Mapping
+import struct
+from collections.abc import Collection, Iterable, Mapping
 
-import lal
-import lalframe
-import numpy as np
+from .apart import Apart, Ended, Refused
+from .model import CHECKSUM, CUT, INEXACT, BadFrame, Damaged, Kind, Series, exact, shared_by
 
-from .model import BadFrame, Kind, Series
-
-# lalframe reads a channel by a function of its type, and numbers the types its own way.
-_READERS = {
-    lal.I2_TYPE_CODE: lalframe.FrFileReadINT2TimeSeries,
-    lal.I4_TYPE_CODE: lalframe.FrFileReadINT4TimeSeries,
-    lal.I8_TYPE_CODE: lalframe.FrFileReadINT8TimeSeries,
-    lal.U2_TYPE_CODE: lalframe.FrFileReadUINT2TimeSeries,
-    lal.U4_TYPE_CODE: lalframe.FrFileReadUINT4TimeSeries,
-    lal.U8_TYPE_CODE: lalframe.FrFileReadUINT8TimeSeries,
-    lal.S_TYPE_CODE: lalframe.FrFileReadREAL4TimeSeries,
-    lal.D_TYPE_CODE: lalframe.FrFileReadREAL8TimeSeries,
-}
-_COMPLEX = (lal.C_TYPE_CODE, lal.Z_TYPE_CODE)
-
-
-@contextlib.contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep LAL, which prints reports of its own, from saying what the BadFrame says."""
-    level = lal.GetDebugLevel()
-    lal.ClobberDebugLevel(0)
-    try:
-        yield
-    except Exception as error:
-        raise BadFrame(_reason(error)) from None
-    finally:
-        lal.ClobberDebugLevel(level)
+_PROCESS = Apart("framemake.gwf.lalreader")
+_HEAD_SIZE = 40
+# FrEndOfFile, its length first: frames, bytes of the file, type of the checksum, checksum, place of the contents.
+_ENDS = ("QHIIQIIQ", "IHHIIIII")
+_ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
+_OVERRUN = "damaged: its reader crashed, or would have taken all memory"
+_UNREADABLE = "damaged: no frame reader can read it"
+_OF_2001 = "format 4 as FrameL wrote it in 2001, which lalframe does not read, or damaged"
 
 
 class OldFile:
-    """An open frame file of format 4 or 6: a model.FrameFile."""
+    """An open frame file of a format before 8: a model.FrameFile."""
 
     kinds: Mapping[str, str]
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = os.fspath(path)
+        # What made the process end is not asked for again.
+        self._bad: BadFrame | None = None
+        with open(path, "rb", buffering=0) as file:
+            number, self.verified = _end(file)
+        told, _ = self._ask(cksum=self.verified)
+        if not told["valid"]:
+            raise Damaged(CHECKSUM)
+        if number == 4 and not told["readable"]:
+            raise Damaged(_OF_2001)
+        self.frames: list[tuple[int, int, float]] = [(s, ns, dt) for s, ns, dt in told["frames"]]
+        self._names: dict[str, list[str]] = told["names"]
         kinds: dict[str, str] = {}
-        with _quiet():
-            self._file = lalframe.FrameUFrFileOpen(str(path), "r")
-            toc = lalframe.FrameUFrTOCRead(self._file)
-            # A plain path: as a URL, a name with a percent sign would be read as another.
-            self._series = lalframe.FrFileOpenURL(str(path))
-            self.frames = [_frame(toc, i) for i in range(lalframe.FrameUFrTOCQueryNFrame(toc))]
-            for kind, count, name in (
-                ("sim", lalframe.FrameUFrTOCQuerySimN, lalframe.FrameUFrTOCQuerySimName),
-                ("proc", lalframe.FrameUFrTOCQueryProcN, lalframe.FrameUFrTOCQueryProcName),
-                ("adc", lalframe.FrameUFrTOCQueryAdcN, lalframe.FrameUFrTOCQueryAdcName),
-            ):
-                kinds.update((name(toc, i), kind) for i in range(count(toc)))
+        for kind in ("sim", "proc", "adc"):
+            kinds.update(dict.fromkeys(self._names[kind], kind))
         self.kinds = kinds
+
+    @functools.cached_property
+    def shared(self) -> Collection[str]:
+        """The names that more than one channel of the file has."""
+        return shared_by(self._names.values())
 
     def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
         """Nothing: each channel needs describe."""
@@ -78,27 +67,43 @@ class OldFile:
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
         if self.kinds.get(name) != kind:
             return None
-        with _quiet():
-            channel = lalframe.FrameUFrChanRead(self._file, name, index)
-            unit = lalframe.FrameUFrChanVectorQueryUnitY(channel) or ""
-            unit = "" if unit == "none" else unit
-            dimensions = lalframe.FrameUFrChanVectorQueryNDim(channel)
-            if dimensions != 1:
-                return Series(None, None, 0.0, 0.0, unit, f"{dimensions} dimensions")
-            code = lalframe.FrFileQueryChanType(self._series, name, index)
-            if code not in _READERS:
-                values = "complex" if code in _COMPLEX else "string"
-                return Series(None, None, 0.0, 0.0, unit, f"{values} values")
-            series = _READERS[code](self._series, name, index)
-            offset = lalframe.FrameUFrChanQueryTimeOffset(channel)
-            offset += lalframe.FrameUFrChanVectorQueryStartX(channel, 0)
-            return Series(np.array(series.data.data), None, offset, series.deltaT, unit)
+        told, arrays = self._ask(name=name, index=index)
+        if told["problem"]:
+            return Series(None, None, 0.0, 0.0, told["unit"], told["problem"])
+        good = exact(arrays[0])
+        lost = "" if good is None else INEXACT
+        return Series(arrays[0], good, told["offset"], told["dt"], told["unit"], lost=lost)
+
+    def _ask(self, **request):
+        if self._bad:
+            raise self._bad
+        try:
+            return _PROCESS.ask(path=self._path, **request)
+        except Ended:
+            pass
+        except Refused as error:
+            raise BadFrame(_UNREADABLE) from error
+        try:
+            # An earlier file may have left the process ill: a new one asked for this file alone tells which it was.
+            return _PROCESS.ask(path=self._path, **request)
+        except Ended:
+            self._bad = Damaged(_OVERRUN)
+            raise self._bad from None
+        except Refused as error:
+            raise BadFrame(_UNREADABLE) from error
 
 
-def _frame(toc, index):
-    fraction, seconds = lalframe.FrameUFrTOCQueryGTimeModf(toc, index)
-    return int(seconds), round(fraction * 1e9), lalframe.FrameUFrTOCQueryDt(toc, index)
-
-
-def _reason(error):
-    return "lalframe: " + (" ".join(str(error).split())[:200] or type(error).__name__)
+def _end(file: io.FileIO) -> tuple[int, bool]:
+    """(format, whether the whole has a checksum) of an open file of a format before 8; BadFrame if it is cut short."""
+    head = os.pread(file.fileno(), _HEAD_SIZE, 0)
+    order, size = _ORDERS.get(head[12:14]), os.fstat(file.fileno()).st_size
+    if order is None:
+        raise Damaged("damaged: no byte order in the file header")
+    for form in _ENDS:
+        end = struct.Struct(order + form)
+        raw = os.pread(file.fileno(), end.size, max(0, size - end.size))
+        if len(raw) == end.size:
+            length, _, _, _, total, scheme, _, _ = end.unpack(raw)
+            if length == end.size and total == size:
+                return head[5], scheme != 0
+    raise BadFrame(CUT)

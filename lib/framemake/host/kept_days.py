@@ -7,7 +7,7 @@ long as one of them is not there: see Folder.gone.
 import contextlib
 import glob
 import os
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .. import files, gps
 from ..day import check, dayfile
@@ -122,8 +122,13 @@ class DayKeeper:
         """Why a day is not right, by a second reader; None if it is."""
         if not known.checked:
             said = f"differs from its frames, check-day tells where: {known.h5!r}"
+            skipped: list[str] = []
+            note = lambda name, samples: skipped.append(name)  # noqa: E731
             try:
-                wrong = list(check.structure(known.h5)) or list(check.differences(known.h5, self.most))
+                wrong: Any = list(check.structure(known.h5))
+                wrong = wrong or list(check.differences(known.h5, self.most, skipped=note))
+                if skipped and not wrong:
+                    wrong, said = True, f"gwpy does not read channel {skipped[0]!r}, so it is not checked: {known.h5!r}"
             except (OSError, KeyError, ValueError) as error:
                 wrong, said = True, f"cannot be checked, {' '.join(str(error).split())[:120]}: {known.h5!r}"
             known.checked.append(Kept(Reason.WRONG, said) if wrong else None)

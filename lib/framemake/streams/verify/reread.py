@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import gwf
-from ...day import check
+from ...day import second
 from ...gwf import adc
 from .. import records
 from ..records import SAME
@@ -112,7 +112,7 @@ def read(file: TreeFile) -> list[tuple[str, TrendChannel]]:
     stems = [name[: -len(_MEAN)] for name in kinds if name.endswith(_MEAN)]
     stems = [stem for stem in stems if kinds.get(stem + _RMS) == kinds[stem + _MEAN]]
     calibrations = adc.calibrations(file.path, [stem + _MEAN for stem in stems])
-    again = [check.second_reader(file.path, [stem + end for stem in stems for end in _ENDS], *span) for span in spans]
+    again = [second.read(file.path, [stem + end for stem in stems for end in _ENDS], *span) for span in spans]
     found = []
     for stem in stems:
         with contextlib.suppress(gwf.BadFrame):  # one channel of it
