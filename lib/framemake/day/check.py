@@ -58,8 +58,8 @@ def differences(
 
     most: compare at most so many channels, spread over the list; None: all.  Each sample that is not NaN must
     be the frame's, to the last bit; each NaN must be a sample that no frame gives: none there, or masked.
-    What is kept of frames that are gone is not compared.  skipped: called with a channel, and how many samples of it are
-    not compared as the second reader does not give them.  Raises BadInput if no frame of the day is left.
+    What is kept of frames that are gone is not compared.  skipped: called with a channel, and how many of its samples
+    are not compared as the second reader does not give them.  Raises BadInput if no frame of the day is left.
     """
     uncompared: dict[str, int] = {}
     with open_day(path) as day:
