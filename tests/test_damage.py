@@ -461,3 +461,24 @@ def test_a_name_that_one_kind_has_twice_is_told(tmp_path):
     _resealed(raw)
     path.write_bytes(raw)
     assert gwf.open_file(path).shared == {"V1:A"}
+
+
+@pytest.mark.parametrize("count", [1 << 30, 1 << 40, 2**63])
+def test_a_vector_that_says_it_is_huge_takes_no_memory(tmp_path, count):
+    """frameCPP asked for that much before it looked at the checksum: 23 GB, and the system ended the whole day."""
+    path = tmp_path / "x.gwf"
+    write(path, [(START, 10, [Signal(f"V1:{n}", np.arange(10.0), 1.0) for n in range(3)])])
+    raw, places = vectors(path)
+    for at in places:
+        for where, form in ((14 + 2 + 5 + 12, "Q"), (_dimensions(raw, at), "I")):
+            path.write_bytes(changed(raw, at + where, form, count if form == "Q" else min(count, 2**32 - 1)))
+            number = places.index(at)
+            with pytest.raises(gwf.BadFrame, match=r"^damaged: a length or position does not fit$"):
+                gwf.open_file(path).read(0, f"V1:{number}", "adc")
+            other = (number + 1) % 3
+            assert len(gwf.open_file(path).read(0, f"V1:{other}", "adc").data) == 10
+
+
+def _dimensions(raw, at):
+    """Where, from its begin, a vector with a name of five bytes says how many dimensions it has."""
+    return 14 + 2 + 5 + 20 + struct.unpack_from("<Q", raw, at + 14 + 2 + 5 + 12)[0]

@@ -122,7 +122,11 @@ def table(file: io.FileIO) -> tuple[str, int, bool, Table]:
     order, at, raw = _contents(file)
     if not raw:
         raise BadFrame("of a format before 8")
-    return order, at, raw[8] != 0, parse(raw, order)
+    verified = raw[8] != 0
+    if not verified and os.pread(file.fileno(), _END_SIZE, _size(file) - _END_SIZE)[8]:
+        # The end of the file has a checksum, and what it tells the place of has none any more.
+        raise Damaged(CHECKSUM)
+    return order, at, verified, parse(raw, order)
 
 
 def structure_at(file: io.FileIO, order: str, position: int) -> bytes:

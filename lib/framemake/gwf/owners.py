@@ -33,6 +33,7 @@ _TYPES = {2: FREQUENCIES, 4: "a time-frequency series", 5: "wavelets", 6: "sever
 _FREQUENCY_UNITS = ("hz", "hertz", "1/s", "s^-1", "s^{-1}")
 
 _ASTRAY = "damaged: a vector that the channel refers to is not there"
+_MISFIT = "damaged: a length or position does not fit"
 
 
 class Owned(NamedTuple):
@@ -78,7 +79,7 @@ class Owners:
         if number is None or not 0 <= index < len(self._table.frames):
             return None
         plain = self._plain.get(kind)
-        if plain is not None and plain[number, index]:
+        if plain is not None and plain[number * len(self._table.frames) + index]:
             return _PLAIN
         (position,) = members.row.unpack_from(members.raw, members.row.size * number)[index : index + 1]
         if not position:
@@ -90,12 +91,12 @@ class Owners:
 
     def _followed(self, index, position, kind):
         """Owned, of the channel at a position, its references followed one by one."""
-        raw = os.pread(self._file.fileno(), 512, position)
+        raw = self._pread(512, position)
         length, scheme, *_ = self._begin.unpack_from(raw)
         if not _BEGIN_SIZE + _DATA[kind] <= length <= _LONGEST_OWNER:
             raise Damaged(_ASTRAY)
         if length > len(raw):
-            raw += os.pread(self._file.fileno(), length - len(raw), position + len(raw))
+            raw += self._pread(length - len(raw), position + len(raw))
         if length > len(raw):
             raise Damaged(_ASTRAY)
         self._verify(position, length, scheme, raw[length - 4 : length])
@@ -121,13 +122,19 @@ class Owners:
 
     def _axis(self, position):
         """What the first axis of the vector at a position is in."""
-        head = os.pread(self._file.fileno(), _BEGIN_SIZE + 2 + 0xFFFF + 20, position)
+        head = self._pread(_BEGIN_SIZE + 2 + 0xFFFF + 20, position)
         (name,) = struct.unpack_from(self._order + "H", head, _BEGIN_SIZE)
         (count,) = struct.unpack_from(self._order + "Q", head, _BEGIN_SIZE + 2 + name + 12)
         at = position + _BEGIN_SIZE + 2 + name + 20 + count
-        tail = os.pread(self._file.fileno(), 4096, at) if at < self._end else b""
+        tail = self._pread(4096, at) if at < self._end else b""
         (dimensions,) = struct.unpack_from(self._order + "I", tail)
         return adc.strings(tail, self._order, 4 + 24 * dimensions, 1)[0][0] if dimensions else ""
+
+    def _pread(self, count, position):
+        """So many bytes at a position, or as many as there are; Damaged if that lies outside of the frames."""
+        if not 0 < position < self._end:
+            raise Damaged(_ASTRAY)
+        return os.pread(self._file.fileno(), count, position)
 
     def _chain(self, index, reference, behind):
         """(how many vectors a reference leads to, one after another; where the last one ends)."""
@@ -136,28 +143,41 @@ class Owners:
             if count == _MOST_VECTORS:
                 raise Damaged(_ASTRAY)
             position = self._find(index, reference, behind)
-            head = os.pread(self._file.fileno(), _BEGIN_SIZE, position)
+            head = self._pread(_BEGIN_SIZE, position)
             length, scheme, *_ = self._begin.unpack(head)
             behind = position + length
             if length < _BEGIN_SIZE + _NEXT or behind > self._end:
                 raise Damaged(_ASTRAY)
-            tail = os.pread(self._file.fileno(), _NEXT, behind - _NEXT)
+            tail = self._pread(_NEXT, behind - _NEXT)
+            self._fits(position, length)
             self._verify(position, length, scheme, tail[_REFERENCE_SIZE:])
             reference, count = self._reference.unpack_from(tail), count + 1
         return count, behind
+
+    def _fits(self, position, length):
+        """Damaged, if a vector says that it has more bytes or dimensions than there is room for: frameCPP asks for that
+        much memory before it looks at the checksum."""
+        (name,) = struct.unpack(self._order + "H", self._pread(2, position + _BEGIN_SIZE))
+        head = position + _BEGIN_SIZE + 2 + name
+        (count,) = struct.unpack(self._order + "Q", self._pread(8, head + 12))
+        if head + 20 + count + 4 > position + length:
+            raise Damaged(_MISFIT)
+        (dimensions,) = struct.unpack(self._order + "I", self._pread(4, head + 20 + count))
+        if head + 24 + count + 24 * dimensions > position + length:
+            raise Damaged(_MISFIT)
 
     def _verify(self, position, length, scheme, checksum):
         """Damaged, if frameCPP would not see it: it takes a checksum of 0, or of no type, for none."""
         if not self.verified or (scheme == 1 and any(checksum)):
             return
-        raw = os.pread(self._file.fileno(), length, position)
+        raw = self._pread(length, position)
         if scheme != 1 or struct.unpack(self._order + "I", checksum)[0] != adc.cksum(raw[:-4]):
             raise Damaged(CHECKSUM)
 
     def _find(self, index, reference, behind):
         """Where the structure is that a reference means; `behind`: where it is looked for first."""
         for _ in range(1000):
-            length, _, kind, instance = self._begin.unpack(os.pread(self._file.fileno(), _BEGIN_SIZE, behind))
+            length, _, kind, instance = self._begin.unpack(self._pread(_BEGIN_SIZE, behind))
             if (kind, instance) == reference:
                 return behind
             # The dictionary of structures stands before the first of a kind.
@@ -177,7 +197,7 @@ class Owners:
             end = min((each for each in self._table.frames if each > at), default=self._end)
             twice = set()
             while at < end:
-                length, _, kind, instance = self._begin.unpack(os.pread(self._file.fileno(), _BEGIN_SIZE, at))
+                length, _, kind, instance = self._begin.unpack(self._pread(_BEGIN_SIZE, at))
                 if length < _BEGIN_SIZE:
                     break
                 if places.setdefault((kind, instance), at) != at:
@@ -187,7 +207,7 @@ class Owners:
         return self._by_frame[index]
 
     def _all_plain(self):
-        """{kind: bool array (channels, frames)}: True where a channel has one vector of data, right behind it.
+        """{kind: a byte for each frame of each channel}: 1 where it has one vector of data, right behind it.
 
         Of a large file nothing is looked at beforehand, and only a time series' FrProcData is plain.
         """
@@ -200,8 +220,8 @@ class Owners:
         return {kind: self._are_plain(raw, kind, members) for kind, members in kinds.items() if kind != "sim"}
 
     def _are_plain(self, raw, kind, members):
-        positions = np.frombuffer(members.raw, self._order + "u8").reshape(len(members.listed), -1)
-        at = positions.ravel().astype(np.int64)
+        positions = np.frombuffer(members.raw, self._order + "u8")
+        at = positions.astype(np.int64)
         plain = (at > 0) & (at < len(raw) - 64)
         at = np.where(plain, at, 0)
 
@@ -234,8 +254,18 @@ class Owners:
         plain &= (length >= _BEGIN_SIZE + _NEXT) & (length < len(raw))
         end = behind + np.where(plain, length, 0).astype(np.int64)
         plain &= end <= self._end
+        # How many bytes and dimensions the vector has: see _fits.
+        head = behind + _BEGIN_SIZE + 2 + number(behind + _BEGIN_SIZE, "u2").astype(np.int64)
+        plain &= head + 24 < end
+        head = np.where(plain, head, 0)
+        count = number(head + 12, "u8")
+        plain &= count < len(raw)
+        head += 20 + np.where(plain, count, 0).astype(np.int64)
+        plain &= head + 4 <= end
+        head = np.where(plain, head, 0)
+        plain &= head + 4 + 24 * number(head, "u4").astype(np.int64) <= end
         end = np.where(plain, end, 64)
         if self.verified:
             plain &= (raw[behind + 8] == 1) & (number(end - 4, "u4") != 0)
         plain &= (number(end - _NEXT, "u2") == 0) & (number(end - _NEXT + 2, "u4") == 0)
-        return plain.reshape(positions.shape)
+        return plain.tobytes()
