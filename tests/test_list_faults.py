@@ -117,9 +117,12 @@ def test_a_frame_that_is_taken_away_is_no_fault_of_streams_any_more(streamed):
     bad.unlink()
     stray.unlink()
     assert listed("--streams", out, "--frames", tree) == [] == listed("--streams", out)
-    # A tree that is not there now tells of nothing that it would be healed.
+    # A tree that is not there now, or is empty, tells of nothing that it would be healed.
     tree.rename(tree.with_name("away"))
-    assert {row[1] for row in listed("--streams", out)} == {bad.name, "minute-trend/LHO/notes.txt"}
+    for _ in range(2):
+        for options in ((), ("--frames", tree)):
+            assert {row[1] for row in listed("--streams", out, *options)} == {bad.name, "minute-trend/LHO/notes.txt"}
+        tree.mkdir(exist_ok=True)
 
 
 def test_a_fault_of_a_channel_names_it_and_more_of_them_are_counted(streamed):

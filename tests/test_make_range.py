@@ -8,11 +8,13 @@ import shutil
 import signal
 import subprocess
 import time
+from pathlib import Path
 
 import h5py
 import pytest
 from framemake import files, gps
 from framemake.day.folder import Folder
+from framemake.days import plan
 from support.commands import bound, needs, run, well
 from support.sites import ROOT, command, make, samples_without_times
 
@@ -537,6 +539,23 @@ def test_when_all_frames_vanish_at_once_that_is_one_fault_and_no_day_changes(bui
     assert days.made() == before and {day: days.state(day) for day in DAYS} == states
     done = days.make("-j2", FFL=source)
     assert done.returncode == 0 and "4 had nothing new" in done.stderr and days.made() == before
+
+
+def test_a_plan_that_several_processes_make_is_the_same(built, monkeypatch):
+    """And what it writes down: it is written by one of them, when all is known."""
+    days = built
+    days.list(without=[f"-{1396742418 - 18 + 43200}-"])
+    inputs = plan.RangeInputs(str(days.out), "V1trend", days.channels.read_bytes(), "V1trend 600 lzf")
+    wanted = [*DAYS, "2024-06-01"]
+    found, written = [], []
+    for many in (plan._MANY, 1):
+        monkeypatch.setattr(plan, "_MANY", many)
+        found.append(plan.plan(str(days.ffl), wanted, inputs))
+        written.append([Path(Folder.of(str(days.out), "V1trend", day).listed).read_text() for day in DAYS[:1]])
+        assert days.state("2024-06-01")["error"].startswith("no frame of 2024-06-01 in ")
+        shutil.rmtree(days.folder_of("2024-06-01"))
+    assert found[0] == found[1] and written[0] == written[1]
+    assert [day.day for day in found[0][0] if day.is_due] == [DAYS[0]] and found[0][0][-1].why == plan.NO_FRAME
 
 
 def test_a_frame_that_goes_alone_is_no_fault_of_its_source(built):

@@ -231,6 +231,7 @@ def test_each_step_is_told_by_its_status_and_what_it_said(tmp_path):
     log = report(tmp_path)["log"]
     assert lines[0] == "nightly: silent: failed, exit status 1"
     assert lines[1:12] == ["nightly: data: data is missing", *(f"  {number}" for number in range(1, 11))]
+    assert lines.pop(12) == "  and 2 more, in the log"
     assert lines[12:23] == [
         "nightly: said: failed, exit status 4", *(f"  message {number}" for number in range(4, 13)), "  \ufffd",
     ]  # fmt: skip
@@ -239,7 +240,7 @@ def test_each_step_is_told_by_its_status_and_what_it_said(tmp_path):
     steps = {step["name"]: step for step in report(tmp_path)["steps"]}
     assert [step["exit"] for step in steps.values()] == [1, 3, 4, 0, 127]
     assert steps["well"]["message"] is None and steps["silent"]["message"] == ""
-    assert steps["data"]["message"].split() == [str(number) for number in range(1, 11)]
+    assert steps["data"]["message"].splitlines()[:10] == [str(number) for number in range(1, 11)]
     # The log has all of it, data after messages.
     text = Path(log).read_bytes().decode("utf-8", "replace")
     assert "message 12\n\ufffd1\n2\n3\n" in text and "\n11\n12\n" in text and text.count("Z nightly: ") == 11

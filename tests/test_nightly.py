@@ -521,6 +521,22 @@ def test_an_elab_whose_engine_reads_the_streams_is_asked_to_read_them_again(site
     assert ("right again when it is restarted" in site.log()) == (engine == "no")
 
 
+def test_a_disk_that_is_full_under_the_days_says_so_in_the_mail(site):
+    """Half of the mail was what make says when a recipe fails."""
+    site.set(STREAMS="", SOURCES="", DAYS=1, PICTURE_DAYS="")
+    bring(site, "V-trend-13967*")
+    site.out.mkdir(parents=True)
+    own = 'mount -t tmpfs -o size=64k none "$0" && exec "$@"'
+    apart = ["unshare", "--mount", "--propagation", "private", "sh", "-c", own, site.out]
+    if os.geteuid() != 0 or subprocess.run([*apart, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("a file system is mounted by root, in a mount namespace")
+    call = [*apart, NIGHTLY, "--until", DAYS[0], site.settings]
+    night = subprocess.run(call, capture_output=True, text=True, check=False)
+    assert night.returncode == 1 and "disk full: " in night.stderr, night.stderr
+    assert "***" not in night.stderr and "make[" not in night.stderr and "Target" not in night.stderr
+    assert any(line.startswith("  day\t") and "disk full: " in line for line in night.stderr.splitlines()), night.stderr
+
+
 def test_a_source_that_is_away_is_one_mail_a_night(site):
     """Both lines of the crontab told of it."""
     lines = [line for line in (ROOT / "cron/crontab").read_text().splitlines() if "cron/nightly" in line]

@@ -72,7 +72,8 @@ def _bad_frames(summary):
 def of_streams(folder: str, root: str | None = None) -> Iterator[Fault]:
     """The Faults of a folder of streams, and of the frames that its import could not use.
 
-    root: the tree of frames, None for that of the last import; what is no longer in it is no fault any more.
+    root: the tree of frames, None for that of the last import; what is no longer in it is no fault any more, unless the
+    whole tree is away.
     """
     from ..streams import store
     from ..streams.intake import writing
@@ -81,9 +82,9 @@ def of_streams(folder: str, root: str | None = None) -> Iterator[Fault]:
         yield Fault(STREAM, folder, folder, "no folder of streams")
         return
     root = root or writing.tree_of(folder)
-    paths = None if root is None else _paths(root)
+    paths = _paths(root) if root else {}
     for name, noted in sorted(writing.faulty(folder).items()):
-        path = name if paths is None else _path(root, name, paths)
+        path = _path(root, name, paths) if paths else name
         if path:
             reason = noted.reason or "ImportData.errors says why"
             yield Fault(FRAME, path, folder, reason)
@@ -97,6 +98,7 @@ def of_streams(folder: str, root: str | None = None) -> Iterator[Fault]:
 
 
 def _paths(root):
+    """{name: path} of the frames of a tree."""
     from ..streams.intake import tree
 
     return {file.name: file.path for site in tree.SITES for file in tree.files(root, site).files}

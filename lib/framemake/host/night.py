@@ -274,6 +274,12 @@ def _lines(data):
     return data.decode("utf-8", "replace").removesuffix("\n").split("\n") if data else []
 
 
+def _first(lines):
+    """The first of some lines, and how many more there are."""
+    more = len(lines) - _LINES
+    return [*lines[:_LINES], f"and {more} more, in the log"] if more > 0 else lines
+
+
 class _Night:
     """A run of a night.
 
@@ -360,7 +366,7 @@ class _Night:
             said = self.log.tail(since)
             if data:
                 data.seek(0)
-                said = said or _lines(data.read(100_000))[:_LINES]
+                said = said or _first(_lines(data.read(1_000_000)))
                 data.seek(0)
                 while piece := data.read(1 << 20):
                     self.log.write(piece)
