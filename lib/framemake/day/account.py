@@ -77,9 +77,16 @@ class Account:
         """The same of some frames only; frames: their numbers, which are counted anew in this order."""
         number = {at: new for new, at in enumerate(frames)}
         rows = [row for row, (at, _) in enumerate(self.pairs) if at in number]
-        same = Account([(number[self.pairs[row][0]], self.pairs[row][1]) for row in rows], 0)
-        same.gave, same.units = self.gave[rows], self.units
-        same.bad, same.transient, same.problems, same.seen = self.bad, self.transient, self.problems, self.seen
+        pairs = [(number[self.pairs[row][0]], self.pairs[row][1]) for row in rows]
+        return self._with(pairs, self.gave[rows], self.units)
+
+    def _with(self, pairs, gave, units):
+        """The same notes with other numbers."""
+        same = Account(pairs, 0)
+        for name, value in vars(self).items():
+            if name not in ("pairs", "gave", "units", "_row_of"):
+                setattr(same, name, value)
+        same.gave, same.units = gave, units
         return same
 
     def unreadable(self) -> dict[str, str]:
@@ -106,11 +113,7 @@ class Account:
         number = np.zeros(len(units) + 1, dtype=np.uint16)
         for at, unit in enumerate(units, 1):
             number[self.units[unit]] = at
-        same = Account(self.pairs, 0)
-        same.gave, same.units = number[self.gave], {unit: at for at, unit in enumerate(units, 1)}
-        same.bad, same.transient, same.problems, same.seen = self.bad, self.transient, self.problems, self.seen
-        same.unverified = self.unverified
-        return same
+        return self._with(self.pairs, number[self.gave], {unit: at for at, unit in enumerate(units, 1)})
 
     def save(self, group: h5py.Group, order: Iterable[str]) -> None:
         """Write the whole account to a group: `pairs`, `gave`, and `facts` as its attribute `notes`."""
