@@ -12,7 +12,7 @@ import time
 import numpy as np
 import pytest
 from support.commands import bound, needs
-from support.sites import DAY, ROOT, START, Site, command, make, samples_without_times
+from support.sites import DAY, ROOT, START, Site, command, make, samples_without_times, signal
 
 TREE = {
     "V1trend_20240410.h5",
@@ -463,3 +463,26 @@ def test_a_day_that_is_stopped_ends_with_all_that_it_runs_and_says_so(site, numb
         assert time.monotonic() < end, "the lock is held"
         time.sleep(0.1)
     assert not site.h5.exists()
+
+
+def test_five_minutes_of_a_channel_of_16_hz(tmp_path):
+    """MINUTES=5 with an INCREMENT of 600 failed in pad-merge."""
+    site = Site(tmp_path)
+    site.want("V1:A")
+    for number in range(5):
+        site.frame(60 * number, 60, [signal(first=960 * number, count=960, rate=16.0)])
+    done = site.make("MINUTES=5")
+    assert done.returncode == 0, done.stderr
+    assert site.read("V1:A")[0].tolist() == list(range(4800))
+
+
+def test_a_day_whose_frames_are_all_absent_says_so_in_one_line(tmp_path):
+    """It was an IndexError."""
+    site = Site(tmp_path)
+    site.want("V1:A")
+    site.list(tmp_path / "gone.gwf", START, 60)
+    done = site.make()
+    assert done.returncode != 0
+    said = [line for line in done.stderr.splitlines() if "no frame can be read" in line]
+    assert len(said) == 1 and said[0].endswith(f"no frame can be read: {str(tmp_path / 'gone.gwf')!r} (absent)")
+    assert "IndexError" not in done.stderr
