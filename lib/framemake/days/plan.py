@@ -85,11 +85,14 @@ class PlannedDay(NamedTuple):
 
 
 class _Look(NamedTuple):
-    """What a day needs: the PlannedDay, the table of its frames, and what it was made from and has no frame of now."""
+    """What a day needs: the PlannedDay, and the sources that it was made from and has no frame of now.
+
+    table: of its frames, if they are still to be written down, as the days together decide whether the day is due.
+    """
 
     day: PlannedDay
-    table: str = ""
     lost: frozenset = frozenset()
+    table: str = ""
 
 
 def days(first: str, last: str, limit: int | None = None) -> list[str]:
@@ -113,7 +116,8 @@ def plan(
     windows = [gps.day_window(day, inputs.minutes) for day in wanted]
     found, odd = catalog.named(source, gps.Window(windows[0].start, windows[-1].end))
     found.sort(key=lambda frame: frame.start)
-    _tasks[:] = _cut(wanted, windows, found, inputs)
+    named = source if isinstance(source, str) else "-"
+    _tasks[:] = _cut(wanted, windows, found, inputs, named, write)
     if len(found) < _MANY:
         looks = _look_at_share(0, len(_tasks))
     else:
@@ -126,12 +130,9 @@ def plan(
         with ProcessPoolExecutor(cores, mp_context=get_context("fork")) as pool:
             looks = list(itertools.chain(*pool.map(_look_at_share, bounds[:-1], bounds[1:])))
     planned = _without_vanished(looks, found)
-    if write:
-        for day, look in zip(planned, looks, strict=True):
-            if day.why == NO_FRAME:
-                _refuse(day.day, inputs, source if isinstance(source, str) else "-")
-            elif day.is_due:
-                _queue(day.day, inputs, look.table)
+    for day, look in zip(planned, looks, strict=True):
+        if write and day.is_due and look.table:
+            _queue(day.day, inputs, look.table)
     return planned, odd
 
 
@@ -139,7 +140,7 @@ def _look_at_share(first, end):
     return [_look_at(*task) for task in _tasks[first:end]]
 
 
-def _look_at(day, named, inputs):
+def _look_at(day, named, inputs, source, write):
     listing, folder = catalog.judge(named), inputs.folder(day)
     pruned = folder.gone()
     if pruned:
@@ -158,7 +159,14 @@ def _look_at(day, named, inputs):
             why = GONE
         elif inputs.request and attempt.stands(folder, day, inputs.request):
             why = STANDS
-    return _Look(PlannedDay(day, why), table if why else "", lost)
+    planned = PlannedDay(day, why)
+    if not lost and write:
+        # By several processes at once: a range of new days has hundreds of lists to write.
+        if why == NO_FRAME:
+            _refuse(day, inputs, source)
+        elif planned.is_due:
+            _queue(day, inputs, table)
+    return _Look(planned, lost, table if lost else "")
 
 
 def _came(folder, listing):
@@ -207,12 +215,12 @@ def _why_closed(day, listing, pruned, inputs):
     return why if why in ("", NO_SUMMARY, OLD_SUMMARY) else CLOSED
 
 
-def _cut(wanted, windows, found, inputs):
+def _cut(wanted, windows, found, inputs, source, write):
     starts = [frame.start for frame in found]
     longest = max((frame.duration for frame in found), default=0)
     for day, window in zip(wanted, windows, strict=True):
         near = found[bisect.bisect_left(starts, window.start - longest) : bisect.bisect_left(starts, window.end)]
-        yield day, [frame for frame in near if frame.start + frame.duration > window.start], inputs
+        yield day, [frame for frame in near if frame.start + frame.duration > window.start], inputs, source, write
 
 
 def _why(day, table, inputs):
