@@ -158,9 +158,10 @@ def test_not_a_day_file(tmp_path):
 def test_what_gwpy_does_not_read_is_not_compared_and_no_difference(tmp_path):
     """8-bit integers and channels with an offset: it said that they differ, or that a sample is missing."""
     site = Site(tmp_path)
-    site.want("V1:A", "V1:BYTE")
+    site.want("V1:A", "V1:BYTE", "V1:LATE", "V1:SHORT")
     for number in range(2):
-        site.frame(60 * number, 60, [signal(first=60 * number), signal("V1:BYTE", dtype="i1")])
+        odd = [signal("V1:BYTE", dtype="i1"), signal("V1:LATE", offset=10.5), signal("V1:SHORT", count=30)]
+        site.frame(60 * number, 60, [signal(first=60 * number), *odd])
     site.span(120)
     status, out, err = check(site)
     assert (status, out) == (3, "")
