@@ -402,7 +402,7 @@ def test_a_day_of_which_only_the_first_minutes_were_built(out, tmp_path):
 
     parts = tmp_path / "parts"
     command("extract-increment", site.ffl, site.channels, "--start", start, "--end", start + 3600, "--parts", parts)
-    command("pad-merge", parts, "--out", day)
+    command("pad-merge", parts, "--out", day, "--shrink")
     run("link-range", out, "--out", tmp_path / "range.h5")
     with h5py.File(tmp_path / "range.h5") as file:
         values = file["channels/V1:A%b"][86400:172800]

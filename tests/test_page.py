@@ -56,7 +56,7 @@ def place(tmp_path_factory):
 @pytest.fixture(scope="module")
 def server(place):
     streams, out = place
-    with serving.served(streams, out) as started:
+    with serving.served(streams, "--days", out) as started:
         yield started
 
 

@@ -87,6 +87,9 @@ class Command:
         group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
         group.add_argument("--version", action="version", version=f"framemake {version()}")
         self.args = self.parser.parse_args()
+        if not self.args.verbose:
+            # When a disk is full, HDF5 complains once more for each object that goes: the one line of ours is enough.
+            sys.unraisablehook = lambda unraisable: None
         try:
             try:
                 main(self)

@@ -162,7 +162,7 @@ def _lost(old, name, offset, changed, samples, counts):
 
     offset: number that the old day's first sample has in the new one.
     """
-    dataset, start = old.datasets[name], old.window.start
+    dataset = old.datasets[name]
     cut = grid.cut(dataset.rate, old.provenance.increment, old.window.duration)
     before = old.statistics(name)[:, statistics.COUNT]
     after = counts(name) if counts else None
@@ -178,7 +178,7 @@ def _lost(old, name, offset, changed, samples, counts):
         has[skipped : skipped + len(piece)] = ~np.isnan(piece)
         gone = had & ~has
         for begin, end in changed:
-            a, b = (math.ceil((time - start) * dataset.rate - 1e-3) - first for time in (begin, end))
+            a, b = (math.ceil((time - dataset.t0) * dataset.rate - 1e-3) - first for time in (begin, end))
             gone[max(0, a) : max(0, b)] = False
         lost += int(np.count_nonzero(gone))
     return lost / dataset.rate
