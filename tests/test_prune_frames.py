@@ -280,7 +280,7 @@ def part(archive):
 
 def deny(archive):
     archive.frame(6).chmod(0)
-    assert archive.make_day(DAYS[1], before=bound(), RESUME="no").returncode == 0
+    assert archive.make_day(DAYS[1], before=bound(), RESUME="no", SHRINK="yes").returncode == 0
     archive.frame(6).chmod(0o644)
 
 

@@ -110,7 +110,7 @@ def remove(h5: str) -> None:
 
 
 def _summary(day, folder, counts, covered):
-    made, window = day.provenance, day.window
+    made, window, requested = day.provenance, day.window, set(_requested(day))
     before = folder.state()
     completed = gps.now_utc()
     started = before.get("started_at_utc") or completed
@@ -147,7 +147,7 @@ def _summary(day, folder, counts, covered):
         "frame_files": {status: statuses[status] for status in catalog.STATUSES},
         "unreadable_frames": len(unreadable),
         "kept_frames": statuses[catalog.KEPT],
-        "kept_channels": [name for name in made.datasets if name not in set(_requested(day))],
+        "kept_channels": [name for name in made.datasets if name not in requested],
         "bad_frames": [_bad(made, *entry) for entry in sorted(made.account.bad.items())],
         "unverified_frames": sorted(made.account.unverified),
         "unusable_samples": {name: why for name, why in made.account.problems.items() if name in made.datasets},
