@@ -317,6 +317,7 @@ def test_an_account_that_cannot_be_read_is_unknown(tmp_path, text):
 # As a plugin
 
 
+@pytest.mark.slow
 def test_a_file_system_that_does_not_answer_ends_in_time(tmp_path):
     """A fifo that nobody writes to holds who opens it, as a dead network disk does."""
     os.mkfifo(tmp_path / "nightly.json")

@@ -255,6 +255,7 @@ def compared(site):
     return [rows_of(fault) for fault in found]
 
 
+@pytest.mark.slow
 def test_silent_when_every_sample_of_the_frames_is_there(site):
     assert compared(site) == []
 

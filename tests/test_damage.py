@@ -27,6 +27,9 @@ from framemake.gwf.write import Signal, write
 from gwframe import _core
 from support.commands import ROOT, START, command
 
+# Hundreds of damages, each in files of its own.
+pytestmark = pytest.mark.slow
+
 HEAD, END = 40, 46
 SHORT, LONG = 360, 10_000
 CODECS = ["RAW", "GZIP", "DIFF_GZIP", "ZERO_SUPPRESS_WORD_2", "ZERO_SUPPRESS_WORD_4", "ZERO_SUPPRESS_WORD_8"]

@@ -274,6 +274,7 @@ def test_what_may_pass_is_asked_again_and_then_an_error_that_names_the_server(im
     assert str(error.value) == f"no answer from the GWDataFind server in 5 tries, {why}: 'http://{server.host}'"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [hang, drip])
 def test_a_server_that_comes_to_no_end_is_not_waited_for(impatient, monkeypatch, answer):
     monkeypatch.setattr(datafind, "_TIMEOUT", 0.3)

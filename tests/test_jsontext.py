@@ -14,6 +14,7 @@ INDENTS = some.none() | some.integers(0, 3) | some.just("\t\r\n ")
 SEPARATORS = some.sampled_from([(",", ":"), (", ", ": "), ("\n ,  ", "\t:\r\n")])
 
 
+@pytest.mark.slow
 @given(some.data(), OBJECTS, INDENTS, SEPARATORS, some.booleans())
 def test_the_members_of_any_object_in_any_order_and_form(data, whole, indent, separators, ascii_only):
     order = data.draw(some.permutations(list(whole)))

@@ -88,6 +88,7 @@ def streamed(tmp_path):
     return tree, tmp_path / "streams", paths[1]
 
 
+@pytest.mark.slow
 def test_a_frame_that_streams_lack_is_told_until_it_is_healed(streamed):
     """The second import said nothing, as if all were well."""
     tree, out, bad = streamed
@@ -106,6 +107,7 @@ def test_a_frame_that_streams_lack_is_told_until_it_is_healed(streamed):
     assert listed("--streams", out, "--frames", tree) == [] == listed("--streams", out)
 
 
+@pytest.mark.slow
 def test_a_frame_that_is_taken_away_is_no_fault_of_streams_any_more(streamed):
     tree, out, bad = streamed
     bad.write_bytes(b"")

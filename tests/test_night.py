@@ -294,6 +294,7 @@ def test_a_night_that_is_told_to_end_ends_its_step_and_begins_no_other(tmp_path,
     assert report(tmp_path)["finished_utc"] and report(tmp_path)["status"] == "failed"
 
 
+@pytest.mark.slow
 def test_a_signal_that_is_switched_off_stays_so(tmp_path):
     """As nohup does."""
     steps = shell("short", "echo begun >&2; sleep 1")
@@ -304,6 +305,7 @@ def test_a_signal_that_is_switched_off_stays_so(tmp_path):
     assert process.communicate(timeout=20)[1] == b"" and process.returncode == 0
 
 
+@pytest.mark.slow
 def test_a_time_limit_that_is_over_leaves_the_rest(tmp_path):
     begun = time.monotonic()
     steps = [*shell("long", "sleep 60"), *shell("next", "true")]

@@ -534,6 +534,7 @@ def test_an_import_at_work_keeps_its_frames(tmp_path):
     assert (status, out) == (3, "") and "an import of the streams is at work" in told and path.exists()
 
 
+@pytest.mark.slow
 def test_what_is_wrongly_asked_is_refused(tmp_path):
     assert "OUT, --streams or both" in refused("prune-frames", tmp_path, "--keep-days", "3", status=2)
     assert "--keep-days" in refused("prune-frames", tmp_path, tmp_path, status=2)

@@ -672,6 +672,7 @@ def test_a_process_that_dies_is_replaced(streams):
     assert server.said == f"serve-streams: a process ended and is replaced: {before[0]}\n"
 
 
+@pytest.mark.slow
 def test_when_the_first_process_is_killed_the_others_end(streams):
     process = subprocess.Popen([BIN / "serve-streams", streams, "--port", "0"], stdout=subprocess.PIPE, text=True)
     process.stdout.readline()

@@ -14,6 +14,9 @@ from support import streams as made
 from support.commands import run, well
 from support.streams import HOUR, NIGHT
 
+# Each imports several times over.
+pytestmark = pytest.mark.slow
+
 RAIN, SEIS, TILT = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX"
 ALL = {RAIN: "i4", SEIS: "f4", TILT: "f8"}
 
