@@ -619,34 +619,6 @@ def test_a_torn_stream_of_the_original_is_mended(tmp_path, tree, out):
     assert any("not whole" in line and RAIN in line for line in made.errors(out))
 
 
-CALLS = ("pwrite", "replace", "truncate", "unlink", "fsync", "copy_file_range")
-
-
-def killed_at(call, tree, out):
-    """Import in a process that dies just before one of the calls that change files; whether it did."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    count = 0
-
-    def dying(real):
-        def wrapped(*args, **options):
-            nonlocal count
-            count += 1
-            if count == call:
-                os._exit(9)
-            return real(*args, **options)
-
-        return wrapped
-
-    for name in CALLS:
-        setattr(os, name, dying(getattr(os, name)))
-    try:
-        importer.run(str(tree), str(out))
-    finally:
-        os._exit(0)
-
-
 def opened(out):
     """{stream: (records, index)} as readers see them at this moment, as bytes."""
     found = {}
@@ -674,7 +646,7 @@ def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continue
     for call in range(1, 1000):
         shutil.rmtree(out)
         shutil.copytree(tmp_path / "begun", out)
-        died = killed_at(call, tree, out)
+        died = made.killed_at(call, tree, out)
         for name, seen in opened(out).items():
             # What was late is committed before what is new is appended to it.
             begins = [new.startswith(old) for new, old in zip(after[name], seen, strict=True)]

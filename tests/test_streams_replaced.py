@@ -188,31 +188,6 @@ def test_an_import_that_is_stopped_forgets_no_replaced_frame(tmp_path, tree, out
     assert made.contents(out) == once(tmp_path, tree)
 
 
-def killed_at(call, tree, out):
-    """Import in a process that dies just before one of its calls that change files; whether it did."""
-    child = os.fork()
-    if child:
-        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
-    count = 0
-
-    def dying(real):
-        def wrapped(*args, **options):
-            nonlocal count
-            count += 1
-            if count == call:
-                os._exit(9)
-            return real(*args, **options)
-
-        return wrapped
-
-    for name in ("pwrite", "replace", "truncate", "unlink", "fsync", "copy_file_range"):
-        setattr(os, name, dying(getattr(os, name)))
-    try:
-        importer.run(str(tree), str(out))
-    finally:
-        os._exit(0)
-
-
 @pytest.mark.slow
 def test_an_import_of_a_replaced_frame_that_is_killed_at_any_of_its_writes_is_continued(tmp_path, tree, out):
     hours(tree, 0, 1, 3)
@@ -224,7 +199,7 @@ def test_an_import_of_a_replaced_frame_that_is_killed_at_any_of_its_writes_is_co
     for call in range(1, 1000):
         shutil.rmtree(out)
         shutil.copytree(tmp_path / "begun", out)
-        died = killed_at(call, tree, out)
+        died = made.killed_at(call, tree, out)
         made.imported(tree, out)
         assert made.contents(out) == expected, call
         assert len(made.logged(out)) == len(set(made.logged(out))) == len(writing.stamps(str(out))) == 5

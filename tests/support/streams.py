@@ -156,3 +156,33 @@ def arrive(paths, source, tree):
         target = tree / path.relative_to(source)
         target.parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(path, target)
+
+
+CALLS = ("pwrite", "replace", "truncate", "unlink", "fsync", "copy_file_range")
+
+
+def killed_at(call, tree, out):
+    """Import in a process that dies just before one of the calls that change files; whether it did."""
+    from framemake.streams.intake import importer
+
+    child = os.fork()
+    if child:
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 9
+    count = 0
+
+    def dying(real):
+        def wrapped(*args, **options):
+            nonlocal count
+            count += 1
+            if count == call:
+                os._exit(9)
+            return real(*args, **options)
+
+        return wrapped
+
+    for name in CALLS:
+        setattr(os, name, dying(getattr(os, name)))
+    try:
+        importer.run(str(tree), str(out))
+    finally:
+        os._exit(0)
