@@ -118,3 +118,12 @@ def test_it_is_served(site):
     known = days.ServedDays(str(site.out))
     (curve,) = known.curves(["V1:A"], "", BEGIN, BEGIN + 7200, 2)
     assert (curve.min[0], curve.max[0]) == (0, 3599) and np.isnan(curve.mean[1])
+
+
+def test_the_commands_by_hand_do_not_write_over_it_either(site):
+    before = content(site)
+    span = ("--day", DAY, "--parts", site.folder / "parts")
+    command("extract-increment", site.ffl, site.channels, *span)
+    status, out, told = run("pad-merge", site.folder / "parts", "--out", site.h5)
+    assert (status, out) == (3, "") and "would lose" in told and "--shrink" in told
+    assert content(site) == before

@@ -346,6 +346,14 @@ def open_day(path: str) -> DayFile:
     return day
 
 
+def find(path: str) -> DayFile | None:
+    """The open day file of a path, whoever made it; None if there is none, or it cannot be read."""
+    try:
+        return open_day(path)
+    except BadInput:
+        return None
+
+
 def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray]) -> None:
     """Write {number of a channel: float64 (units, 7)} below a provenance, a table for each count of units."""
     by_count: dict[int, list[int]] = {}

@@ -7,12 +7,12 @@ import h5py
 import numpy as np
 
 from .. import grid
-from ..errors import BadInput, WouldLose
+from ..errors import WouldLose
 from ..frames import catalog
 from ..gps import Window
-from . import layout, statistics
+from . import dayfile, layout, statistics
 from .account import Account
-from .dayfile import DayFile, Provenance, open_day
+from .dayfile import DayFile, Provenance
 
 # Samples of a channel that are looked at in one go.
 _AT_ONCE = 1 << 22
@@ -110,9 +110,8 @@ def _by_path(frames):
 
 def find(path: str) -> Earlier | None:
     """What still holds of a day file; None if there is none, or none that a day can be built on."""
-    try:
-        day = open_day(path)
-    except BadInput:
+    day = dayfile.find(path)
+    if day is None:
         return None
     if day.provenance.layout != layout.LAYOUT:
         day.close()

@@ -15,7 +15,7 @@ from .. import files, grid
 from ..errors import BadInput, Told
 from ..frames import catalog, channels
 from ..version import version
-from . import coverage, earlier, layout, plan, statistics
+from . import coverage, dayfile, earlier, layout, plan, statistics
 from .account import Account
 from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
@@ -268,13 +268,14 @@ class _Merge:
     def refuse_loss(self, out: str, group: h5py.Group, provenance: Provenance) -> None:
         """Raise errors.WouldLose if the day file that is there has what was not written to the group of channels."""
         here = self.keep is not None and os.path.realpath(self.keep.path) == os.path.realpath(out)
-        old = self.keep if here else earlier.find(out)
+        # Whoever made it: a day of the converter, or of streams, is no less finished.
+        old = self.keep.day if self.keep and here else dayfile.find(out)
         if old is None:
             return
         # What is built on the earlier result has all of it but what was read anew: counts tell.  Else the samples do.
         number = {channel.name: at for at, channel in enumerate(self.plan.channels)}
         counts = (lambda name: self.statistics[number[name]][:, statistics.COUNT]) if here else None
-        earlier.refuse_loss(old.day, provenance, lambda name, first, stop: group[name][first:stop], counts)
+        earlier.refuse_loss(old, provenance, lambda name, first, stop: group[name][first:stop], counts)
 
     def _refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""

@@ -65,10 +65,10 @@ def _refuse_loss(inside, folder):
     # Loaded here: a day that is new needs none of it.
     from . import dayfile, earlier
 
-    old = earlier.find(folder.h5)
+    old = dayfile.find(folder.h5)
     if old:
-        with old.day, dayfile.open_day(inside.h5) as new:
-            earlier.refuse_loss(old.day, new.provenance, new.samples)
+        with old, dayfile.open_day(inside.h5) as new:
+            earlier.refuse_loss(old, new.provenance, new.samples)
 
 
 def _move(inside, folder):
