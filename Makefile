@@ -43,9 +43,9 @@ demo: $(READY)  ## write a day of trend frames with troubles, build it, show wha
 
 setup: $(READY)  ## set up what the commands in bin/ need
 
-# The packages are installed when their list has changed.
+# The packages are installed when their list has changed, and what is compiled is when its source has.
 ifneq ($(READY),)
-$(READY): $(ROOT)/requirements.lock
+$(READY): $(ROOT)/requirements.lock $(ROOT)/lib/framemake/gwf/frames8.c
 	@$(ROOT)/lib/make/setup run
 endif
 

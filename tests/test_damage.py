@@ -22,7 +22,7 @@ import pytest
 from framemake import gwf
 from framemake.day import reader
 from framemake.gwf import adc, apart, old
-from framemake.gwf.core import DTYPES
+from framemake.gwf.model import TYPES as DTYPES
 from framemake.gwf.write import Signal, write
 from gwframe import _core
 from support.commands import ROOT, START, command

@@ -14,6 +14,7 @@ from framemake.gwf.adc import Calibration, calibrations
 from framemake.gwf.write import Signal, write
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bigendian import big_endian
 from support.commands import START, frame_file, needs, needs_package
 
 # Volts a count of a 16-bit converter of 20 V, exact in REAL_4.
@@ -196,57 +197,6 @@ def test_of_a_large_file_little_is_read(tmp_path, monkeypatch):
 
 
 # Byte order
-
-WIDTHS = {"CHAR": 1, "INT_2": 2, "INT_4": 4, "INT_8": 8, "REAL_4": 4, "REAL_8": 8}
-
-
-def big_endian(raw):
-    """The bytes of a little-endian frame file as a big-endian one, by the dictionary that the file itself holds."""
-    out = bytearray(raw)
-    known = {1: [("name", "STRING"), ("class", "INT_2U"), ("comment", "STRING"), ("chkSum", "INT_4U")]}
-    known[2] = [(name, "STRING") for name in ("name", "class", "comment")] + [("chkSum", "INT_4U")]
-
-    def swap(at, width):
-        out[at : at + width] = raw[at : at + width][::-1]
-        return int.from_bytes(raw[at : at + width], "little"), at + width
-
-    def string(at):
-        size, at = swap(at, 2)
-        return raw[at : at + size].rstrip(b"\0").decode(), at + size
-
-    at = 12
-    for width in (2, 4, 8, 4, 8):
-        at = swap(at, width)[1]
-    position, defined = 40, 0
-    while position < len(raw):
-        length, at = swap(position, 8)
-        kind, at = raw[at + 1], swap(at + 2, 4)[1]
-        values = {}
-        for name, what in known[kind]:
-            count = 1
-            for factor in re.findall(r"\[(\w+)\]", what):
-                count *= values.get(factor) if factor in values else int(factor)
-            for _ in range(count):
-                if what.startswith("STRING"):
-                    values[name], at = string(at)
-                elif what.startswith("PTR_STRUCT"):
-                    at = swap(swap(at, 2)[1], 4)[1]
-                else:
-                    values[name], at = swap(at, WIDTHS[re.match(r"CHAR|\w+_\d", what)[0]])
-        assert at == position + length
-        if kind == 1:
-            defined = values["class"]
-            known[defined] = []
-        elif kind == 2:
-            known[defined].append((values["name"], values["class"]))
-        last = at == len(raw)
-        if last:
-            out[-12:-8] = adc.cksum(bytes(out[:40])).to_bytes(4, "big")
-        end = at - (8 if last else 4)
-        out[end : end + 4] = adc.cksum(bytes(out[position:end])).to_bytes(4, "big")
-        position = at
-    out[-4:] = adc.cksum(bytes(out[:-4])).to_bytes(4, "big")
-    return bytes(out)
 
 
 def test_a_big_endian_file_gives_the_same(framel, tmp_path):

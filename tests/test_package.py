@@ -116,7 +116,7 @@ def test_what_is_installed_is_whole(installed):
     source = ROOT / "lib" / "framemake"
     here = {
         path.relative_to(source)
-        for pattern in ("**/*.py", "serve/static/*", "tables/*.tsv", "py.typed")
+        for pattern in ("**/*.py", "**/*.c", "serve/static/*", "tables/*.tsv", "py.typed")
         for path in source.glob(pattern)
     }
     assert len(here) > 60

@@ -1,13 +1,14 @@
 """The one door to frame contents: values, masks, rate, unit and kind, whatever the format of the file.
 
-Format 8 is read by gwframe, formats 4 and 6 by lalframe, in a process of its own; the rest of the project knows
-neither.
+Format 8 is read by code of our own, compiled, and what is out of the ordinary by gwframe; formats 4 and 6 by lalframe,
+in a process of its own.  The rest of the project knows none of these.
 Values come as the frame holds them: ADC slope and bias are not applied.
 """
 
 import os
 
 from ..errors import wording
+from . import compiled
 from .model import NO_DATA, BadFrame, Damaged, FrameFile, Kind, Series, Unreadable, all_bad, convertible, spread
 
 __all__ = [
@@ -46,9 +47,9 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
         from .old import OldFile
 
         return OldFile(path)
-    from .core import CoreFile
+    from .frames8 import opened
 
-    return CoreFile(path)
+    return opened(path, compiled.library())
 
 
 def refusal(path: str | os.PathLike[str]) -> str:

@@ -6,14 +6,18 @@ Each of these must agree with its checksum, if it has one, and a FrAdcData with 
 what comes back is what was written, else BadFrame is raised.
 """
 
+import functools
 import io
 import os
 import struct
 import zlib
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable
 from typing import NamedTuple
 
-from .model import CHECKSUM, CUT, BadFrame, Damaged
+import numpy as np
+
+from . import compiled
+from .model import CHECKSUM, CUT, BadFrame, Damaged, shared_by
 
 _FORMAT = 8
 _ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
@@ -41,27 +45,62 @@ class Calibration(NamedTuple):
     units: str
 
 
-class Members(NamedTuple):
-    """The channels of one kind in a table of contents.
+class Names:
+    """Names as a table of contents has them: files of a day share them, so there is one of these for many.
 
-    names: {name: its number}, the last one's where several share a name.  listed: all names, in order.
+    raw: as they are in the file, each a length and as many bytes, a zero the last.  listed: all, in order.
+    numbers: {name: its number}, the last one's where several share a name.
     """
 
-    names: Mapping[str, int]
-    listed: list[str]
+    def __init__(self, raw: bytes, order: str, listed: list[str]) -> None:
+        self.raw, self.listed = raw, listed
+        self.numbers = {name: number for number, name in enumerate(listed)}
+        self._order = order
+
+    @functools.cached_property
+    def places(self) -> np.ndarray:
+        """int64 (names, 2): where in raw each begins, and its size, the zero counted."""
+        places, at, size = [], 0, struct.Struct(self._order + "H")
+        for _ in self.listed:
+            (count,) = size.unpack_from(self.raw, at)
+            places.append((at + 2, count))
+            at += 2 + count
+        return np.array(places, dtype=np.int64).reshape(-1, 2)
+
+    @functools.cached_property
+    def twice(self) -> frozenset[str]:
+        """The names that occur more than once."""
+        return frozenset(shared_by([self.listed])) if len(self.numbers) < len(self.listed) else frozenset()
+
+
+class Members(NamedTuple):
+    """The channels of one kind in a table of contents: their Names, and where they are."""
+
+    names: Names
     raw: bytes
     row: struct.Struct
 
+    @property
+    def places(self) -> np.ndarray:
+        """int64 (names, frames): where the structure of each is in each frame, 0 for nowhere; < 0 is never right."""
+        shape = len(self.names.listed), self.row.size // 8
+        return np.frombuffer(self.raw, f"{self.row.format[0]}u8").reshape(shape).astype(np.int64)
+
     def positions(self, name: str) -> tuple[int, ...]:
         """Where its structure is in each frame, bytes from the beginning of the file, 0 for nowhere; KeyError."""
-        return self.row.unpack_from(self.raw, self.row.size * self.names[name])
+        return self.row.unpack_from(self.raw, self.row.size * self.names.numbers[name])
 
 
 class Table(NamedTuple):
-    """A table of contents: class numbers by name, where each frame begins, and the Members of each kind."""
+    """A table of contents.
+
+    classes: numbers by name.  frames: where each frame begins.  times: (GPS s, ns, duration s) of each.  channels: the
+    Members of each kind.
+    """
 
     classes: dict[str, int]
     frames: tuple[int, ...]
+    times: list[tuple[int, int, float]]
     channels: dict[str, Members]
 
 
@@ -136,6 +175,9 @@ def structure_at(file: io.FileIO, order: str, position: int) -> bytes:
 
 def cksum(raw: bytes) -> int:
     """The CRC of POSIX cksum, of bytes and then their count: zlib's polynomial, with the bits of each byte mirrored."""
+    library = compiled.library()
+    if library:
+        return library.cksum(raw)
     raw += len(raw).to_bytes((len(raw).bit_length() + 7) // 8, "little")
     mirrored = zlib.crc32(raw.translate(_MIRRORED), 0xFFFFFFFF)
     return int.from_bytes(mirrored.to_bytes(4, "little").translate(_MIRRORED), "big")
@@ -188,7 +230,7 @@ def _entries(toc, order, names, kind):
     """The class number of a kind and {name: positions} of its wanted channels, from the bytes of a FrTOC."""
     found = parse(toc, order, kind)
     members = found.channels[kind]
-    wanted = (name for name in members.names if names is None or name in names)
+    wanted = (name for name in members.names.numbers if names is None or name in names)
     return found.classes.get(_CLASSES[kind]), {name: members.positions(name) for name in wanted}
 
 
@@ -198,6 +240,9 @@ def parse(toc: bytes, order: str, last: str = "sim") -> Table:
     (frames,) = struct.unpack_from(order + "I", toc, _BEGIN_SIZE + 2)
     # Of each frame: quality, seconds, nanoseconds, duration, run, number and five positions, the first the frame's own.
     begins = struct.unpack_from(f"{order}{frames}Q", toc, _BEGIN_SIZE + 6 + 28 * frames)
+    seconds, nanoseconds = (struct.unpack_from(f"{order}{frames}I", toc, _BEGIN_SIZE + 6 + n * frames) for n in (4, 8))
+    durations = struct.unpack_from(f"{order}{frames}d", toc, _BEGIN_SIZE + 6 + 12 * frames)
+    times = list(zip(seconds, nanoseconds, durations, strict=True))
     classes, at = _count(toc, order, _BEGIN_SIZE + 6 + 68 * frames)
     numbers = struct.unpack_from(f"{order}{classes}H", toc, at)
     kinds, at = strings(toc, order, at + 2 * classes, classes)
@@ -213,33 +258,34 @@ def parse(toc: bytes, order: str, last: str = "sim") -> Table:
     members = {}
     for kind, more in (("adc", 8), ("proc", 0), ("sim", 0)):
         channels, at = _count(toc, order, at)
-        listed, names, at = _names(toc, order, at, channels)
+        names, at = _names(toc, order, at, channels)
         at += more * channels
         end = at + row.size * channels
         if end > len(toc):
             raise struct.error
-        members[kind] = Members(names, listed, toc[at:end], row)
+        members[kind] = Members(names, toc[at:end], row)
         if kind == last:
             break
         at = end
-    return Table(dict(zip(kinds, numbers, strict=True)), begins, members)
+    return Table(dict(zip(kinds, numbers, strict=True)), begins, times, members)
 
 
-# The names of the file before, in each byte order: the files of a day have the same, and to compare them is quicker.
-_LAST: dict[tuple[str, int], tuple[bytes, list[str], dict[str, int]]] = {}
+# The names of files before, in each byte order: the files of a day have the same, and to compare them is quicker.
+_LAST: dict[tuple[str, int], Names] = {}
 
 
 def _names(toc, order, at, count):
-    """(names, {name: its number}, where they end) of so many strings."""
+    """(Names, where they end) of so many strings."""
     known = _LAST.get((order, count))
-    if known and toc.startswith(known[0], at):
-        return known[1], known[2], at + len(known[0])
+    if known and toc.startswith(known.raw, at):
+        return known, at + len(known.raw)
     listed, end = strings(toc, order, at, count)
-    names = {name: number for number, name in enumerate(listed)}
+    if end > len(toc):
+        raise struct.error
     if len(_LAST) >= 8:
         _LAST.clear()
-    _LAST[order, count] = toc[at:end], listed, names
-    return listed, names, end
+    names = _LAST[order, count] = Names(toc[at:end], order, listed)
+    return names, end
 
 
 def _calibration(raw, order, name, kind):

@@ -7,22 +7,25 @@ variable while the next is in use.  The module is private: requirements.txt pins
 
 import functools
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from gwframe import _core
 
-from . import heads
 from .model import (
     CHECKSUM,
     CUT,
     INEXACT,
     NO_DATA,
+    ODD,
+    TYPES,
     BadFrame,
     Damaged,
     Kind,
     Series,
+    Spot,
+    Wanted,
     all_bad,
     convertible,
     exact,
@@ -33,20 +36,6 @@ from .owners import Owned, Owners
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
 _AVAILABLE = "Available_data_for_"
-DTYPES: dict[int, np.dtype] = {
-    _core.FrVect.FR_VECT_C: np.dtype("i1"),
-    _core.FrVect.FR_VECT_1U: np.dtype("u1"),
-    _core.FrVect.FR_VECT_2S: np.dtype("i2"),
-    _core.FrVect.FR_VECT_2U: np.dtype("u2"),
-    _core.FrVect.FR_VECT_4S: np.dtype("i4"),
-    _core.FrVect.FR_VECT_4U: np.dtype("u4"),
-    _core.FrVect.FR_VECT_8S: np.dtype("i8"),
-    _core.FrVect.FR_VECT_8U: np.dtype("u8"),
-    _core.FrVect.FR_VECT_4R: np.dtype("f4"),
-    _core.FrVect.FR_VECT_8R: np.dtype("f8"),
-    _core.FrVect.FR_VECT_8C: np.dtype("c8"),
-    _core.FrVect.FR_VECT_16C: np.dtype("c16"),
-}
 
 
 class CoreFile:
@@ -58,7 +47,6 @@ class CoreFile:
         self.verified = self._owners.verified
         try:
             os.fspath(path).encode()
-            self._path = path
             self._stream = _core.IFrameFStream(os.fspath(path))
             self._toc = toc = self._stream.get_toc()
             self.frames = list(zip(toc.get_time_s(), toc.get_time_ns(), toc.get_dt(), strict=True))
@@ -99,7 +87,7 @@ class CoreFile:
             found = self._read[kind](index, name)
             _as_referred(found, owned, kind)
             vector = found.get_data_vector(0)
-            unit, dtype = vector.get_unit_y(), DTYPES.get(vector.get_type())
+            unit, dtype = vector.get_unit_y(), TYPES.get(vector.get_type())
             problem = _problem(vector, dtype, owned)
             if problem:
                 return Kind(None, 0.0, unit, problem)
@@ -110,20 +98,8 @@ class CoreFile:
             raise _damage(error) from error
 
     def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
-        """{name: Kind} of those channels whose Kind stands in the heads of the first frame; others need describe."""
-        wanted: dict[str | None, list[str]] = {}
-        for name in names:
-            wanted.setdefault(self.kinds.get(name), []).append(name)
-        described = {}
-        for (name, _), (code, dt, unit) in heads.read(self._path, wanted).items():
-            dtype = DTYPES.get(code)
-            try:
-                owned = self._owners.of(0, name, self.kinds[name])
-            except BadFrame:
-                continue
-            if dtype is not None and convertible(dtype) is not None and owned is not None and not owned.problem:
-                described[name] = Kind(dtype, dt, unit)
-        return described
+        """Nothing: each channel needs describe."""
+        return {}
 
     def read(self, index: int, name: str, kind: str) -> Series | None:
         """The Series of a channel in frame `index`; None if the file has no such channel of that kind."""
@@ -159,6 +135,10 @@ class CoreFile:
             raise
         except Exception as error:
             raise _damage(error) from error
+
+    def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
+        """Take nothing: each channel is to be read by itself."""
+        wanted.status[:] = ODD
 
 
 def _as_referred(found: Any, owned: Owned, kind: str) -> None:

@@ -1,8 +1,8 @@
 """What the readers of frame files share: the things that they give, their errors, and the rules for samples."""
 
 import functools
-from collections.abc import Collection, Iterable, Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import DTypeLike
@@ -55,6 +55,77 @@ class Kind(NamedTuple):
     problem: str = ""
 
 
+class Shape(NamedTuple):
+    """What channels have in common that can be taken together: numpy dtype as stored, samples, and as of Series."""
+
+    dtype: np.dtype
+    samples: int
+    dt: float
+    offset: float
+
+
+class Spot(NamedTuple):
+    """Where samples of all channels of a Shape go.
+
+    out: 2-D array, a channel a row, of the shape's dtype or of `convertible` of it; its rows may lie apart.  good: bool
+    array of out's shape for the flags of the samples; None: only samples that are good are written.
+    pieces: int64 (n, 3): samples [second, third) of the frame go to columns from the first on.
+    """
+
+    shape: Shape
+    out: np.ndarray
+    good: np.ndarray | None
+    pieces: np.ndarray
+
+
+# What came of a channel of Wanted: no such channel in the frame; its samples are where they were to go; it is not of
+# the Shape that was expected, and what Shape it is of is told; or it can only be read by itself, with `read`.
+ABSENT, TAKEN, LOOKED, ODD = range(4)
+
+
+class Wanted:
+    """Channels that are wanted of many frames, what is expected of them, and what came of it in the frame before.
+
+    names, kinds: of channels; where a file has no such channel of a kind, '' or another, it is of the file's own kind.
+    spot: int32, the number of the Spot that each is expected to fit, -1 for none.  row: int64, its row there.
+    status: int32 (see above).  type, count, dt, offset, unit, masked, lost: of each that is TAKEN or LOOKED: number of
+    its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; whether samples are not good, or
+    are integers that no float holds.
+    """
+
+    def __init__(self, names: Sequence[str], kinds: Sequence[str] | None = None) -> None:
+        self.names = list(names)
+        self.kinds = list(kinds) if kinds is not None else [""] * len(self.names)
+        self.channels = np.zeros(len(self.names), CHANNEL)
+        self.channels["spot"] = -1
+        self.spot, self.row, self.status = (self.channels[each] for each in ("spot", "row", "status"))
+        self.texts: list[str] = []
+        # What the reader knows of them in the files that share a table of contents.
+        self.bound: Any = None
+
+    def shape_of(self, at: int) -> Shape:
+        """The Shape of a channel that is TAKEN or LOOKED."""
+        channel = self.channels[at]
+        count, dt, offset = (channel[each].item() for each in ("count", "dt", "offset"))
+        return Shape(TYPES[channel["type"].item()], count, dt, offset)
+
+
+# As frames8.c has it.
+CHANNEL = np.dtype(
+    [(name, "i8") for name in ("position", "name_at", "row", "count")]
+    + [(name, "f8") for name in ("dt", "offset")]
+    + [(name, "f4") for name in ("bias", "slope")]
+    + [(name, "i4") for name in ("name_size", "spot", "kind", "status", "type", "unit", "units", "nbits")]
+    + [("masked", "u1"), ("lost", "u1"), ("spare", "u1", (6,))]
+)
+# FrVect's numbers of the dtypes.
+TYPES = {
+    number: np.dtype(name)
+    for number, name in enumerate(("i1", "i2", "f8", "f4", "i4", "i8", "c8", "c16", "", "u2", "u4", "u8", "u1"))
+    if name
+}
+
+
 class FrameFile(Protocol):
     """An open frame file, whatever its format.
 
@@ -83,6 +154,13 @@ class FrameFile(Protocol):
 
     def read(self, index: int, name: str, kind: str) -> Series | None:
         """The Series of a channel in frame `index`; None if there is no such channel of that kind."""
+        ...
+
+    def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
+        """Take the samples of all channels that are what they are expected to be, in one go, and tell of the others.
+
+        Never raises for what is damaged: that is ODD, and what is wrong is told by `read`.
+        """
         ...
 
 

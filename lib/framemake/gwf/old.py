@@ -7,10 +7,10 @@ import functools
 import io
 import os
 import struct
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 
 from .apart import Apart, Ended, Refused
-from .model import CHECKSUM, CUT, INEXACT, BadFrame, Damaged, Kind, Series, exact, shared_by
+from .model import CHECKSUM, CUT, INEXACT, ODD, BadFrame, Damaged, Kind, Series, Spot, Wanted, exact, shared_by
 
 _PROCESS = Apart("framemake.gwf.lalreader")
 _HEAD_SIZE = 40
@@ -73,6 +73,10 @@ class OldFile:
         good = exact(arrays[0])
         lost = "" if good is None else INEXACT
         return Series(arrays[0], good, told["offset"], told["dt"], told["unit"], lost=lost)
+
+    def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
+        """Take nothing: each channel is to be read by itself."""
+        wanted.status[:] = ODD
 
     def _ask(self, **request):
         if self._bad:

@@ -70,12 +70,12 @@ class Owners:
     @property
     def shared(self) -> Collection[str]:
         """The names that more than one channel has."""
-        return shared_by(members.listed for members in self._table.channels.values())
+        return shared_by(members.names.listed for members in self._table.channels.values())
 
     def of(self, index: int, name: str, kind: str) -> Owned | None:
         """What a channel refers to in frame `index`, all of it there; None if the frame has no such channel."""
         members = self._table.channels[kind]
-        number = members.names.get(name)
+        number = members.names.numbers.get(name)
         if number is None or not 0 <= index < len(self._table.frames):
             return None
         plain = self._plain.get(kind)
@@ -212,8 +212,8 @@ class Owners:
         Of a large file nothing is looked at beforehand, and only a time series' FrProcData is plain.
         """
         size = os.fstat(self._file.fileno()).st_size
-        kinds = {kind: members for kind, members in self._table.channels.items() if members.listed}
-        count = sum(len(members.listed) for members in kinds.values()) * len(self._table.frames)
+        kinds = {kind: members for kind, members in self._table.channels.items() if members.names.listed}
+        count = sum(len(members.names.listed) for members in kinds.values()) * len(self._table.frames)
         if not count or size > _SMALL_FILE or size > count * _SMALL_VECTOR:
             return {}
         raw = np.frombuffer(os.pread(self._file.fileno(), size, 0), np.uint8)

@@ -10,9 +10,9 @@ from gwframe import _core
 
 from .. import files
 from . import adc
-from .core import DTYPES
+from .model import TYPES
 
-_TYPES = {dtype: code for code, dtype in DTYPES.items()}
+_TYPES = {dtype: code for code, dtype in TYPES.items()}
 # What gwframe writes as bias and slope; it can set neither.
 _UNCALIBRATED = (0.0, 1.0)
 _SAME, _ZERO_SUPPRESS_OR_GZIP = 0, _core.FrVect.ZERO_SUPPRESS_OTHERWISE_GZIP
