@@ -3,28 +3,35 @@
 import contextlib
 import fcntl
 import os
+import re
 import threading
+import zlib
 from collections.abc import Iterator
 from typing import TypeAlias
 
 Path: TypeAlias = str | os.PathLike[str]
+
+# This machine in the names of temporary files: folders are shared, process ids are not.
+_HERE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+_LEFT = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
+# The folders in which this process has looked for what killed ones left.
+_looked: set[str] = set()
 
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    The temporary name starts with a dot and carries the process id, so two writers never share one
-    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    The temporary name is that of beside().  On any error it is removed and `path` is untouched.
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
     says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
         yield os.fspath(path)
         return
-    folder, name = os.path.split(os.path.realpath(path))
-    os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    real = os.path.realpath(path)
+    os.makedirs(os.path.dirname(real), exist_ok=True)
+    aside = beside(real)
     try:
         yield aside
         if durable:
@@ -34,6 +41,39 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def beside(path: Path) -> str:
+    """A temporary name beside `path`, for what is to be renamed to it.
+
+    It starts with a dot and carries machine and process id, so two writers never share one and no pattern for data
+    files matches it.  What processes of this machine that were killed have left in the folder is removed.
+    """
+    folder, name = os.path.split(path)
+    _remove_left(folder)
+    return os.path.join(folder, f".{name}.{_HERE}-{os.getpid()}.tmp")
+
+
+def _remove_left(folder):
+    if folder in _looked:
+        return
+    _looked.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            match = _LEFT.fullmatch(entry.name)
+            if match and not _runs(int(match[1])):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 @contextlib.contextmanager
