@@ -58,4 +58,16 @@ def kill_all(process):
     while left := alive(process.mark):
         assert time.monotonic() < end, f"they do not die: {left}"
         _signal(left, signal.SIGKILL)  # one that was about to begin as we looked
+        stopped |= set(left)
         time.sleep(0.005)
+    # Whoever has lost its memory may still have its files, and the locks on them.
+    while not all(map(_has_ended, stopped)):
+        assert time.monotonic() < end, f"they do not end: {stopped}"
+        time.sleep(0.005)
+
+
+def _has_ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True
