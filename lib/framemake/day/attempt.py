@@ -202,10 +202,27 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
         for path in (folder.summary, folder.stamp):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path, (0, 0))
+        # A day file that was damaged since it was written is newer than all that it is made from.
+        if not closed and _is_damaged(folder.h5):
+            os.utime(folder.h5, (0, 0))
     # In a range a day that is run has work to do, maybe not for the first time.
     if request.retries is not None:
         note = {"status": RUNNING, "retries": request.retries, "error": None}
         folder.note(date=date, **note, started_at_utc=begun, finished_at_utc=None)
+
+
+def _is_damaged(h5):
+    """Whether there is such a file, we may read it, and it is no HDF5 file."""
+    if not os.access(h5, os.R_OK):
+        return False
+    # Loaded here: a day with nothing new needs none of it.
+    from . import dayfile
+
+    try:
+        dayfile.DayFile(h5).close()
+    except BadInput:
+        return True
+    return False
 
 
 def make(folder: Folder) -> list:
