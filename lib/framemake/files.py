@@ -5,6 +5,7 @@ import fcntl
 import os
 import re
 import threading
+import time
 import zlib
 from collections.abc import Iterator
 from typing import TypeAlias
@@ -13,7 +14,9 @@ Path: TypeAlias = str | os.PathLike[str]
 
 # This machine in the names of temporary files: folders are shared, process ids are not.
 _HERE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
-_LEFT = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
+_OURS = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
+# After so many seconds without a change, what another machine was writing is taken for left.
+_PATIENCE = 3600
 # The folders in which this process has looked for what killed ones left.
 _looked: set[str] = set()
 
@@ -47,11 +50,26 @@ def beside(path: Path) -> str:
     """A temporary name beside `path`, for what is to be renamed to it.
 
     It starts with a dot and carries machine and process id, so two writers never share one and no pattern for data
-    files matches it.  What processes of this machine that were killed have left in the folder is removed.
+    files matches it.  What is_left() in the folder is removed.
     """
     folder, name = os.path.split(path)
     _remove_left(folder)
     return os.path.join(folder, f".{name}.{_HERE}-{os.getpid()}.tmp")
+
+
+def is_left(path: Path) -> bool:
+    """Whether a path is a temporary name of beside() whose writer is gone.
+
+    One of this machine is gone if no such process runs; of another machine's, nothing was written for an hour.
+    """
+    name = os.path.basename(os.fspath(path))
+    if not (name.startswith(".") and name.endswith(".tmp")):
+        return False
+    match = _OURS.fullmatch(name)
+    try:
+        return not _runs(int(match[1])) if match else os.lstat(path).st_mtime < time.time() - _PATIENCE
+    except OSError:
+        return False
 
 
 def _remove_left(folder):
@@ -60,8 +78,7 @@ def _remove_left(folder):
     _looked.add(folder)
     with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
         for entry in entries:
-            match = _LEFT.fullmatch(entry.name)
-            if match and not _runs(int(match[1])):
+            if is_left(entry.path):
                 with contextlib.suppress(OSError):
                     os.unlink(entry.path)
 

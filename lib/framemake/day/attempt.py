@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .. import child, gps
+from .. import child, files, gps
 from ..errors import BadInput
 from ..version import ROOT
 from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, shape_of
@@ -178,9 +178,11 @@ def _closed(folder, request, say):
 def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> None:
     """Make a day's folder ready for make: what was left is sorted out, and what the day is made from is laid down."""
     for path, _, names in os.walk(folder.path):
-        for name in names:
-            if name.startswith(".") and name.endswith(".tmp"):
-                os.unlink(os.path.join(path, name))  # what a killed run was writing
+        for each in (os.path.join(path, name) for name in names):
+            # What a killed run was writing; a range that plans this day may be writing its state at this moment.
+            if files.is_left(each):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(each)
     if not closed:
         if not request.resume:
             shutil.rmtree(folder.parts, ignore_errors=True)
