@@ -36,6 +36,11 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     os.makedirs(os.path.dirname(real), exist_ok=True)
     aside = beside(real)
     try:
+        # Where it cannot be made that is told of `path`; libraries have other words, and name this one.
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
+    try:
         yield aside
         if durable:
             _sync(aside)
