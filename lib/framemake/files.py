@@ -3,28 +3,43 @@
 import contextlib
 import fcntl
 import os
+import re
 import threading
+import time
+import zlib
 from collections.abc import Iterator
 from typing import TypeAlias
 
 Path: TypeAlias = str | os.PathLike[str]
+
+# This machine in the names of temporary files: folders are shared, process ids are not.
+_HERE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+_OURS = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
+# After so many seconds without a change, what another machine was writing is taken for left.
+_PATIENCE = 3600
+# The folders in which this process has looked for what killed ones left.
+_looked: set[str] = set()
 
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    The temporary name starts with a dot and carries the process id, so two writers never share one
-    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    The temporary name is that of beside().  On any error it is removed and `path` is untouched.
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
     says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
         yield os.fspath(path)
         return
-    folder, name = os.path.split(os.path.realpath(path))
-    os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    real = os.path.realpath(path)
+    os.makedirs(os.path.dirname(real), exist_ok=True)
+    aside = beside(real)
+    try:
+        # Where it cannot be made that is told of `path`; libraries have other words, and name this one.
+        os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, os.fspath(path)) from None
     try:
         yield aside
         if durable:
@@ -34,6 +49,53 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         raise
+
+
+def beside(path: Path) -> str:
+    """A temporary name beside `path`, for what is to be renamed to it.
+
+    It starts with a dot and carries machine and process id, so two writers never share one and no pattern for data
+    files matches it.  What is_left() in the folder is removed.
+    """
+    folder, name = os.path.split(path)
+    _remove_left(folder)
+    return os.path.join(folder, f".{name}.{_HERE}-{os.getpid()}.tmp")
+
+
+def is_left(path: Path) -> bool:
+    """Whether a path is a temporary name of beside() whose writer is gone.
+
+    One of this machine is gone if no such process runs; of another machine's, nothing was written for an hour.
+    """
+    name = os.path.basename(os.fspath(path))
+    if not (name.startswith(".") and name.endswith(".tmp")):
+        return False
+    match = _OURS.fullmatch(name)
+    try:
+        return not _runs(int(match[1])) if match else os.lstat(path).st_mtime < time.time() - _PATIENCE
+    except OSError:
+        return False
+
+
+def _remove_left(folder):
+    if folder in _looked:
+        return
+    _looked.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            if is_left(entry.path):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 @contextlib.contextmanager

@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .. import child, gps
+from .. import child, files, gps
 from ..errors import BadInput
 from ..version import ROOT
 from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, shape_of
@@ -143,6 +143,8 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
             with _inherited(handle):
                 status = runner.run(make(folder), {**environ, **names})
             if status == 0:
+                if before.get("status") == COMPLETED and folder.state().get("status") == RUNNING:
+                    folder.note(**before)  # another has built it meanwhile, and nobody had anything to tell
                 shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
                 kept = folder.state().get("kept_channels")
                 if kept:
@@ -178,16 +180,21 @@ def _closed(folder, request, say):
 def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> None:
     """Make a day's folder ready for make: what was left is sorted out, and what the day is made from is laid down."""
     for path, _, names in os.walk(folder.path):
-        for name in names:
-            if name.startswith(".") and name.endswith(".tmp"):
-                os.unlink(os.path.join(path, name))  # what a killed run was writing
+        for each in (os.path.join(path, name) for name in names):
+            # What a killed run was writing; a range that plans this day may be writing its state at this moment.
+            if files.is_left(each):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(each)
+    unfinished = folder.state().get("status") != COMPLETED
     if not closed:
+        # A day file that was damaged since it was written is newer than all that it is made from.
+        damaged = unfinished and _is_damaged(folder.h5)
         if not request.resume:
             shutil.rmtree(folder.parts, ignore_errors=True)
         for path, _ in folder.inputs:
             # Frames that the system did not give the last time, though they were there, are read again.
             # What is kept can go by making the day again, though nothing that it is made from has changed.
-            again = folder.is_transient() or (request.shrink and folder.keeps())
+            again = damaged or folder.is_transient() or (request.shrink and folder.keeps())
             if not request.resume or (path == folder.frames and again):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
@@ -198,14 +205,32 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
             with open(folder.listed, "rb") as source:
                 folder.lay_down(folder.frames, source.read())
     # If the state does not say that the day is done, summarize runs again at least: the state may have been lost.
-    if folder.state().get("status") != COMPLETED:
+    if unfinished:
         for path in (folder.summary, folder.stamp):
-            with contextlib.suppress(FileNotFoundError):
+            try:
                 os.utime(path, (0, 0))
+            except FileNotFoundError:
+                pass
+            except PermissionError:
+                os.unlink(path)  # another user's, who shares the folder
     # In a range a day that is run has work to do, maybe not for the first time.
     if request.retries is not None:
         note = {"status": RUNNING, "retries": request.retries, "error": None}
         folder.note(date=date, **note, started_at_utc=begun, finished_at_utc=None)
+
+
+def _is_damaged(h5):
+    """Whether there is such a file, we may read it, and it is no HDF5 file."""
+    if not os.access(h5, os.R_OK):
+        return False
+    # Loaded here: a day with nothing new needs none of it.
+    from . import dayfile
+
+    try:
+        dayfile.DayFile(h5).close()
+    except BadInput:
+        return True
+    return False
 
 
 def make(folder: Folder) -> list:
