@@ -35,7 +35,7 @@ class Request(NamedTuple):
     summary: whether the day is to have one.  wait: seconds to wait for another make on the day.  listed: its frames
     have been listed, see Folder.listed.  retries: how often a range has tried it before; None outside a range.
     shrink: whether a finished day may lose something.  span: START, END and MINUTES as they were given, or ''.
-    increment, compression: as they were given.
+    increment, compression: as they were given.  rate, least: of a day that is resampled, as of resample.Lower; else ''.
     """
 
     channels: str
@@ -49,10 +49,17 @@ class Request(NamedTuple):
     span: tuple[str, str, str] = ("", "", "")
     increment: str = ""
     compression: str = ""
+    rate: str = ""
+    least: str = ""
 
     @classmethod
     def of(cls, variables: Mapping) -> "Request":
-        """The Request that make's variables come to; lib/make/checks has checked them."""
+        """The Request that make's variables come to; lib/make/checks has checked all but RATE and LEAST: BadInput."""
+        lower: tuple[str, str] = ("", "")
+        if variables.get("SOURCE"):
+            from . import resample
+
+            lower = resample.Lower(variables["RATE"], variables["LEAST"]).checked()
         return cls(
             variables.get("COPIED_CHANNELS") or variables["CHANNELS"],
             shape_of(variables),
@@ -65,6 +72,7 @@ class Request(NamedTuple):
             (variables.get("START") or "", variables.get("END") or "", variables.get("MINUTES") or ""),
             variables["INCREMENT"],
             variables["COMPRESSION"],
+            *lower,
         )
 
     def window(self, date: str) -> gps.Window:
@@ -106,7 +114,11 @@ def stands(folder: Folder, date: str, request: Request) -> str:
     except BadInput:
         return ""
     asked, why = request.window(date), ""
-    if not asked.start <= made.window.start < made.window.end <= asked.end:
+    if request.rate:
+        from . import resample
+
+        why = resample.refusal(made, resample.Lower(request.rate, request.least), request.compression)
+    elif not asked.start <= made.window.start < made.window.end <= asked.end:
         lost = max(0, asked.start - made.window.start) + max(0, made.window.end - asked.end)
         why = f"{lost} s of it are not in the span that was asked for"
     elif str(made.increment) != request.increment:

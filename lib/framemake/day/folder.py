@@ -373,6 +373,8 @@ def shape_of(variables: Mapping) -> str:
 
     A day that was made with another line is made anew.
     """
+    if variables.get("SOURCE"):
+        return "{SPEC} at {RATE} Hz, {LEAST} of it good, {COMPRESSION}".format_map(variables)
     start, end, minutes = (variables.get(name) for name in ("START", "END", "MINUTES"))
     shape = " ".join(variables[name] for name in ("SPEC", "INCREMENT", "COMPRESSION"))
     return shape + (f", {minutes} minutes" if minutes else "") + (f", {start} to {end}" if start else "")

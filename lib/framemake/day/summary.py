@@ -10,7 +10,7 @@ import numpy as np
 
 from .. import files, gps
 from ..frames import catalog
-from . import coverage, statistics
+from . import coverage, dayfile, statistics
 from .dayfile import DayFile
 from .folder import Folder
 
@@ -98,6 +98,14 @@ def write_lists(day: DayFile) -> dict:
     return _summary(day, folder, (len(valid), len(invalid), len(pruned)), covered)
 
 
+def tell(h5: str) -> None:
+    """Write all that a day file tells beside it, and note that the day is done."""
+    with dayfile.open_day(h5) as day:
+        held = write_lists(day)
+    Folder.holding(h5).note_completed(held)
+    write(held, h5)
+
+
 def write(summary: dict, h5: str) -> None:
     """Write the summary beside its day file: last, as it tells make that the rest is there."""
     files.write(Folder.holding(h5).summary, json.dumps(summary, indent=1) + "\n")
@@ -158,6 +166,7 @@ def _summary(day, folder, counts, covered):
             "channel_list": made.origin.channel_list,
             "channel_list_sha256": made.origin.channel_list_sha256,
             "compression": made.compression,
+            **({"source": made.source} if made.source else {}),
             "frames": [_frame(frame, unreadable) for frame in made.frames],
         },
     }
