@@ -6,14 +6,12 @@ import os
 import h5py
 import numpy as np
 import pytest
-from framemake import gps, grid
-from framemake.day import check, dayfile, derived, layout, resample, summary
-from framemake.day.account import Account
-from framemake.day.dayfile import Origin, Provenance
+from framemake import gps
+from framemake.day import check, dayfile, resample, summary
 from framemake.day.folder import Folder
 from framemake.errors import BadInput, WouldLose
-from framemake.frames import catalog
 from support.commands import make, refused, run, well
+from support.day_files import day_file, day_folder
 from support.sites import Site, ramp, signal
 
 NAN = np.nan
@@ -23,20 +21,7 @@ WINDOW = gps.Window(START, START + 600)
 
 
 def source_day(path, channels, window=WINDOW, mtime=1):
-    """A day file of channels, {name: (rate, phase, samples)}, whose only frame gave all of them; its path."""
-    frame = catalog.Frame("/frames/V-x.gwf", window.start, window.duration, 1, mtime)
-    with derived.writing(str(path), window, 600, "lzf") as writer:
-        for name, (rate, phase, samples) in channels.items():
-            writer.add(name, samples.dtype.name, grid.Grid(rate, phase), "um", lambda a, b, s=samples: s[a:b])
-        account = Account([(0, 0)], len(channels))
-        account.gave[:] = account.number_of("um")
-        account.seen = set(channels)
-        datasets, names = writer.datasets, list(channels)
-        origin = Origin("V1trend", requested=names)
-        writer.finish(
-            Provenance("1", window, 600, "lzf", origin, names, datasets, [frame], account, {}, {}, layout.LAYOUT)
-        )
-    return str(path)
+    return day_file(path, channels, window, mtime)
 
 
 @pytest.fixture
@@ -246,10 +231,7 @@ def test_a_rate_and_a_part_are_numbers_that_make_sense(rate, least, words):
 def out(tmp_path):
     """A folder of two days."""
     for day in (DAY, "2024-04-11"):
-        start = gps.day_window(day).start
-        path = Folder.of(str(tmp_path / "out"), "V1trend", day).h5
-        os.makedirs(os.path.dirname(path))
-        source_day(path, {"V1:A": (1.0, 0.0, ramped(600))}, gps.Window(start, start + 600))
+        day_folder(tmp_path / "out", day, {"V1:A": (1.0, 0.0, ramped(600))})
     return tmp_path / "out"
 
 

@@ -4,6 +4,7 @@ import contextlib
 import enum
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -150,12 +151,18 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
                 return Outcome.STANDS
             closed = _closed(folder, request, say)
             before = folder.state()
+            whole = not request.resume or not (os.path.isfile(folder.h5) or os.path.isdir(folder.parts))
+            clock = time.monotonic()
             prepare(folder, date, request, closed, begun)
             names = environment(folder, date, request, closed, begun)
             with _inherited(handle):
                 status = runner.run(make(folder), {**environ, **names})
             if status == 0:
                 shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
+                if whole and not closed:
+                    # By this it is told how long others will take.
+                    one_go = {"seconds": round(time.monotonic() - clock, 1), "bytes": os.path.getsize(folder.h5)}
+                    folder.note(one_go={**one_go, "at_once": int(environ.get("AT_ONCE") or 1)})
                 kept = folder.state().get("kept_channels")
                 if kept:
                     what = f"{kept} channels that are not in the list"

@@ -260,8 +260,9 @@ class Folder(NamedTuple):
     def state(self) -> dict:
         """What state_day.json says; empty if there is none yet, or a damaged one.
 
-        Besides the keys that are always there: started_at_utc, finished_at_utc, retries, and of a day that failed for
-        want of frames reason, which is NO_FRAME.
+        Besides the keys that are always there: started_at_utc, finished_at_utc, retries.  Of a day that failed for want
+        of frames reason, which is NO_FRAME.  Of one that make has made from nothing one_go: the seconds that took, how
+        many days were made at once then, and the bytes of the day file that came of it.
         """
         try:
             with open(self.state_path, encoding="utf-8") as source:

@@ -6,10 +6,11 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from .. import gps
-from ..day import resample, summary
+from ..day import dayfile, resample, summary
 from ..day.folder import FAILED, Folder, is_date
 from ..errors import BadInput, WouldLose, wording
 from ..frames import catalog
+from ..frames.channels import Channel
 from . import index
 
 
@@ -50,6 +51,15 @@ def listing(days: list[SourceDay]) -> list[str]:
         catalog.ffl_line(catalog.Frame(os.path.abspath(day.h5), window.start, window.duration)) + "\n"
         for day, window in windows
     ]
+
+
+def channels(out: str, spec: str, date: str, rate: str) -> list[Channel]:
+    """The channels that a day of an output folder would have at a lower rate, with rate and dtype."""
+    with dayfile.open_day(Folder.of(out, spec, date).h5) as day:
+        most = float(resample.Lower(rate).hertz)
+        return [
+            Channel(name, min(held.rate, most), dtype=held.dtype, unit=held.unit) for name, held in day.datasets.items()
+        ]
 
 
 def make(
