@@ -14,6 +14,7 @@ from .. import files, grid
 from ..gps import Window
 from . import layout, statistics
 from .dayfile import Dataset, Provenance, write_statistics
+from .folder import Folder
 
 
 class Writer:
@@ -80,3 +81,4 @@ def writing(path: str, window: Window, increment: int, compression: str) -> Iter
         files.flushing(aside),
     ):
         yield Writer(file, path, window, increment, compression)
+        Folder.holding(path).drop_manifest()
