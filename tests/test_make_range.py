@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -327,9 +328,16 @@ def test_a_state_of_no_known_status_is_a_failure(built, status):
 
 
 def test_a_dry_run_leaves_out_what_is_done(built):
+    size = sum(built.h5(day).stat().st_size for day in DAYS[2:])
     for day in DAYS[2:]:
         shutil.rmtree(built.folder_of(day))
-    assert built.make(DRY_RUN="yes").stdout == f"{DAYS[2]}\tnew\n{DAYS[3]}\tnew\n"
+    done = built.make(DRY_RUN="yes")
+    assert done.stdout == f"{DAYS[2]}\tnew\n{DAYS[3]}\tnew\n"
+    # What the two that are left tell of the others: samples only, a small file has as much of other things.
+    told = re.search(
+        r"2 day\(s\) to build: about ([0-9.]+) MB \(4 channels as in 2 .*; about \d+ s \(as 2 ", done.stderr
+    )
+    assert 0.5 * size < float(told[1]) * 1e6 < size
     assert not built.folder_of(DAYS[2]).exists()
 
 

@@ -21,6 +21,20 @@ ifdef CLOSED
 $(h5): ;
 else
 
+ifdef SOURCE
+# A day at a lower rate: what it is made from is the day file of SOURCE.
+ifndef LISTED
+$(frames): FORCE
+	@resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --list |
+	list-frames - --day "$$DAY" --table --update $@ --record .
+endif
+
+$(h5): $(inputs)
+	@resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --rate "$$RATE" --least "$$LEAST" \
+	  --compression "$$COMPRESSION" $(if $(filter yes,$(SHRINK)),--shrink) --out "$$OUT" --record . |
+	$(TELL) -
+else
+
 ifndef LISTED
 # Which frames: one that is new, changed or gone changes this list, and nothing else does.  (LISTED: in a range the
 # frames of all days have been listed in one go.)
@@ -45,6 +59,7 @@ $(h5): $(inputs)
 	pad-merge $(parts) --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" \
 	  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(if $(filter yes,$(SHRINK)),--shrink) --record . |
 	$(TELL) -
+endif
 endif
 
 # The pipe has told what came of it, unless it was stopped in between.

@@ -37,6 +37,12 @@ LOG_LEVEL ?=
 LOCK_WAIT ?= 3600
 ## a TOML file of settings; what is typed goes before it
 CONFIG ?=
+## instead of FFL and CHANNELS: a folder of day folders, whose days are made again at a lower RATE
+SOURCE ?=
+## with SOURCE: samples a second, as 0.1 or 1/60
+RATE ?=
+## with SOURCE: the part of the samples in the span of a new one that must be good, above 0 and up to 1
+LEAST ?= 0.5
 
 ## yes: print the days that have work to do, and why; for install-cron what would change; change nothing
 DRY_RUN ?=

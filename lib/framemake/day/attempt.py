@@ -4,6 +4,7 @@ import contextlib
 import enum
 import os
 import shutil
+import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
@@ -35,7 +36,7 @@ class Request(NamedTuple):
     summary: whether the day is to have one.  wait: seconds to wait for another make on the day.  listed: its frames
     have been listed, see Folder.listed.  retries: how often a range has tried it before; None outside a range.
     shrink: whether a finished day may lose something.  span: START, END and MINUTES as they were given, or ''.
-    increment, compression: as they were given.
+    increment, compression: as they were given.  rate, least: of a day that is resampled, as of resample.Lower; else ''.
     """
 
     channels: str
@@ -49,10 +50,17 @@ class Request(NamedTuple):
     span: tuple[str, str, str] = ("", "", "")
     increment: str = ""
     compression: str = ""
+    rate: str = ""
+    least: str = ""
 
     @classmethod
     def of(cls, variables: Mapping) -> "Request":
-        """The Request that make's variables come to; lib/make/checks has checked them."""
+        """The Request that make's variables come to; lib/make/checks has checked all but RATE and LEAST: BadInput."""
+        lower: tuple[str, str] = ("", "")
+        if variables.get("SOURCE"):
+            from . import resample
+
+            lower = resample.Lower(variables["RATE"], variables["LEAST"]).checked()
         return cls(
             variables.get("COPIED_CHANNELS") or variables["CHANNELS"],
             shape_of(variables),
@@ -65,6 +73,7 @@ class Request(NamedTuple):
             (variables.get("START") or "", variables.get("END") or "", variables.get("MINUTES") or ""),
             variables["INCREMENT"],
             variables["COMPRESSION"],
+            *lower,
         )
 
     def window(self, date: str) -> gps.Window:
@@ -106,7 +115,11 @@ def stands(folder: Folder, date: str, request: Request) -> str:
     except BadInput:
         return ""
     asked, why = request.window(date), ""
-    if not asked.start <= made.window.start < made.window.end <= asked.end:
+    if request.rate:
+        from . import resample
+
+        why = resample.refusal(made, resample.Lower(request.rate, request.least), request.compression)
+    elif not asked.start <= made.window.start < made.window.end <= asked.end:
         lost = max(0, asked.start - made.window.start) + max(0, made.window.end - asked.end)
         why = f"{lost} s of it are not in the span that was asked for"
     elif str(made.increment) != request.increment:
@@ -138,6 +151,8 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
                 return Outcome.STANDS
             closed = _closed(folder, request, say)
             before = folder.state()
+            whole = not request.resume or not (os.path.isfile(folder.h5) or os.path.isdir(folder.parts))
+            clock = time.monotonic()
             prepare(folder, date, request, closed, begun)
             names = environment(folder, date, request, closed, begun)
             with _inherited(handle):
@@ -146,6 +161,10 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
                 if before.get("status") == COMPLETED and folder.state().get("status") == RUNNING:
                     folder.note(**before)  # another has built it meanwhile, and nobody had anything to tell
                 shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
+                if whole and not closed:
+                    # By this it is told how long others will take.
+                    one_go = {"seconds": round(time.monotonic() - clock, 1), "bytes": os.path.getsize(folder.h5)}
+                    folder.note(one_go={**one_go, "at_once": int(environ.get("AT_ONCE") or 1)})
                 kept = folder.state().get("kept_channels")
                 if kept:
                     what = f"{kept} channels that are not in the list"

@@ -1,10 +1,16 @@
-"""Comparing a day file with its frames through a second reader: gwpy over lalframe, which made none of it."""
+"""Comparing a day file with its frames through a second reader: gwpy over lalframe, which made none of it.
 
+A day at a lower rate is compared with the day file that it was made from, its means taken in a second way.
+"""
+
+import math
+import os
 from collections.abc import Callable, Iterator
+from fractions import Fraction
 
 import numpy as np
 
-from .. import grid, gwf
+from .. import gps, grid, gwf
 from ..errors import BadInput
 from ..frames import catalog
 from . import layout, second, statistics, summary
@@ -58,14 +64,19 @@ def differences(
 
     most: compare at most so many channels, spread over the list; None: all.  Each sample that is not NaN must
     be the frame's, to the last bit; each NaN must be a sample that no frame gives: none there, or masked.
-    What is kept of frames that are gone is not compared.  skipped: called with a channel, and how many of its samples
-    are not compared as the second reader does not give them.  Raises BadInput if no frame of the day is left.
+    What is kept of frames that are gone is not compared.  A day at a lower rate is compared with the day file that it
+    was made from: a mean must be that of the good samples but for the rounding of the sum.  skipped: called with a
+    channel, and how many of its samples are not compared as the second reader does not give them.  Raises BadInput if
+    no frame of the day is left.
     """
     uncompared: dict[str, int] = {}
     with open_day(path) as day:
         names = list(day.datasets)
         if most and len(names) > most:
             names = [names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most)]
+        if day.provenance.source is not None:
+            yield from _against_source(day, names)
+            return
         held, kept, gone = [], [], 0
         for frame in day.provenance.frames:
             if frame.status == catalog.ABSENT:
@@ -91,6 +102,53 @@ def differences(
                 yield from _compare(day, some, group, kept, uncompared)
     for name, samples in uncompared.items():
         skipped(name, samples)
+
+
+def _against_source(day, names):
+    """Where channels of a day at a lower rate differ from the means of the day file that it was made from.
+
+    Each sample is put into its bin by its own time, and summed one after another: resample does neither.
+    """
+    told = day.provenance.source
+    rate, least, midnight = (
+        float(Fraction(told["rate"])),
+        float(Fraction(told["least"])),
+        gps.day_window(gps.day_of(day.window.start)).start,
+    )
+    with open_day(told["path"]) as source:
+        seen = os.stat(told["path"])
+        if (seen.st_size, seen.st_mtime_ns) != (told["size"], told["mtime"]):
+            yield "", *day.window, f"the day file that it was made from has changed since: {told['path']!r}"
+            return
+        for name in names:
+            made, before = day.datasets[name], source.datasets[name]
+            taken = before.rate <= rate * (1 + 1e-9)
+            first = 0 if taken else round((made.t0 - midnight) * made.rate)
+            sums, good, held = np.zeros((3, made.total))
+            for at in range(0, before.total, _AT_ONCE):
+                values = source.samples(name, at, min(at + _AT_ONCE, before.total)).astype(np.float64)
+                k = at + np.arange(len(values))
+                # The time of a sample in whole ones and its own t0: exact where float64 holds no GPS time so well.
+                place = k if taken else np.floor((before.t0 - midnight) * rate + (k + 1e-3) * (rate / before.rate))
+                place = place.astype(np.int64) - first
+                inside = (place >= 0) & (place < made.total)
+                for total, weights in (
+                    (sums, np.where(np.isnan(values), 0, values)),
+                    (good, ~np.isnan(values)),
+                    (held, None),
+                ):
+                    some = None if weights is None else weights[inside]
+                    total += np.bincount(place[inside], some, made.total)
+            # What a bin at the end of a window could hold beyond it counts.
+            held[-1] = max(held[-1], math.floor(before.rate / rate + 1e-6))
+            enough = (good > 0) & (good >= least * held - 1e-6)
+            want = np.divide(sums, good, out=np.full(made.total, np.nan), where=enough)
+            have = day.samples(name, 0, made.total).astype(np.float64)
+            little = 1e-9 * np.abs(sums[np.isfinite(sums)]).max(initial=0)
+            near = np.isclose(have, want, rtol=4 * np.finfo(made.dtype).eps, atol=little, equal_nan=True)
+            for a, b in stretches(~near):
+                times = [made.t0 + k / made.rate for k in (a, b)]
+                yield name, times[0], times[1], f"is not the mean of its samples: {b - a} samples"
 
 
 def _overlapping(held):

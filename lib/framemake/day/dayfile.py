@@ -50,7 +50,9 @@ class Provenance(NamedTuple):
 
     increment in s.  channels: those that were read, the columns of account.gave.  datasets: by channel, those with a
     sample.  frames: catalog.Frame.  rates_dropped: {channel: {kept, dropped_seconds}} of those with several grids.
-    units_dropped: {channel: {kept, seen}} of those with several units.  layout: see layout.LAYOUT.
+    units_dropped: {channel: {kept, seen}} of those with several units.  layout: see layout.LAYOUT.  source: of a day
+    that was resampled, the day file that it was made from (path, size, mtime in ns, version), rate and least as of
+    resample.Lower; else None.
     """
 
     version: str
@@ -65,6 +67,7 @@ class Provenance(NamedTuple):
     rates_dropped: dict
     units_dropped: dict
     layout: int | str = layout.LAYOUT
+    source: dict | None = None
 
     def save(self, group: h5py.Group) -> None:
         """Write it to the group of that name, but for the statistics."""
@@ -83,6 +86,7 @@ class Provenance(NamedTuple):
             **facts,
             "grids_dropped": self.rates_dropped,
             "units_dropped": self.units_dropped,
+            **({"source": self.source} if self.source else {}),
         }
         group.create_dataset("inputs", data=np.bytes_(json.dumps(inputs).encode("utf-8", "surrogateescape")))
         self.account.save_arrays(group, compression="gzip", compression_opts=1, shuffle=True)
@@ -104,6 +108,7 @@ class Provenance(NamedTuple):
             inputs["grids_dropped"],
             inputs["units_dropped"],
             inputs["layout"],
+            inputs.get("source"),
         )
 
     def odd(self) -> Iterator[str]:

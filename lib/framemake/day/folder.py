@@ -4,6 +4,7 @@
       V1trend_20240410.h5               the day file
       V1trend_20240410.summary.json     what it holds, in numbers
       channels_info/                    channel lists and coverage
+      V1trend_20240410.sha256           digests of all of these: see manifest
       state_day.json                    how far the day is: see Folder.state
       worker.log                        what happened when
       .work/                            what the day was made from, and what a run needs
@@ -100,6 +101,22 @@ class Folder(NamedTuple):
     def rejected(self) -> str:
         """The table of the channels that the day does not have: name, invalid or pruned, reason."""
         return os.path.join(self.lists, "rejected.tsv")
+
+    @property
+    def told(self) -> tuple[str, ...]:
+        """The paths of the day file and of all that is told of it: what is the same until the day is made again."""
+        lists = (self.channel_list(kind) for kind in ("requested", "valid", "invalid", "pruned"))
+        return (self.h5, self.summary, *lists, self.rejected, self.coverage)
+
+    @property
+    def manifest(self) -> str:
+        """The digests of `told`, as sha256sum has them."""
+        return self._named(f"{self.name}.sha256")
+
+    def drop_manifest(self) -> None:
+        """Remove the manifest, as the day file is about to be another."""
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(self.manifest)
 
     @property
     def state_path(self) -> str:
@@ -260,8 +277,9 @@ class Folder(NamedTuple):
     def state(self) -> dict:
         """What state_day.json says; empty if there is none yet, or a damaged one.
 
-        Besides the keys that are always there: started_at_utc, finished_at_utc, retries, and of a day that failed for
-        want of frames reason, which is NO_FRAME.
+        Besides the keys that are always there: started_at_utc, finished_at_utc, retries.  Of a day that failed for want
+        of frames reason, which is NO_FRAME.  Of one that make has made from nothing one_go: the seconds that took, how
+        many days were made at once then, and the bytes of the day file that came of it.
         """
         try:
             with open(self.state_path, encoding="utf-8") as source:
@@ -373,6 +391,8 @@ def shape_of(variables: Mapping) -> str:
 
     A day that was made with another line is made anew.
     """
+    if variables.get("SOURCE"):
+        return "{SPEC} at {RATE} Hz, {LEAST} of it good, {COMPRESSION}".format_map(variables)
     start, end, minutes = (variables.get(name) for name in ("START", "END", "MINUTES"))
     shape = " ".join(variables[name] for name in ("SPEC", "INCREMENT", "COMPRESSION"))
     return shape + (f", {minutes} minutes" if minutes else "") + (f", {start} to {end}" if start else "")

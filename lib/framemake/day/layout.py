@@ -19,6 +19,8 @@ from ..errors import BadInput
 LAYOUT = 1
 # That of the converter which the field used before: no provenance, and a t0 that is off by years.
 CONVERTER = "converter"
+# That of a day that was made from another day file: see resample.
+RESAMPLED = "resampled"
 CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")

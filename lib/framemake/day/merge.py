@@ -19,6 +19,7 @@ from . import coverage, dayfile, earlier, layout, plan, statistics
 from .account import Account
 from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
+from .folder import Folder
 from .parts import Part, PartRow
 
 
@@ -82,6 +83,7 @@ def merge(
             made.refuse_loss(out, file[layout.CHANNELS], provenance)
         if transient:
             _note_transient(transient, sorted(provenance.account.transient))
+        Folder.holding(out).drop_manifest()
     return provenance
 
 

@@ -3,6 +3,7 @@
 import collections
 import contextlib
 import functools
+import hashlib
 import json
 import os
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from .. import files, gps
 from ..frames import catalog
-from . import coverage, statistics
+from . import coverage, dayfile, manifest, statistics
 from .dayfile import DayFile
 from .folder import Folder
 
@@ -98,15 +99,30 @@ def write_lists(day: DayFile) -> dict:
     return _summary(day, folder, (len(valid), len(invalid), len(pruned)), covered)
 
 
-def write(summary: dict, h5: str) -> None:
-    """Write the summary beside its day file: last, as it tells make that the rest is there."""
-    files.write(Folder.holding(h5).summary, json.dumps(summary, indent=1) + "\n")
+def tell(h5: str) -> None:
+    """Write all that a day file tells beside it, and note that the day is done."""
+    with dayfile.open_day(h5) as day, manifest.hashing(h5) as digest:
+        held = write_lists(day)
+    Folder.holding(h5).note_completed(held)
+    write(held, h5, digest.result())
 
 
-def remove(h5: str) -> None:
-    """Remove an earlier summary of a day file that is to have none."""
+def write(summary: dict, h5: str, digest: str) -> None:
+    """Write manifest and summary beside a day file: the summary last, as it tells make that the rest is there.
+
+    digest: the SHA-256 of the day file.
+    """
+    folder, text = Folder.holding(h5), json.dumps(summary, indent=1) + "\n"
+    manifest.write(folder, {h5: digest, folder.summary: hashlib.sha256(text.encode()).hexdigest()})
+    files.write(folder.summary, text)
+
+
+def remove(h5: str, digest: str) -> None:
+    """Remove an earlier summary of a day file that is to have none, and write the manifest of the rest."""
+    folder = Folder.holding(h5)
     with contextlib.suppress(FileNotFoundError):
-        os.unlink(Folder.holding(h5).summary)
+        os.unlink(folder.summary)
+    manifest.write(folder, {h5: digest})
 
 
 def _summary(day, folder, counts, covered):
@@ -158,6 +174,7 @@ def _summary(day, folder, counts, covered):
             "channel_list": made.origin.channel_list,
             "channel_list_sha256": made.origin.channel_list_sha256,
             "compression": made.compression,
+            **({"source": made.source} if made.source else {}),
             "frames": [_frame(frame, unreadable) for frame in made.frames],
         },
     }

@@ -2,6 +2,7 @@
 
 import bisect
 import datetime
+import io
 import itertools
 import os
 from collections.abc import Mapping
@@ -73,10 +74,14 @@ class RangeInputs(NamedTuple):
 
 
 class PlannedDay(NamedTuple):
-    """A day of a range, and why it has work to do; `why` is '' for one that is as it should be."""
+    """A day of a range, and why it has work to do; `why` is '' for one that is as it should be.
+
+    seconds: how much of it frames cover, of a day that has work to do.
+    """
 
     day: str
     why: str
+    seconds: float = 0
 
     @property
     def is_due(self) -> bool:
@@ -103,6 +108,16 @@ def days(first: str, last: str, limit: int | None = None) -> list[str]:
         raise BadInput(f"the range is empty: {first!r} to {last!r}")
     count = (end - begin).days + 1
     return [str(begin + datetime.timedelta(days=n)) for n in range(min(count, limit or count))]
+
+
+def frames_of(variables: Mapping, wanted: list[str]) -> str | TextIO:
+    """What names the frames of some days, by make's variables: FFL or, with SOURCE, a list of the day files there."""
+    if not variables.get("SOURCE"):
+        return variables["FFL"]
+    from . import lower
+
+    days = lower.source_days(variables["SOURCE"], variables["SPEC"], wanted[0], wanted[-1])
+    return io.StringIO("".join(lower.listing(days)))
 
 
 def plan(
@@ -159,7 +174,7 @@ def _look_at(day, named, inputs, source, write):
             why = GONE
         elif inputs.request and attempt.stands(folder, day, inputs.request):
             why = STANDS
-    planned = PlannedDay(day, why)
+    planned = PlannedDay(day, why, _covered(listing, gps.day_window(day, inputs.minutes)) if why else 0)
     if not lost and write:
         # By several processes at once: a range of new days has hundreds of lists to write.
         if why == NO_FRAME:
@@ -167,6 +182,16 @@ def _look_at(day, named, inputs, source, write):
         elif planned.is_due:
             _queue(day, inputs, table)
     return _Look(planned, lost, table if lost else "")
+
+
+def _covered(listing, window):
+    """Seconds of a window that used frames of a listing cover."""
+    covered, reach = 0.0, float(window.start)
+    for frame in listing:
+        if frame.status == catalog.USED and frame.end > reach:
+            covered += max(0.0, min(frame.end, window.end) - max(frame.start, reach))
+            reach = frame.end
+    return covered
 
 
 def _came(folder, listing):

@@ -307,7 +307,7 @@ def _fold(days):
 def _head(days, spec):
     counts = totals(days)
     of_each = [f"{counts[status]} {status}" for status in STATUSES if counts[status]]
-    parts = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", _size(counts["size_bytes"])]
+    parts = [f"{_count(len(days), 'day')}: {', '.join(of_each)}", size(counts["size_bytes"])]
     if counts["coverage"] is not None:
         parts.append(f"{percent(counts['coverage'])} covered")
     if counts["late_days"]:
@@ -327,7 +327,7 @@ def _row(run):
         span,
         status,
         "" if coverage is None else percent(coverage),
-        _size(counts["size_bytes"]) if counts["size_bytes"] else "",
+        size(counts["size_bytes"]) if counts["size_bytes"] else "",
         str(counts["retries"]) if first.status != MISSING else "",
         finished.replace("T", " ")[:16],
     )
@@ -373,7 +373,8 @@ def percent(part: float) -> str:
     return f"{math.floor(part * 1000) / 10:.1f} %"
 
 
-def _size(count):
+def size(count: float) -> str:
+    """Bytes in a few characters: '1.5 GB'."""
     units = ["B", "kB", "MB", "GB", "TB"]
     while count >= 1000 and len(units) > 1:
         count /= 1000

@@ -11,13 +11,12 @@ import os
 from collections.abc import Sequence
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 
-from .. import files, gps, grid
-from ..day import layout, statistics
+from .. import gps, grid
+from ..day import derived, layout
 from ..day.account import Account
-from ..day.dayfile import Dataset, Origin, Provenance, write_statistics
+from ..day.dayfile import Origin, Provenance
 from ..day.folder import Folder
 from ..frames import catalog
 from ..version import version
@@ -27,6 +26,8 @@ from .store import Stream
 
 # The layout that the provenance names.  make does not take a day of another layout for one that it can build on.
 _LAYOUT = "streams"
+# How a channel without a valid sample is told among those that the day does not have.
+_NO_SAMPLE = "invalid", "no sample in the day"
 # Seconds of an increment, which the statistics and the provenance are by, as make has it.
 _INCREMENT = 600
 
@@ -65,30 +66,23 @@ def write(folder: str, streams: Sequence[Stream], out: str, spec: str, date: str
     window, path = gps.day_window(date), Folder.of(out, spec, date).h5
     if not any(_has_sample(stream, window) for stream in streams):
         raise NoSample
-    made = _StreamsDay(window, _INCREMENT, compression)
-    with files.replacing(path) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
-        made.group = file.create_group(layout.CHANNELS)
+    with derived.writing(path, window, _INCREMENT, compression) as writer:
+        made = _StreamsDay(writer)
         for stream in streams:
             made.add(stream)
-        group = file.create_group(layout.PROVENANCE)
-        made.provenance(folder, spec).save(group)
-        write_statistics(group, dict(enumerate(made.statistics.values())))
-        layout.stamp(file, window, _INCREMENT, os.path.splitext(os.path.basename(path))[0])
+        writer.finish(made.provenance(folder, spec))
     return Exported(path, made.messages)
 
 
 class _StreamsDay:
-    """A day file that is being written: its channels, and what its provenance and the messages say of them."""
+    """A day that is being written: what its provenance and the messages say of its channels."""
 
-    def __init__(self, window, increment, compression):
-        self.window, self.increment, self.compression = window, increment, compression
-        self.group: h5py.Group | None = None
+    def __init__(self, writer: derived.Writer):
+        self.writer, self.window = writer, writer.window
         self.messages: list[str] = []
-        self.datasets: dict[str, list] = {}
         self.requested: list[str] = []
         self.rejected: list[tuple[str, str, str]] = []
         self.dropped: dict[str, dict] = {}
-        self.statistics: dict[str, np.ndarray] = {}
         # Of each dataset, the numbers of the increments in which it has samples.
         self.gave: list[np.ndarray] = []
 
@@ -98,7 +92,7 @@ class _StreamsDay:
         self.requested += names
         found = sampled(stream, self.window)
         if found is None:
-            self.rejected += [(name, "invalid", "no sample in the day") for name in names]
+            self.rejected += [(name, *_NO_SAMPLE) for name in names]
             self.messages.append(f"no sample in the day: {stream.name!r}")
             return
         if found.lost:
@@ -110,40 +104,32 @@ class _StreamsDay:
             self._write(name, values, found.where, stream.info.units)
 
     def _write(self, name, samples, where, unit):
-        cut = grid.cut(where.rate, self.increment, self.window.duration)
-        total, t0 = len(samples), grid.t0(self.window, where)
-        dataset = layout.create(self.group, name, samples.dtype, total, cut.chunk, self.compression)
-        layout.describe(dataset, name, where.rate, unit, t0)
-        good = ~np.isnan(samples)
-        for at in range(0, total, cut.chunk):
-            if good[at : at + cut.chunk].any():
-                layout.write_chunk(dataset, (at,), samples[at : at + cut.chunk], cut.chunk, self.compression)
-        units = [slice(at, at + cut.unit) for at in range(0, total, cut.unit)]
-        self.statistics[name] = np.array(
-            [statistics.of_units(samples[None, u], good[None, u], u.start, cut.unit)[0, 0] for u in units]
-        )
-        self.datasets[name] = Dataset(where.rate, samples.dtype.name, total, t0, unit)
-        seconds = t0 - self.window.start + np.flatnonzero(good) / where.rate
-        self.gave.append(np.unique((seconds // self.increment).astype(int)))
+        has_any = self.writer.add(name, samples.dtype.name, where, unit, lambda first, stop: samples[first:stop])
+        if not has_any:
+            self.rejected.append((name, *_NO_SAMPLE))
+            return
+        seconds = grid.t0(self.window, where) - self.window.start + np.flatnonzero(~np.isnan(samples)) / where.rate
+        self.gave.append(np.unique((seconds // self.writer.increment).astype(int)))
 
     def provenance(self, folder, spec):
         """What the day was made from, as summarize reads it of any day: the only frame that is named is the folder."""
         source = catalog.Frame(os.path.abspath(folder), self.window.start, self.window.duration)
-        count = math.ceil(self.window.duration / self.increment)
-        account = Account([(0, at) for at in range(count)], len(self.datasets))
-        for unit in sorted({dataset.unit for dataset in self.datasets.values()}):
+        datasets = self.writer.datasets
+        count = math.ceil(self.window.duration / self.writer.increment)
+        account = Account([(0, at) for at in range(count)], len(datasets))
+        for unit in sorted({dataset.unit for dataset in datasets.values()}):
             account.number_of(unit)
-        for column, (dataset, increments) in enumerate(zip(self.datasets.values(), self.gave, strict=True)):
+        for column, (dataset, increments) in enumerate(zip(datasets.values(), self.gave, strict=True)):
             account.gave[increments, column] = account.number_of(dataset.unit)
-        account.seen = set(self.datasets)
+        account.seen = set(datasets)
         return Provenance(
             version(),
             self.window,
-            self.increment,
-            self.compression,
+            self.writer.increment,
+            self.writer.compression,
             Origin(spec, folder, requested=self.requested, rejected=self.rejected),
-            list(self.datasets),
-            self.datasets,
+            list(datasets),
+            datasets,
             [source],
             account,
             self.dropped,

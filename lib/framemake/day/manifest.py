@@ -1,0 +1,92 @@
+"""The manifest of a day's folder, which `sha256sum -c` takes in that folder, and what it says of the folder now.
+
+It has all that is told of a finished day: the day file, the summary, channel lists and coverage.  It does not have what
+goes on changing, state and log, nor what a run needs.  Who replaces the day file removes the manifest first, and it is
+written before the last file of the day: so it is true of each day that is done, and of one that is not it is absent or
+says so.
+"""
+
+import concurrent.futures
+import contextlib
+import hashlib
+import os
+import re
+from collections.abc import Iterator
+
+from .. import files
+from ..errors import BadInput, wording
+from .folder import Folder
+
+_AT_ONCE = 1 << 20
+_LINE = re.compile(r"([0-9a-f]{64})  (.+)")
+
+
+def sha256(path: str) -> str:
+    """The SHA-256 of a file in hex; OSError if it cannot be read."""
+    made = hashlib.sha256()
+    with open(path, "rb", buffering=0) as source:
+        while piece := source.read(_AT_ONCE):
+            made.update(piece)
+    return made.hexdigest()
+
+
+@contextlib.contextmanager
+def hashing(path: str) -> Iterator[concurrent.futures.Future]:
+    """The SHA-256 of a file, as a Future: it is taken on another core while the block runs.
+
+    A day file cannot be hashed as it is written: HDF5 writes its beginning last.
+    """
+    with concurrent.futures.ThreadPoolExecutor(1) as pool:
+        yield pool.submit(sha256, path)
+
+
+def write(folder: Folder, known: dict[str, str]) -> None:
+    """Write the manifest of a folder.
+
+    known: {path: SHA-256 in hex} of files that are not hashed again, or that are not there yet.
+    """
+    made = {os.path.relpath(path, folder.path): digest for path, digest in known.items()}
+    for path in folder.told:
+        name = os.path.relpath(path, folder.path)
+        if name not in made and os.path.isfile(path):
+            made[name] = sha256(path)
+    files.write(folder.manifest, "".join(f"{made[name]}  {name}\n" for name in sorted(made)))
+
+
+def read(folder: Folder) -> dict[str, str] | None:
+    """{name in the folder: SHA-256 in hex} by the manifest; None if there is none.  BadInput if it is damaged."""
+    try:
+        with open(folder.manifest, encoding="utf-8", errors="replace") as source:
+            lines = source.read().splitlines()
+    except FileNotFoundError:
+        return None
+    found = [_LINE.fullmatch(line) for line in lines]
+    if not lines or not all(found):
+        raise BadInput(f"not a manifest of sha256sum: {folder.manifest!r}")
+    return {match[2]: match[1] for match in found if match}
+
+
+def faults(folder: Folder) -> list[tuple[str, str]]:
+    """(name, what) of each file of a folder that is not what its manifest says; of a day file that it does not name.
+
+    Raises BadInput if there is no manifest, or a damaged one.
+    """
+    told = read(folder)
+    if told is None:
+        raise BadInput(f"no manifest, summarize writes one: {folder.manifest!r}")
+    found = []
+    for name, digest in told.items():
+        try:
+            now = sha256(os.path.join(folder.path, name))
+        except FileNotFoundError:
+            found.append((name, "is gone"))
+        except OSError as error:
+            found.append((name, f"cannot be read: {wording(error)}"))
+        else:
+            if now != digest:
+                found.append((name, "is not what it was: its SHA-256 differs"))
+    for path in (folder.h5, folder.summary):
+        name = os.path.relpath(path, folder.path)
+        if name not in told and os.path.exists(path):
+            found.append((name, "is not in the manifest"))
+    return found
