@@ -7,7 +7,7 @@ import numpy as np
 from .. import grid, gwf
 from ..errors import BadInput
 from ..frames import catalog
-from . import layout, second, statistics, summary
+from . import coverage, layout, second, statistics, summary
 from .dayfile import open_day
 
 # Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
@@ -206,12 +206,6 @@ class _Compared:
             (has & ~self.equal & ~self.skipped, "differs from the frame"),
             (~has & (self.found == 2) & ~self.skipped, "NaN, but the frame has a sample"),
         ):
-            for first, last in stretches(wrong):
+            for first, last in coverage.stretches(wrong):
                 times = [self.start + (self.first + k + self.grid.phase) / self.grid.rate for k in (first, last)]
                 yield self.name, times[0], times[1], f"{what}: {last - first} samples"
-
-
-def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of True as half-open pairs of positions."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

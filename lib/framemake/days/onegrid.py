@@ -4,6 +4,8 @@ import math
 from collections.abc import Callable, Iterable
 from typing import NamedTuple, TypeVar
 
+import numpy as np
+
 Member = TypeVar("Member")
 
 
@@ -40,6 +42,14 @@ class Line:
     def first_at(self, time: float) -> int:
         """The number of the first sample at or after a GPS time."""
         return math.ceil((time - self._reference) * self.rate - self._near)
+
+    def first_at_each(self, times: np.ndarray) -> np.ndarray:
+        """The same of many times: int64, of their shape."""
+        return np.ceil((times - self._reference) * self.rate - self._near).astype(np.int64)
+
+    def after_each(self, times: np.ndarray) -> np.ndarray:
+        """The number of the first sample after each GPS time: int64."""
+        return np.floor((times - self._reference) * self.rate + self._near).astype(np.int64) + 1
 
     def time_of(self, number: int) -> float:
         """GPS time of a sample, to the microsecond."""
