@@ -1,7 +1,10 @@
 """Days, UTC and GPS seconds."""
 
+import datetime
 import time
 
+import lal
+import numpy as np
 import pytest
 from framemake import gps
 from framemake.errors import BadInput
@@ -64,6 +67,9 @@ def test_a_bad_day_is_named(day):
         ("2016-12-31T23:59:59", 1167264016),
         ("2016-12-31T23:59:60", 1167264017),
         ("2017-01-01T00:00:00", 1167264018),
+        ("2017-01-01T00:00:00+00:00", 1167264018),
+        ("2024-04-10T00:00:00.25Z", 1396742418.25),
+        ("2024-04-10T00:00:00.000", 1396742418),
     ],
 )
 def test_a_time_is_gps_or_utc(text, value):
@@ -75,7 +81,7 @@ def test_a_time_is_gps_or_utc(text, value):
 @pytest.mark.parametrize(
     "text",
     ["-5", "nan", "inf", "", "now", "2024-04-10T24:00", "2024-04-10T25:00", "2024-04-10T00:60", "2024-13-01T00:00",
-     "2015-12-31T23:59:60", "1979-01-01T00:00:00", "2024-02-30"],
+     "2015-12-31T23:59:60", "1979-01-01T00:00:00", "2024-02-30", "2024-04-10T00:00+02:00", "2024-04-10T00:00.5"],
 )  # fmt: skip
 def test_a_bad_time_is_named(text):
     with pytest.raises(BadInput, match="no such") as caught:
@@ -109,3 +115,35 @@ def test_a_window_is_half_open():
     window = gps.Window(100, 200)
     assert window.overlaps(199, 300) and window.overlaps(0, 101) and window.overlaps(0, 300)
     assert not window.overlaps(200, 300) and not window.overlaps(0, 100)
+
+
+@pytest.mark.parametrize(
+    ("time", "value"),
+    [
+        (1396742418, 1396742418),
+        (1396742418.5, 1396742418.5),
+        (np.float64(1396742418), 1396742418),
+        (lal.LIGOTimeGPS(1396742418, 500_000_000), 1396742418.5),
+        ("2024-04-10T00:00:00", 1396742418),
+        (datetime.date(2024, 4, 10), 1396742418),
+        (datetime.datetime(2024, 4, 10, 0, 0, 0, 250_000), 1396742418.25),
+        (datetime.datetime(2024, 4, 10, 2, tzinfo=datetime.timezone(datetime.timedelta(hours=2))), 1396742418),
+        (np.datetime64("2024-04-10T00:00:01"), 1396742419),
+    ],
+)
+def test_a_program_gives_a_time_as_it_has_it(time, value):
+    found = gps.seconds(time)
+    assert found == value and type(found) is type(value)
+
+
+@pytest.mark.parametrize("time", [None, "now", -1, float("nan"), float("inf"), [], np.datetime64("NaT")])
+def test_what_is_no_time_is_named(time):
+    with pytest.raises(BadInput, match="no such time"):
+        gps.seconds(time)
+
+
+def test_clocks_count_the_last_second_of_a_day_with_a_leap_second_twice():
+    assert gps.unix_offsets(1396742418, 1396828818) == [(1396742418, 315964782)]
+    before, after = gps.unix_offsets(1167264010.5, 1167264030)
+    assert before == (1167264010.5, 315964783) and after == (1167264017, 315964782)
+    assert len(gps.unix_offsets(0, 1396742418)) == 19

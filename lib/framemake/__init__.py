@@ -6,6 +6,8 @@
     frames, odd = framemake.list_frames("trend.ffl", day)
     file = framemake.open_frame(frames[0].path)
     series = file.read(0, "V1:Sa_NE_CH00000_mean", "adc")
+    days = framemake.open_days("out")
+    series = days.read("V1:Sa_NE_CH00000_mean", "2024-04-10T12:00", "2024-04-12")
     times, values = framemake.read_stream("streams", "H0:PEM-EX_SEISX", "mean", day.start, day.end)
 
 Times are GPS seconds, spans are half open.  What the user gave and is wrong raises BadInput, a frame file that cannot
@@ -19,6 +21,7 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .day.dayfile import open_day
+    from .days.read import open_days
     from .errors import BadInput
     from .frames.catalog import Frame, Listing, list_frames
     from .gps import Window, day_window
@@ -37,6 +40,7 @@ __all__ = [
     "day_window",
     "list_frames",
     "open_day",
+    "open_days",
     "open_frame",
     "read_stream",
 ]
@@ -52,6 +56,7 @@ _PLACES = {
     "day_window": ("framemake.gps", "day_window"),
     "list_frames": ("framemake.frames.catalog", "list_frames"),
     "open_day": ("framemake.day.dayfile", "open_day"),
+    "open_days": ("framemake.days.read", "open_days"),
     "open_frame": ("framemake.gwf", "open_file"),
     "read_stream": ("framemake.streams.reading", "read_stream"),
 }

@@ -267,7 +267,15 @@ def not_negative(text: str) -> int:
     return value
 
 
-positive.__name__, not_negative.__name__ = "whole number above 0", "whole number"
+def above_zero(text: str) -> float:
+    """argparse type: a number above zero."""
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise ValueError
+    return value
+
+
+positive.__name__, not_negative.__name__, above_zero.__name__ = "whole number above 0", "whole number", "number above 0"
 
 
 def window_options(command: Command) -> None:
@@ -276,6 +284,12 @@ def window_options(command: Command) -> None:
     command.option("--minutes", type=positive, metavar="M", help="only the first M minutes of the day")
     command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC")
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
+
+
+def span_options(command: Command, required: bool = True) -> None:
+    """The options --start and --end: a span of GPS time, fractions of a second included, for what reads samples."""
+    command.option("--start", required=required, metavar="TIME", help="GPS seconds or ISO UTC")
+    command.option("--end", required=required, metavar="TIME", help="GPS seconds or ISO UTC, excluded")
 
 
 def days_options(command: Command, default: bool = True) -> None:

@@ -5,17 +5,20 @@ lal holds the table of leap seconds, which the IERS announces; it is loaded when
 """
 
 import calendar
+import math
 import re
 import time
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from .errors import BadInput
 
 _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
-_UTC = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2}))?Z?")
+_UTC = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?(?:Z|\+00:00)?")
 # lal's seconds end in 2048.  From here on they are counted as it does, without leap seconds that nobody knows yet.
 _FAR = (2040, 1, 1)
 _NUMBER = re.compile(r"\d+(\.\d+)?")
+# Seconds from 1970 to 1980-01-06, and the last GPS second that lal can count.
+_EPOCH, _LAST = 315964800, 2**31 - 1
 
 
 class Window(NamedTuple):
@@ -71,8 +74,8 @@ def day_window(day: str, minutes: int | None = None) -> Window:
 def parse(text: str) -> int | float:
     """GPS seconds of a text: GPS seconds ('1396742418.5'), a UTC day, for its beginning, or an ISO 8601 time in UTC.
 
-    The time is 'YYYY-MM-DDThh:mm[:ss][Z]', with a space for the T if need be.  An int, or a float if there is a
-    fraction; BadInput for anything else.
+    The time is 'YYYY-MM-DDThh:mm[:ss[.ff]]', with a space for the T if need be, and with Z, +00:00 or nothing behind.
+    An int, or a float if there is a fraction; BadInput for anything else.
     """
     if _NUMBER.fullmatch(text):
         value = float(text)
@@ -83,9 +86,56 @@ def parse(text: str) -> int | float:
     try:
         if match is None:
             raise ValueError
-        return _to_gps(*(int(part or 0) for part in match.groups()))
+        *whole, fraction = match.groups()
+        second = _to_gps(*(int(part or 0) for part in whole))
+        return second + float(fraction) if fraction and float(fraction) else second
     except ValueError:
         raise BadInput(f"no such time, want GPS seconds or YYYY-MM-DDThh:mm:ss UTC: {text!r}") from None
+
+
+def seconds(time: Any) -> int | float:
+    """GPS seconds of whatever a program has for a time; BadInput, which names it, for what is no time.
+
+    A number of GPS seconds (numpy's, and lal's and gwpy's LIGOTimeGPS, too), a text as parse takes it, a date, for its
+    beginning, or a datetime, which is UTC if it has no time zone.  A datetime knows no leap second.
+    """
+    import datetime
+
+    if isinstance(time, str):
+        return parse(time)
+    if isinstance(time, datetime.datetime):
+        if time.tzinfo is not None:
+            time = time.astimezone(datetime.timezone.utc).replace(tzinfo=None)
+        return parse(time.isoformat())
+    if isinstance(time, datetime.date):
+        return parse(time.isoformat())
+    if type(time).__name__ == "datetime64":
+        return parse(str(time.astype("datetime64[us]")))
+    try:
+        value = float(time)
+    except (TypeError, ValueError):
+        raise BadInput(f"no such time, want GPS seconds, UTC or a datetime: {time!r}") from None
+    if not 0 <= value < math.inf:
+        raise BadInput(f"no such time, want GPS seconds, UTC or a datetime: {time!r}")
+    return int(value) if value == int(value) else value
+
+
+def unix_offsets(start: float, end: float) -> list[tuple[float, int]]:
+    """What is to be added to GPS seconds for the seconds that clocks count since 1970: [(GPS second, s from there on)].
+
+    One more for each leap second between the two GPS seconds.  Clocks count the last second of such a day twice.
+    """
+    import lal
+
+    offset = lambda gps: _EPOCH + 19 - int(lal.LeapSeconds(min(int(gps), _LAST)))  # noqa: E731
+    found: list[tuple[float, int]] = [(start, offset(start))]
+    while offset(end) != found[-1][1]:
+        low, high = int(found[-1][0]), math.ceil(end)
+        while high - low > 1:
+            middle = (low + high) // 2
+            low, high = (middle, high) if offset(middle) == found[-1][1] else (low, middle)
+        found.append((high, offset(high)))
+    return found
 
 
 def utc(gps: float) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from .. import gps, grid, gwf
 from ..errors import BadInput
 from ..frames import catalog
-from . import layout, second, statistics, summary
+from . import coverage, layout, second, statistics, summary
 from .dayfile import open_day
 
 # Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
@@ -146,7 +146,7 @@ def _against_source(day, names):
             have = day.samples(name, 0, made.total).astype(np.float64)
             little = 1e-9 * np.abs(sums[np.isfinite(sums)]).max(initial=0)
             near = np.isclose(have, want, rtol=4 * np.finfo(made.dtype).eps, atol=little, equal_nan=True)
-            for a, b in stretches(~near):
+            for a, b in coverage.stretches(~near):
                 times = [made.t0 + k / made.rate for k in (a, b)]
                 yield name, times[0], times[1], f"is not the mean of its samples: {b - a} samples"
 
@@ -264,12 +264,6 @@ class _Compared:
             (has & ~self.equal & ~self.skipped, "differs from the frame"),
             (~has & (self.found == 2) & ~self.skipped, "NaN, but the frame has a sample"),
         ):
-            for first, last in stretches(wrong):
+            for first, last in coverage.stretches(wrong):
                 times = [self.start + (self.first + k + self.grid.phase) / self.grid.rate for k in (first, last)]
                 yield self.name, times[0], times[1], f"{what}: {last - first} samples"
-
-
-def stretches(flags: np.ndarray) -> list[tuple[int, int]]:
-    """Runs of True as half-open pairs of positions."""
-    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
-    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

@@ -48,3 +48,11 @@ def missing_spans(seconds: list, mask: str) -> list:
             else:
                 spans.append((start, end))
     return spans
+
+
+def stretches(flags: np.ndarray) -> list:
+    """Runs of True as half-open pairs of positions."""
+    if not flags.any():
+        return []
+    edges = np.flatnonzero(np.diff(np.concatenate(([0], flags.view(np.int8), [0]))))
+    return list(zip(edges[::2].tolist(), edges[1::2].tolist(), strict=True))

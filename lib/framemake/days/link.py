@@ -22,10 +22,9 @@ What follows from that, measured with HDF5 2.0:
 
 import collections
 import json
-import math
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 import h5py
@@ -39,6 +38,7 @@ from ..errors import BadInput
 from ..frames import catalog
 from ..version import version
 from . import plan, status
+from .onegrid import ChannelForm, Line, by_grid
 
 LINKS = "links"
 # Day files that a reader can open at the usual limit of 1,024, and the few that it has open anyway.
@@ -54,19 +54,6 @@ class LinkedDay(NamedTuple):
     mtime: int
     window: gps.Window
     increment: int
-
-
-class ChannelForm(NamedTuple):
-    """What days of a channel have in common.
-
-    rate in Hz, dtype, total samples, offset: seconds from the window's start to the first sample, unit.
-    """
-
-    rate: float
-    dtype: str
-    total: int
-    offset: float
-    unit: str
 
 
 class LinkedSamples(NamedTuple):
@@ -235,8 +222,9 @@ def _read(h5):
 def _arrange(contents, range_, split):
     """({name: LinkedChannel}, {channel: line on how it changes}, {name: line on how its unit changes})."""
     made, changes, unit_changes = {}, {}, {}
+    at = lambda member: (member[1], contents.days[member[0]].window.start)  # noqa: E731
     for channel, members in contents.channels():
-        found = [_linked(channel, group, contents.days, range_) for group in _by_grid(members, contents.days)]
+        found = [_linked(channel, group, contents.days, range_) for group in by_grid(members, at)]
         if len(found) == 1:
             names = [channel]
         else:
@@ -255,40 +243,14 @@ def _arrange(contents, range_, split):
     return made, changes, unit_changes
 
 
-def _tolerance(rate):
-    """Samples by which times on one grid may differ: as in the day file, and by what its t0 was rounded."""
-    return 1e-3 + 1e-6 * rate
-
-
-def _by_grid(members: Iterable[tuple[int, ChannelForm]], days: list[LinkedDay]) -> list[list[tuple[int, ChannelForm]]]:
-    """The days of a channel in groups of the same rate, dtype and grid, each in order of time."""
-    groups: list = []
-    for number, form in members:
-        for group in groups:
-            first, like = group[0]
-            if (form.rate, form.dtype) == (like.rate, like.dtype):
-                apart = (_t0(days[number], form) - _t0(days[first], like)) * form.rate
-                if abs(apart - round(apart)) < _tolerance(form.rate):
-                    group.append((number, form))
-                    break
-        else:
-            groups.append([(number, form)])
-    return groups
-
-
-def _t0(day, form):
-    return day.window.start + form.offset
-
-
 def _linked(channel, members, days, range_):
     """The LinkedChannel of days on one grid; it begins with the grid's first time in the range."""
     number, like = members[0]
-    rate, near, reference = like.rate, _tolerance(like.rate), _t0(days[number], like)
-    before = math.floor((reference - range_.start) * rate + near)
-    t0 = round(reference - before / rate, 6)
+    line = Line(like.rate, days[number].window.start + like.offset)
+    origin = line.first_at(range_.start)
     linked, reached = [], 0
     for number, form in members:
-        first = round((_t0(days[number], form) - reference) * rate) + before
+        first = line.number_of(days[number].window.start + form.offset) - origin
         if first < reached:
             # The last of round(duration * rate) samples can have the time of the next day's first; that one is kept.
             if first < reached - 1:
@@ -296,10 +258,10 @@ def _linked(channel, members, days, range_):
             linked[-1] = linked[-1]._replace(used=linked[-1].used - 1)
         linked.append(LinkedSamples(number, first, form.total, form.total))
         reached = first + form.total
-    total = max(reached, math.ceil((range_.end - t0) * rate - near))
+    total = max(reached, line.first_at(range_.end) - origin)
     counts = collections.Counter(form.unit for _, form in members)
     units = sorted(counts, key=lambda unit: (-counts[unit], unit))
-    return LinkedChannel(channel, rate, like.dtype, units, t0, total, linked)
+    return LinkedChannel(channel, like.rate, like.dtype, units, line.time_of(origin), total, linked)
 
 
 def _split_names(found, range_):

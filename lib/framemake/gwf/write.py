@@ -2,7 +2,7 @@
 
 import os
 import struct
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -51,20 +51,35 @@ def write(
     """
     plain = any(signal.there is not None for _, _, signals in frames for signal in signals)
     with files.replacing(path) as aside:
-        stream = _core.OFrameFStream(os.fspath(aside))
-        for number, (start, duration, signals) in enumerate(frames):
-            frame = _core.FrameH()
-            frame.set_name("framemake")
-            frame.set_run(-1)
-            frame.set_gps_time(_core.gpstime_from_float(float(start)))
-            frame.set_dt(float(duration))
-            # The objects are borrowed from one another: all live until the frame is written.
-            alive = [_add(frame, signal, duration) for signal in signals]
-            frame.write(stream, _SAME if plain else _ZERO_SUPPRESS_OR_GZIP, 0 if plain else level)
-            del alive, number
-        stream.close()
+        _write(aside, frames, plain, level)
         if any((signal.bias, signal.slope) != _UNCALIBRATED for _, _, signals in frames for signal in signals):
             _calibrate(aside, frames)
+
+
+def write_each(
+    path: str | os.PathLike[str], frames: Iterable[tuple[float, float, Sequence[Signal]]], level: int = 1
+) -> None:
+    """The same of frames that are made one by one, so that they are never in memory all at once.
+
+    Their signals can have neither `there` nor a bias and slope.
+    """
+    with files.replacing(path) as aside:
+        _write(aside, frames, False, level)
+
+
+def _write(path, frames, plain, level):
+    stream = _core.OFrameFStream(os.fspath(path))
+    for start, duration, signals in frames:
+        frame = _core.FrameH()
+        frame.set_name("framemake")
+        frame.set_run(-1)
+        frame.set_gps_time(_core.gpstime_from_float(float(start)))
+        frame.set_dt(float(duration))
+        # The objects are borrowed from one another: all live until the frame is written.
+        alive = [_add(frame, signal, duration) for signal in signals]
+        frame.write(stream, _SAME if plain else _ZERO_SUPPRESS_OR_GZIP, 0 if plain else level)
+        del alive
+    stream.close()
 
 
 def _add(frame, signal, duration):

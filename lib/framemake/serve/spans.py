@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..day import statistics
+from ..days.bins import Bins
 from . import dayfiles
 
 # Samples that are read for one request: more than the longest unit has, and some tenths of a second's work.
@@ -51,7 +52,7 @@ def curve(
     exact = sum(np.ptp(_samples_at(day, edges[[0, -1]])) for day in held) <= most
     if not exact:
         edges = _on_units(held, edges)
-    made = _Points(len(edges) - 1)
+    made = Bins(len(edges) - 1)
     for day in held:
         _add(made, day, edges, exact)
     return Curve(unit, edges[:-1], made.min, made.max, made.mean(), problem)
@@ -79,26 +80,6 @@ def _on_units(days, edges):
     return found[np.append(np.diff(found) > 1e-6, True)] if len(found) > 2 else found
 
 
-class _Points:
-    """Points as they fill: count, sum, min and max of each."""
-
-    def __init__(self, count):
-        self.count, self.sum = np.zeros(count), np.zeros(count)
-        self.min, self.max = np.full(count, np.nan), np.full(count, np.nan)
-
-    def add(self, at, count, total, least, most):
-        """Take in pieces: arrays of one length; at: the point of each, rising."""
-        with np.errstate(invalid="ignore", over="ignore"):
-            np.add.at(self.count, at, count)
-            np.add.at(self.sum, at, total)
-            np.fmin.at(self.min, at, least)
-            np.fmax.at(self.max, at, most)
-
-    def mean(self):
-        with np.errstate(invalid="ignore", divide="ignore", over="ignore"):
-            return np.where(self.count > 0, self.sum / self.count, np.nan)
-
-
 def _add(made, day, edges, exact):
     """Take in what a day gives to the points between the edges."""
     bounds = _samples_at(day, edges)
@@ -121,7 +102,7 @@ def _add(made, day, edges, exact):
     for at in range(0, len(runs), 4):
         some = runs[at : at + 4]
         for (a, _), held in zip(some, dayfiles.read_samples(day, some), strict=True):
-            _add_samples(made, bounds, a, held)
+            made.add_samples(bounds, a, held)
 
 
 def _add_units(made, day, bounds, begin, end):
@@ -133,18 +114,3 @@ def _add_units(made, day, bounds, begin, end):
     with np.errstate(invalid="ignore", over="ignore"):
         total = units[:, statistics.MEAN] * count
     made.add(at, count, total, units[:, statistics.MIN], units[:, statistics.MAX])
-
-
-def _add_samples(made, bounds, first, held):
-    """Take in samples, the first of which is number `first` of its day."""
-    low = int(np.searchsorted(bounds, first, side="right")) - 1
-    high = int(np.searchsorted(bounds, first + len(held) - 1, side="right"))
-    begin = np.maximum(bounds[low:high] - first, 0)
-    # A point without a sample begins where the next does; reduceat would give it that one's first sample.
-    some = np.diff(begin, append=len(held)) > 0
-    begin, at = begin[some], np.arange(low, high)[some]
-    good = ~np.isnan(held)
-    with np.errstate(invalid="ignore", over="ignore"):
-        total = np.add.reduceat(np.where(good, held, 0), begin, dtype=np.float64)
-        least, most = np.fmin.reduceat(held, begin), np.fmax.reduceat(held, begin)
-    made.add(at, np.add.reduceat(good, begin, dtype=np.int64), total, least, most)

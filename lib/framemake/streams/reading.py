@@ -243,13 +243,6 @@ def extent(stream: Stream) -> str:
     return f"the stream goes from {first} to {last}"
 
 
-def to_lines(found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[str, bool]]:
-    """Of each (times, values): (lines of time, tab and value, nan for none; whether there is a value in it)."""
-    for times, held in found:
-        lines = [f"{number(time)}\t{value!r}\n" for time, value in zip(times.tolist(), held.tolist(), strict=True)]
-        yield "".join(lines), not np.isnan(held).all()
-
-
 def to_json(stream: Stream, kind: str, found: Iterable[tuple[np.ndarray, np.ndarray]]) -> Iterator[tuple[str, bool]]:
     """The same once for all, as a JSON object: name, kind, unit, times, values; null for none."""
     found = list(found)

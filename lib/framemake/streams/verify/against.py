@@ -10,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import gwf
-from ...day import check
+from ...day import coverage
 from ...errors import BadInput
 from .. import store
 from ..records import MOST_WEIGHT, SAME, last_valid
@@ -175,7 +175,7 @@ class _Compared:
         self._last = _Last(int(number[-1]), float(held.time[-1]), float(held.end[-1]))
 
     def _each(self, held, flags, what):
-        for first, stop in check.stretches(flags):
+        for first, stop in coverage.stretches(flags):
             yield Fault(self.stream.name, held.time[first], held.end[stop - 1], what.format(stop - first))
 
     def _span(self, held):

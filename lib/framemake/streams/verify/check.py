@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from ...day import check
+from ...day import coverage
 from ...errors import BadInput
 from .. import records, store
 from ..records import CHANGE, SAME
@@ -61,7 +61,7 @@ def _faults(stream):
     wrong = _wrong_records(stream.records)
     time = stream.records["time"]
     for what, flags in wrong.items():
-        for first, stop in check.stretches(flags):
+        for first, stop in coverage.stretches(flags):
             yield time[first], time[stop - 1], f"{what}: {stop - first} records from number {first}"
     if wrong["time does not rise"].any() or wrong["time is no number"].any():
         yield None, None, "index not compared, as times are wrong"
