@@ -3,6 +3,7 @@
 import itertools
 import json
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -180,14 +181,20 @@ def test_a_bad_channel_and_a_bad_file_are_both_told_and_both_made_up_for_by_othe
 
 
 def test_a_spare_file_gives_no_more_than_the_span_of_the_one_that_is_bad(site, monkeypatch):
-    site.frame(0, 60, both(0), name="first.gwf")
-    site.frame(60, 60, both(1), name="bad.gwf")
-    site.frame(0, 180, [signal(name, 180, 5000) for name in ("V1:A", "V1:B")], name="long.gwf")
-    # What starts earlier covers what starts later; of one start the longer is used.
-    refuse(monkeypatch, ("long.gwf", "V1:A"), error=DAMAGED)
+    """What another file says is no good stays so, though the spare one has something there."""
+    there = np.arange(120) % 2 == 0
+    site.frame(0, 100, [signal(name, 100) for name in ("V1:A", "V1:B")], name="bad.gwf")
+    site.frame(60, 120, [signal(name, 120, 60, there=there) for name in ("V1:A", "V1:B")], name="next.gwf")
+    site.frame(70, 80, [signal(name, 80, 5000) for name in ("V1:A", "V1:B")], name="spare.gwf")
+    refuse(monkeypatch, ("bad.gwf", "V1:A"), error=DAMAGED)
     site.build(180)
-    same(site.read("V1:A")[0], [*range(120), *[NAN] * 60])
-    same(site.read("V1:B")[0], ramp(180, 5000))
+    other = np.where(there, ramp(120, 60), NAN)
+    want = np.r_[np.full(60, NAN), other]
+    want[70:100] = np.where(there[10:40], want[70:100], ramp(30, 5000))
+    same(site.read("V1:A")[0], want)
+    same(site.read("V1:B")[0], np.r_[ramp(100), other[40:]])
+    masks = {name: entry["gwf_mask"] for name, entry in site.json("coverage").items()}
+    assert masks == {"V1:A": "01", "V1:B": "11"}
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -299,6 +306,10 @@ def test_days_that_failed_each_of_something_else_are_each_told(tmp_path):
     told = [{"path": path, "reason": reason, **more} for path, reason, more in bad]
     with open(folder.h5, "w"), open(folder.summary, "w") as summary:
         json.dump({"unreadable_frames": 1, "bad_frames": told}, summary)
+    # Of a day that failed the fault is that: what it lacks is told when it is done.
+    other = Folder.of(out, "V1trend", days[1])
+    shutil.copy(folder.h5, other.h5)
+    shutil.copy(folder.summary, other.summary)
     found = list(faults.of_days(out))
     assert [(each.kind, each.where) for each in found] == [
         *((faults.DAY, day) for day in days[:5]),
