@@ -15,14 +15,15 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
     The temporary name starts with a dot and carries the process id, so two writers never share one
-    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.  A link is replaced
+    itself: what it leads to may be another's, or on another disk, to which nothing can be renamed.
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
     says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
         yield os.fspath(path)
         return
-    folder, name = os.path.split(os.path.realpath(path))
+    folder, name = os.path.split(os.path.abspath(path))
     os.makedirs(folder, exist_ok=True)
     aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
     try:
