@@ -58,6 +58,11 @@ def test_a_span_of_800_records_is_told_as_they_are_and_of_801_in_points(tmp_path
     times, found = reading.points(stream, "mean", NOW, NOW + 800 * 60)
     same(times, NOW + 60 * np.arange(800))
     same(found, np.arange(1.0, 801.0))
+    # With a gap among them too, whose two records are no data, and lie at times of their own.
+    gapped = opened(tmp_path / "gap", Written().file(NOW, 60, np.ones(700)).file(NOW + 43000, 60, np.ones(98)))
+    times, found = reading.points(gapped, "mean", NOW, NOW + 43000 + 98 * 60)
+    same(times, gapped.records["time"])
+    assert len(times) == 800 and np.flatnonzero(np.isnan(found)).tolist() == [700, 701]
     times, found = reading.points(stream, "mean", NOW, NOW + 801 * 60)
     assert len(times) == 800 and times[1] - times[0] == pytest.approx(60 * 801 / 800, rel=1e-6)
 
@@ -303,10 +308,10 @@ def test_so_many_logs_are_kept_and_these_are_the_newest(tmp_path):
     names = [f"nightly-202404{day:02d}T000000-{day}.log" for day in range(10, 15)]
     for name in names:
         (tmp_path / name).touch()
-    settled = asked(LOGS=str(tmp_path), KEEP_LOGS="3")
+    settled = asked(LOGS=str(tmp_path), KEEP_LOGS="2")
     assert night.run(settled, datetime.date(2024, 4, 15), [], lambda line: None) is Verdict.OK
     there = sorted(path.name for path in tmp_path.glob("nightly-*.log"))
-    assert there[:2] == names[-2:] and len(there) == 3
+    assert there[0] == names[-1] and len(there) == 2
 
 
 def test_a_built_to_that_is_to_come_is_none(tmp_path):
@@ -366,7 +371,7 @@ def test_a_limit_belongs_to_what_is_well(tmp_path, age, status, words):
 
 def test_the_newest_frame_is_looked_for_where_numbers_are_highest(tmp_path):
     """And before an empty or a wrong folder with a high number."""
-    for number, start in ((9, NOW - 1000), (10, NOW - 500), (11, None), (12, None)):
+    for number, start in ((7, NOW - 3000), (8, NOW - 2000), (9, NOW - 1000), (10, NOW - 500), (11, None), (12, None)):
         (tmp_path / f"H-M-{number}").mkdir()
         if start:
             stub(tmp_path / f"H-M-{number}", start, 100)
@@ -393,30 +398,31 @@ def test_the_latest_time_and_the_most_points_that_may_be_asked_for():
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory):
-    """Ten minutes at 16 Hz in units of a minute, with a gap in the fourth; and the samples themselves."""
+    """Ten minutes of a channel of 512 Hz, in units of a minute, with a gap in the fourth, and of one of 1 Hz."""
     site = DaySite(tmp_path_factory.mktemp("served"))
-    site.want("V1:A")
+    site.want("V1:A", "V1:SLOW")
+    held = {"V1:A": ramp(600 * 512), "V1:SLOW": ramp(600)}
     for minute in (0, 1, 2, 4, 5, 6, 7, 8, 9):
-        site.frame(60 * minute, 60, [signal(count=60 * 512, first=60 * 512 * minute, rate=512.0)])
+        first = 60 * minute
+        site.frame(first, 60, [signal(count=60 * 512, first=first * 512, rate=512.0), signal("V1:SLOW", first=first)])
     site.build(600)
-    samples = ramp(600 * 512)
-    samples[180 * 512 : 240 * 512] = NAN
-    return OpenChannels().channel(str(site.h5), "V1:A"), samples
+    held["V1:A"][180 * 512 : 240 * 512] = held["V1:SLOW"][180:240] = NAN
+    return {name: (OpenChannels().channel(str(site.h5), name), samples) for name, samples in held.items()}
 
 
-@pytest.mark.parametrize("points", [1, 2, 3, 7, 10, 11, 40])
+@pytest.mark.parametrize("name", ["V1:A", "V1:SLOW"])
+@pytest.mark.parametrize("points", [1, 3, 7, 40])
 @pytest.mark.parametrize(
-    ("start", "end"), [(0, 600), (60, 600), (59.5, 601), (-60, 660), (100, 130), (180, 240), (595, 600)]
+    ("start", "end"), [(0, 600), (60, 600), (59.5, 601), (-60, 660), (100, 130), (180, 240), (595, 600), (300.25, 303)]
 )
-def test_points_from_units_are_those_of_all_their_samples(served, points, start, end):
-    """Whether samples are read or the statistics of units: each point is that of the samples that begin in it."""
-    channel, samples = served
-    assert channel.size == 60 * 512
+def test_points_are_those_of_all_samples_that_begin_in_them(served, name, points, start, end):
+    """Whether the samples are read, or the statistics of units where that is enough."""
+    channel, samples = served[name]
     for most in (10**9, 0):
         curve = spans.curve([channel], START + start, START + end, points, most)
         edges = np.append(curve.times, START + end)
         assert (np.diff(edges) > 0).all() and len(curve.times) <= points and edges[0] == START + start
-        at = np.clip(np.ceil((edges - START) * 512 - 1e-3), 0, len(samples)).astype(int)
+        at = np.clip(np.ceil((edges - START) * channel.rate - 1e-3), 0, len(samples)).astype(int)
         for number, (a, b) in enumerate(zip(at[:-1].tolist(), at[1:].tolist(), strict=True)):
             piece = samples[a:b][~np.isnan(samples[a:b])]
             got = (curve.min[number], curve.max[number], curve.mean[number])

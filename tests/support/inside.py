@@ -65,11 +65,13 @@ class DaySite(Site):
     def parts(self):
         return self.folder / "parts"
 
-    def extract(self, seconds=360, *options, keep=None, increment=60, start=START, shrink=False):
+    def extract(self, seconds=360, *options, keep=None, increment=60, start=START, shrink=False, check=True):
         """Leave the parts of the day's first seconds, as a run that is killed before it joins them does."""
         span = ("--start", start, "--end", start + seconds, "--increment", increment)
         more = (*(("--keep", keep) if keep else ()), *(("--shrink",) if shrink else ()))
-        return inside("extract-increment", self.ffl, self.channels, *span, "--parts", self.parts, *more, *options)
+        return inside(
+            "extract-increment", self.ffl, self.channels, *span, "--parts", self.parts, *more, *options, check=check
+        )
 
     def join(self, *options, check=True, shrink=False):
         """Make the day file of the parts, and tell what it holds; pad-merge's Done."""
@@ -81,9 +83,9 @@ class DaySite(Site):
         return done
 
     def build(self, seconds=360, *options, check=True, shrink=False, **more):
-        """Build the day's first seconds; pad-merge's Done.  options and more: of extract."""
-        self.extract(seconds, *options, shrink=shrink, **more)
-        return self.join(check=check, shrink=shrink)
+        """Build the day's first seconds; the Done of what failed, or of pad-merge.  options and more: of extract."""
+        done = self.extract(seconds, *options, check=check, shrink=shrink, **more)
+        return done if done.returncode else self.join(check=check, shrink=shrink)
 
     def rebuild(self, seconds=360, *options, **more):
         """Build again as make does: on what there is, from parts of this run alone."""
