@@ -3,6 +3,8 @@
 Marks come by themselves where a test uses, however indirectly, a helper of tests/support that starts what they name:
 `daemon` a server that is asked over a socket, `browser` Chromium, `pipeline` a make of days or its commands in turn.
 Whatever is none of these, nor `slow` nor `long` by hand, is `quick`; what is `quick` by hand is that whatever it uses.
+A test of properties (Hypothesis) tries a few examples, the same each time; in a run of what is `long` it is one of
+these, and tries many.
 """
 
 import inspect
@@ -12,6 +14,7 @@ import types
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, Phase, settings
 
 ROOT = Path(__file__).parents[1]
 sys.path.insert(0, str(ROOT / "lib"))
@@ -33,6 +36,29 @@ STARTS = {
 NOT_QUICK = ("daemon", "browser", "pipeline", "slow", "long")
 
 
+# So many examples of a property; in a long run many more, and of one that fails the smallest is looked for.
+settings.register_profile(
+    "few",
+    max_examples=20,
+    derandomize=True,
+    deadline=None,
+    database=None,
+    phases=[Phase.explicit, Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
+settings.register_profile(
+    "many", settings.get_profile("few"), max_examples=2000, derandomize=False, print_blob=True, phases=list(Phase)
+)
+
+
+def pytest_configure(config):
+    settings.load_profile("many" if _is_long(config) else "few")
+
+
+def _is_long(config):
+    return config.getoption("markexpr", "") == "long"
+
+
 @pytest.fixture(scope="session")
 def shared():
     """The folder of shared frames, lists and references, beside the checkout or at $FRAMEMAKE_SHARED."""
@@ -43,9 +69,11 @@ def shared():
     return path
 
 
-def pytest_collection_modifyitems(items):
+def pytest_collection_modifyitems(config, items):
     known = {}
     for item in items:
+        if _is_long(config) and getattr(item.function, "is_hypothesis_test", False):
+            item.add_marker("long")
         fixtures = (each for found in item._fixtureinfo.name2fixturedefs.values() for each in found)
         for function in (item.function, *(each.func for each in fixtures)):
             for mark in marks(function, known):

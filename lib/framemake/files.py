@@ -25,16 +25,17 @@ _looked: set[str] = set()
 def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    The temporary name is that of beside().  On any error it is removed and `path` is untouched.
+    The temporary name is that of beside().  On any error it is removed and `path` is untouched.  A link is replaced
+    itself: what it leads to may be another's, or on another disk, to which nothing can be renamed.
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
     says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
         yield os.fspath(path)
         return
-    real = os.path.realpath(path)
-    os.makedirs(os.path.dirname(real), exist_ok=True)
-    aside = beside(real)
+    place = os.path.abspath(path)
+    os.makedirs(os.path.dirname(place), exist_ok=True)
+    aside = beside(place)
     try:
         # Where it cannot be made that is told of `path`; libraries have other words, and name this one.
         os.close(os.open(aside, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))

@@ -6,6 +6,7 @@ Values come as the frame holds them: ADC slope and bias are not applied.
 """
 
 import os
+import stat
 
 from ..errors import wording
 from . import compiled
@@ -37,6 +38,8 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
     channel in one frame.  Raises BadFrame if the file is no frame file, is cut short or damaged, and OSError if it
     cannot be opened.
     """
+    if not _can_end(path):
+        raise BadFrame("not a plain file")
     with open(path, "rb") as file:
         head = file.read(40)
     if not head:
@@ -55,9 +58,16 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
 def refusal(path: str | os.PathLike[str]) -> str:
     """Why the system does not give us a file, in words, as of permissions or of a disk; '' if all of it can be read."""
     try:
-        with open(path, "rb", buffering=0) as file:
-            while file.read(1 << 20):
-                pass
+        if _can_end(path):
+            with open(path, "rb", buffering=0) as file:
+                while file.read(1 << 20):
+                    pass
     except OSError as error:
         return wording(error)
     return ""
+
+
+def _can_end(path):
+    """Whether reading a path comes to an end: a pipe may wait for ever for who writes to it, a device has no end."""
+    mode = os.stat(path).st_mode
+    return not (stat.S_ISFIFO(mode) or stat.S_ISCHR(mode) or stat.S_ISBLK(mode))

@@ -1,0 +1,372 @@
+"""Two faults at once: neither hides the other, and what is well beside them stays well."""
+
+import itertools
+import json
+import os
+import shutil
+
+import numpy as np
+import pytest
+from framemake import gwf
+from framemake.day.folder import COMPLETED, FAILED, NO_FRAME, QUEUED, RUNNING, Folder
+from framemake.days import index, status
+from framemake.host import faults, night, nightconf, plugin, retention
+from framemake.host.night import RangeCounts, Verdict
+from framemake.host.plugin import CRITICAL, OK, UNKNOWN, WARNING, Finding
+from framemake.host.retention import Kept, Reason
+from support.commands import DAY, START, stub
+from support.inside import DaySite
+from support.sites import ramp, samples_without_times, signal
+
+NAN = np.nan
+
+
+def same(got, want):
+    np.testing.assert_array_equal(got, np.asarray(want, dtype=got.dtype))
+
+
+# --- a night ---------------------------------------------------------------------------------
+
+EXITS = {"ok": 0, "warning": 3, "failed": 1}
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations(EXITS)), ids="-".join)
+def test_the_worst_of_a_night_is_what_it_comes_to_whatever_came_after(tmp_path, order):
+    """What runs is the exit status alone: a step is judged by it, and the night by the worst."""
+    asked = nightconf.settings({"LOGS": str(tmp_path)})
+    steps = [nightconf.Step(name, (str(EXITS[name]),)) for name in order]
+    said = []
+    worst = of_night(asked, steps, said)
+    assert worst is Verdict.FAILED
+    report = json.loads((tmp_path / "nightly.json").read_text())
+    assert report["status"] == "failed" and [step["status"] for step in report["steps"]] == list(order)
+    assert len(said) == 3 and said[-1].startswith("failed: ")
+    assert of_night(asked, steps[:1], []) is Verdict(order[0])
+
+
+def of_night(asked, steps, said):
+    """A night whose steps end with the exit status that is their only word."""
+    made = night._Night(asked, night.datetime.date(2024, 4, 10), said.append, False, False)
+    made._wait_for = lambda words, left, data: int(words[0])
+    return made.run(steps)
+
+
+@pytest.mark.parametrize(
+    ("found", "amounts_to"),
+    [
+        (RangeCounts(1, 1), 2),  # a day failed, and another has no frame
+        (RangeCounts(1, 0, 1), 2),
+        (RangeCounts(1, 0, 0, 1), 2),
+        (RangeCounts(0, 1, 1, 1), 3),
+    ],
+)
+def test_a_day_that_failed_is_not_hidden_by_one_that_has_no_frame(found, amounts_to):
+    assert night.status_of_build(2, found) == amounts_to
+
+
+@pytest.mark.parametrize("statuses", list(itertools.permutations([OK, WARNING, CRITICAL, UNKNOWN], 3)))
+def test_of_several_findings_the_worst_is_told_first_and_none_is_lost(statuses):
+    found = [Finding(each, f"finding {each}", f"d{each}=1") for each in statuses]
+    worst, line = plugin.line(found)
+    assert worst == (CRITICAL if CRITICAL in statuses else WARNING)
+    assert line.startswith(f"NIGHTLY {plugin.WORDS[worst]}: finding {worst};")
+    assert all(each.text in line and each.data in line for each in found)
+
+
+# --- a day -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def site(tmp_path):
+    site = DaySite(tmp_path / "site")
+    site.want("V1:A", "V1:B")
+    return site
+
+
+def both(minute, offset=0, **more):
+    return [signal(name, first=60 * minute + offset, **more) for name in ("V1:A", "V1:B")]
+
+
+BROKEN = OSError(5, "Input/output error")
+DAMAGED = gwf.Damaged("damaged: checksum does not match")
+
+
+def refuse(monkeypatch, *what, error=BROKEN):
+    """Have reads of a channel of a file fail: what: pairs of an ending of a path, and a channel or '' for the file."""
+    real = gwf.open_file
+
+    class Failing:
+        def __init__(self, path, file):
+            self._path, self._file = str(path), file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def read(self, index, name, kind):
+            if any(self._path.endswith(ending) and name == channel for ending, channel in what):
+                raise error
+            return self._file.read(index, name, kind)
+
+    def opened(path):
+        if any(str(path).endswith(ending) and not channel for ending, channel in what):
+            raise error
+        return Failing(path, real(path))
+
+    monkeypatch.setattr(gwf, "open_file", opened)
+
+
+def bad_of(site):
+    return {(os.path.basename(each["path"]), each.get("channel", "")) for each in site.json("summary")["bad_frames"]}
+
+
+def test_a_bad_channel_in_a_good_file_loses_that_channel_alone(site, monkeypatch):
+    """And the system that gives a channel another time: the day says that it is to be read again, and then it is."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    record = site.day / ".work"
+    record.mkdir(parents=True)
+    folder = Folder.at(str(site.day))
+    with monkeypatch.context() as failing:
+        refuse(failing, (f"{START + 60}-60.gwf", "V1:B"))
+        site.extract(180, "--retries", "0")
+        site.join("--record", site.day)
+    same(site.read("V1:A")[0], ramp(180))
+    same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+    assert bad_of(site) == {(f"V-test-{START + 60}-60.gwf", "V1:B")}
+    assert folder.is_transient()
+    site.rebuild(180)
+    site.join("--record", site.day)
+    same(site.read("V1:B")[0], ramp(180))
+    assert not folder.is_transient() and not bad_of(site)
+
+
+def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
+    site.frame(0, 60, both(0))
+    real, failed = gwf.open_file, []
+
+    class Once:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def read(self, index, name, kind):
+            if name == "V1:B" and not failed:
+                failed.append(name)
+                raise BROKEN
+            return self._file.read(index, name, kind)
+
+    monkeypatch.setattr(gwf, "open_file", lambda path: Once(real(path)))
+    site.build(60)
+    assert failed == ["V1:B"]
+    same(site.read("V1:B")[0], ramp(60))
+
+
+def test_a_bad_channel_and_a_bad_file_are_both_told_and_both_made_up_for_by_others(site, monkeypatch):
+    """Two files of each minute; of one minute the first is bad, of the next one channel of it."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute), name=f"a-{minute}.gwf")
+        # The longer goes before the shorter.
+        site.frame(60 * minute, 59, both(minute, count=59, offset=5000), name=f"b-{minute}.gwf")
+    refuse(monkeypatch, ("a-0.gwf", ""), ("a-1.gwf", "V1:B"), error=DAMAGED)
+    site.build(180)
+    good, spare = ramp(180), ramp(180, 5000)
+    a, b = good.copy(), good.copy()
+    a[:59], a[59] = spare[:59], NAN
+    b[:119], b[[59, 119]] = spare[:119], NAN
+    same(site.read("V1:A")[0], a)
+    same(site.read("V1:B")[0], b)
+    assert bad_of(site) == {("a-0.gwf", ""), ("a-1.gwf", "V1:B")}
+
+
+def test_a_spare_file_gives_no_more_than_the_span_of_the_one_that_is_bad(site, monkeypatch):
+    """What another file says is no good stays so, though the spare one has something there."""
+    there = np.arange(120) % 2 == 0
+    site.frame(0, 100, [signal(name, 100) for name in ("V1:A", "V1:B")], name="bad.gwf")
+    site.frame(60, 120, [signal(name, 120, 60, there=there) for name in ("V1:A", "V1:B")], name="next.gwf")
+    site.frame(70, 80, [signal(name, 80, 5000) for name in ("V1:A", "V1:B")], name="spare.gwf")
+    refuse(monkeypatch, ("bad.gwf", "V1:A"), error=DAMAGED)
+    site.build(180)
+    other = np.where(there, ramp(120, 60), NAN)
+    want = np.r_[np.full(60, NAN), other]
+    want[70:100] = np.where(there[10:40], want[70:100], ramp(30, 5000))
+    same(site.read("V1:A")[0], want)
+    same(site.read("V1:B")[0], np.r_[ramp(100), other[40:]])
+    masks = {name: entry["gwf_mask"] for name, entry in site.json("coverage").items()}
+    assert masks == {"V1:A": "01", "V1:B": "11"}
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_of_several_masks_on_one_channel_each_counts(site, count):
+    """Virgo's second vector, the CDS mask, of which what is not 0 is bad, and integers that no float holds."""
+    site.want("V1:A")
+    second = np.arange(60)
+    bad = {"there": second % 4 == 0, "mask": second % 3 == 0, "exact": second % 5 == 0}
+    for chosen in itertools.combinations(bad, count):
+        more = {"data": second.astype("i8")}
+        if "there" in chosen:
+            more["there"] = ~bad["there"]
+        if "mask" in chosen:
+            more["mask"] = bad["mask"].astype("u2")
+        if "exact" in chosen:
+            more["data"] = np.where(bad["exact"], 2**53 + 1, second)
+        site.listed.clear()
+        site.frame(0, 60, [signal()._replace(**more)], name=f"{'-'.join(chosen)}.gwf")
+        site.build(60, shrink=True)
+        good = ~np.logical_or.reduce([bad[name] for name in chosen])
+        same(site.read("V1:A")[0], np.where(good, second, NAN))
+        assert bool(site.json("summary")["unusable_samples"]) == ("exact" in chosen)
+
+
+def test_frames_that_come_late_flip_which_rate_is_that_of_the_day_and_back(site, tmp_path):
+    """And a unit with it: what had most of the day is left out, and told, as if all had been there at once."""
+    site.want("V1:A")
+    for minute in range(3):
+        site.frame(60 * minute, 60, [signal(first=60 * minute)])
+    for minute in (3, 4):
+        fast(site, minute)
+    site.build(480)
+    assert site.read("V1:A")[1]["sample_rate"] == 1
+    for later, rate in (((5, 6), 2), ((7,), 2)):
+        for minute in later:
+            fast(site, minute)
+        site.rebuild(480, shrink=True)
+        assert site.read("V1:A")[1]["sample_rate"] == rate
+        other = site.fresh(tmp_path / f"fresh{later[0]}", 480)
+        assert samples_without_times(site.h5) == samples_without_times(other.h5)
+    change = site.json("summary")["rate_changes"]["V1:A"]
+    assert change == {"kept": "2 Hz", "dropped_seconds": {"1 Hz": 180}}
+    site.listed = site.listed[:4]
+    site.ffl.write_text("".join(site.listed))
+    site.rebuild(480, shrink=True)
+    assert site.read("V1:A")[1]["sample_rate"] == 1
+    other = site.fresh(tmp_path / "back", 480)
+    assert samples_without_times(site.h5) == samples_without_times(other.h5)
+
+
+def fast(site, minute):
+    site.frame(60 * minute, 60, [signal(count=120, first=120 * minute, rate=2.0, unit="m")])
+
+
+def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site):
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    del site.listed[1]
+    site.ffl.write_text("".join(site.listed))
+    site.frame(180, 60, both(3))
+    site.want("V1:B")
+    site.rebuild(180)
+    for name in ("V1:A", "V1:B"):
+        same(site.read(name)[0], ramp(180))
+    summary = site.json("summary")
+    assert (summary["kept_frames"], summary["kept_channels"]) == (1, ["V1:A"])
+    site.rebuild(180, shrink=True)
+    assert site.names("valid") == ["V1:B"]
+    same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+
+
+# --- many days -------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("order", list(itertools.permutations([COMPLETED, FAILED, QUEUED], 2)))
+def test_of_a_date_in_two_specs_the_one_that_is_further_from_done_is_told(tmp_path, order):
+    for spec, state in zip(("V1raw", "V1trend"), order, strict=True):
+        folder = Folder.of(str(tmp_path), spec, DAY)
+        os.makedirs(folder.work)
+        folder.note(date=DAY, status=state, error="why" if state == FAILED else None)
+    made = index.write(str(tmp_path))
+    assert made["days"][DAY]["status"] == (FAILED if FAILED in order else QUEUED)
+    assert {spec: days[DAY]["status"] for spec, days in made["specs"].items()} == dict(
+        zip(("V1raw", "V1trend"), order, strict=True)
+    )
+    assert made["stats"]["total"] == 1
+
+
+def test_days_that_failed_each_of_something_else_are_each_told(tmp_path):
+    """One has no frame, one failed, one was stopped, one is missing, one is done and its file is gone."""
+    out = str(tmp_path)
+    days = [f"2024-04-{number}" for number in range(10, 16)]
+    states = (
+        {"status": FAILED, "error": "no frame of it", "reason": NO_FRAME},
+        {"status": FAILED, "error": "disk full"},
+        {"status": RUNNING},
+        None,
+        {"status": COMPLETED},
+        {"status": COMPLETED},
+    )
+    for day, state in zip(days, states, strict=True):
+        if state:
+            folder = Folder.of(out, "V1trend", day)
+            os.makedirs(folder.work)
+            folder.note(date=day, **state)
+    folder = Folder.of(out, "V1trend", days[5])
+    bad = [("/a", "one", {}), ("/a", "two", {"channel": "V1:A"}), ("/b", "three", {})]
+    told = [{"path": path, "reason": reason, **more} for path, reason, more in bad]
+    with open(folder.h5, "w"), open(folder.summary, "w") as summary:
+        json.dump({"unreadable_frames": 1, "bad_frames": told}, summary)
+    # Of a day that failed the fault is that: what it lacks is told when it is done.
+    other = Folder.of(out, "V1trend", days[1])
+    shutil.copy(folder.h5, other.h5)
+    shutil.copy(folder.summary, other.summary)
+    found = list(faults.of_days(out))
+    assert [(each.kind, each.where) for each in found] == [
+        *((faults.DAY, day) for day in days[:5]),
+        *[(faults.FRAME, days[5])] * 2,
+    ]
+    reasons = [each.reason for each in found]
+    assert reasons[:2] == ["no frame of it", "disk full"] and reasons[4] == "the day file is gone"
+    assert reasons[5:] == ["one; and 1 more", "three"]
+    totals = status.totals(status.days_of(out))
+    assert [totals[name] for name in ("completed", "failed", "interrupted", "missing")] == [1, 3, 1, 1]
+
+
+# --- keepers of frames -----------------------------------------------------------------------
+
+
+class Says:
+    """A keeper that says one thing of every frame."""
+
+    def __init__(self, why, blocked=None):
+        self.why, self.blocked = why, blocked
+
+    def concerns(self, frame):
+        return True
+
+    def hold(self, days, held, remove):
+        return self.blocked
+
+    def objection(self, frame, days):
+        return self.why
+
+    def note_removal(self, frames, days):
+        pass
+
+
+UNKNOWN_TO, WRONG = Kept(Reason.UNKNOWN, "unknown"), Kept(Reason.WRONG, "wrong")
+UNFINISHED = Kept(Reason.UNFINISHED, "unfinished")
+
+
+@pytest.mark.parametrize(
+    ("says", "why"),
+    [
+        ((None, None), None),
+        ((None, UNKNOWN_TO), None),
+        ((UNKNOWN_TO, None), None),
+        ((UNKNOWN_TO, UNKNOWN_TO), UNKNOWN_TO),
+        ((None, WRONG), WRONG),
+        ((WRONG, None), WRONG),
+        ((UNKNOWN_TO, UNFINISHED), UNFINISHED),
+        ((UNFINISHED, WRONG), UNFINISHED),
+    ],
+)
+def test_a_frame_goes_only_when_every_keeper_that_knows_it_lets_it(tmp_path, says, why):
+    path = stub(tmp_path)
+    today = retention.datetime.date(2024, 5, 10)
+    found = list(retention.prune(str(tmp_path), [Says(each) for each in says], 1, True, today))
+    assert found == [(str(path), why)] and path.exists() == bool(why)
+    path = stub(tmp_path)
+    blocked = [Says(each, UNFINISHED if at else None) for at, each in enumerate(says)]
+    assert list(retention.prune(str(tmp_path), blocked, 1, True, today)) == [(str(path), UNFINISHED)]
+    assert path.exists()
