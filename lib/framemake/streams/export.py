@@ -14,7 +14,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import files, gps, grid
+from .. import gps, grid
 from ..day import layout, statistics
 from ..day.account import Account
 from ..day.dayfile import Dataset, Origin, Provenance, write_statistics
@@ -66,7 +66,7 @@ def write(folder: str, streams: Sequence[Stream], out: str, spec: str, date: str
     if not any(_has_sample(stream, window) for stream in streams):
         raise NoSample
     made = _StreamsDay(window, _INCREMENT, compression)
-    with files.replacing(path) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
+    with layout.writing(path) as file:
         made.group = file.create_group(layout.CHANNELS)
         for stream in streams:
             made.add(stream)
