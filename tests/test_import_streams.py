@@ -7,7 +7,6 @@ import random
 import re
 import resource
 import shutil
-import signal
 import subprocess
 import time
 
@@ -20,6 +19,7 @@ from support import sites
 from support import streams as made
 from support.commands import BIN, bound, refused, run
 from support.streams import HOUR, MINUTE, NIGHT, TEN
+from support.undisturbed import check_streams, opened
 
 RAIN, SEIS, TILT, MAG = "H0:PEM-EX_RAIN", "H0:PEM-EX_SEISX", "H0:PEM-LVEA_TILTX", "H0:PEM-LVEA_MAGX"
 FLOAT = {SEIS: "f4"}
@@ -619,15 +619,6 @@ def test_a_torn_stream_of_the_original_is_mended(tmp_path, tree, out):
     assert any("not whole" in line and RAIN in line for line in made.errors(out))
 
 
-def opened(out):
-    """{stream: (records, index)} as readers see them at this moment, as bytes."""
-    found = {}
-    for name in store.names(str(out)):
-        stream = store.open_stream(str(out), name)
-        found[name] = stream.records.tobytes(), stream.index.tobytes()
-    return found
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("begun", ("ours", "the original's", "nothing"))
 def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continued(tmp_path, tree, out, begun):
@@ -647,10 +638,7 @@ def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continue
         shutil.rmtree(out)
         shutil.copytree(tmp_path / "begun", out)
         died = made.killed_at(call, tree, out)
-        for name, seen in opened(out).items():
-            # What was late is committed before what is new is appended to it.
-            begins = [new.startswith(old) for new, old in zip(after[name], seen, strict=True)]
-            assert seen == before.get(name) or all(begins), (call, name)
+        check_streams(out, before, after)
         made.imported(tree, out)
         assert made.contents(out) == expected, call
         assert sorted(made.logged(out)) == sorted(path.name for path in first + then)
@@ -658,43 +646,6 @@ def test_an_import_killed_at_any_of_its_writes_leaves_old_or_new_and_is_continue
         if not died:
             break
     assert call > 20
-
-
-def kill_some(tmp_path, tree, out, count):
-    """Kill real imports at random moments of their run, until so many have died of it."""
-    first, then = nightly(tmp_path / "source")
-    made.arrive(first, tmp_path / "source", tree)
-    importer.run(str(tree), str(out))
-    made.arrive(then, tmp_path / "source", tree)
-    expected = once(tmp_path, tree)
-    shutil.copytree(out, tmp_path / "begun")
-    begun = time.monotonic()
-    shutil.copytree(out, tmp_path / "trial")
-    made.commanded(tree, tmp_path / "trial")
-    usual = time.monotonic() - begun
-    chance, died = random.Random(count), 0
-    while died < count:
-        shutil.rmtree(out)
-        shutil.copytree(tmp_path / "begun", out)
-        process = subprocess.Popen([BIN / "import-streams", tree, out], stderr=subprocess.DEVNULL)
-        time.sleep(chance.uniform(0.3, 1.0) * usual)
-        process.kill()
-        if process.wait() == -signal.SIGKILL:
-            died += 1
-        else:
-            usual *= 0.9  # the first one was slower, as the machine was busy
-        made.imported(tree, out)
-        assert made.contents(out) == expected
-
-
-@pytest.mark.slow
-def test_killed_imports_are_continued(tmp_path, tree, out):
-    kill_some(tmp_path, tree, out, 20)
-
-
-@pytest.mark.long
-def test_many_killed_imports_are_continued(tmp_path, tree, out):
-    kill_some(tmp_path, tree, out, 200)
 
 
 def test_a_second_import_leaves_at_once_with_a_message(tree, out):

@@ -1,9 +1,8 @@
-"""`make DAY=...` as a person runs it: what it makes, what it refuses, what a kill, a lock or a full disk leave."""
+"""`make DAY=...` as a person runs it: what it makes, what it refuses, what a lock or a full disk leave."""
 
 import contextlib
 import json
 import os
-import random
 import re
 import signal as signals
 import subprocess
@@ -333,7 +332,7 @@ def test_a_full_disk_leaves_nothing_half_written(site, size):
         assert command("check-day", "--all", site.h5).stdout == ""
 
 
-# --- kills and locks --------------------------------------------------------------------
+# --- locks and signals --------------------------------------------------------------------
 
 
 def start(site, *variables):
@@ -346,60 +345,6 @@ def start(site, *variables):
         text=True,
         start_new_session=True,
     )
-
-
-def kill_all(process):
-    """kill -9 of make and all that it started, whatever group it is in."""
-    table = subprocess.run(["ps", "-eo", "pid=,ppid="], capture_output=True, text=True, check=True).stdout
-    children = {}
-    for line in table.splitlines():
-        pid, parent = map(int, line.split())
-        children.setdefault(parent, []).append(pid)
-    doomed, found = [process.pid], [process.pid]
-    while found:
-        found = [child for parent in found for child in children.get(parent, ())]
-        doomed += found
-    for pid in doomed:
-        with contextlib.suppress(ProcessLookupError):
-            os.kill(pid, signals.SIGKILL)
-    process.wait()
-
-
-def killed_and_resumed(site, times, seed):
-    fill(site, 60, 3600)
-    reference = Site(site.folder / "reference")
-    reference.ffl, reference.channels = site.ffl, site.channels
-    began = time.monotonic()
-    assert reference.make().returncode == 0
-    whole = time.monotonic() - began
-    want = samples_without_times(reference.h5)
-    lists = {p.name: p.read_text() for p in (reference.day / "channels_info").iterdir()}
-    chance = random.Random(seed)
-    for number in range(times):
-        site.out = site.folder / f"out{number}"
-        for _ in range(chance.choice((1, 1, 2))):
-            process = start(site)
-            time.sleep(chance.uniform(0.05, whole))
-            kill_all(process)
-            process.stderr.close()
-            if site.h5.exists():
-                assert samples_without_times(site.h5) == want, "half-written under its final name"
-        done = site.make()
-        assert done.returncode == 0, done.stderr
-        assert samples_without_times(site.h5) == want
-        assert {p.name: p.read_text() for p in (site.day / "channels_info").iterdir()} == lists
-        assert not list(site.day.rglob(".*.tmp")) and not (site.day / ".work" / "parts").exists()
-
-
-def test_killed_anywhere_and_run_again_is_as_undisturbed(site):
-    needs("ps")
-    killed_and_resumed(site, 8, seed=1)
-
-
-@pytest.mark.long
-def test_killed_anywhere_often(site):
-    needs("ps")
-    killed_and_resumed(site, 100, seed=2)
 
 
 def test_two_makes_on_one_day_at_once(site):

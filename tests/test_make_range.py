@@ -1,9 +1,7 @@
-"""`make range` as a person runs it: which days it builds, what stops only itself, what it tells, what a kill leaves."""
+"""`make range` as a person runs it: which days it builds, what stops only itself, what it tells."""
 
-import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -411,32 +409,6 @@ def test_an_output_folder_with_an_odd_name(days, tmp_path):
     done = days.make("-j2", LIMIT_DAYS=2)
     assert done.returncode == 0 and len(days.made()) == 2, done.stderr
     assert not list(tmp_path.rglob("owned")) and not (days.folder / "owned").exists()
-
-
-def test_a_kill_leaves_days_that_the_next_run_ends(built):
-    """kill -9 of everything at some moment: each day file is whole or absent, the index tells no day that runs."""
-    random.seed(1)
-    days = built
-    whole = {day: samples_without_times(days.h5(day)) for day in DAYS}
-    for moment in (0.9, random.uniform(0.5, 2.5)):
-        subprocess.run(["rm", "-rf", days.out], check=True)
-        line = ["make", "-j2", "-f", str(ROOT / "Makefile"), "range", *days.variables()]
-        process = subprocess.Popen(line, cwd=days.folder, stderr=subprocess.DEVNULL, start_new_session=True)
-        time.sleep(moment)
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
-        subprocess.run(["pkill", "-9", "-f", str(days.out)], check=False)
-        for day in days.made():
-            assert samples_without_times(days.h5(day)) == whole[day]
-        if days.out.exists():
-            well("summarize", "--index", days.out)
-            assert "running" not in statuses(days).values()
-        done = days.make("-j2")
-        assert done.returncode == 0, done.stderr
-        assert {day: samples_without_times(days.h5(day)) for day in DAYS} == whole
-        assert statuses(days) == dict.fromkeys(DAYS, "completed")
-        assert not list(days.out.glob(".range.??????"))
 
 
 def test_the_index_is_whole_whenever_it_is_looked_at(days):

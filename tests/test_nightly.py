@@ -3,7 +3,6 @@
 import datetime
 import json
 import os
-import random
 import re
 import shutil
 import signal
@@ -194,29 +193,6 @@ def test_three_nights_end_as_one_that_has_everything(site):
     before = {day: site.h5(day).stat().st_mtime_ns for day in DAYS}
     assert site.night().status == 0
     assert site.result() == result and {day: site.h5(day).stat().st_mtime_ns for day in DAYS} == before
-
-
-@pytest.mark.long
-def test_nights_that_are_killed_end_as_one_that_is_not(site):
-    """kill -9 of all of it: while frames come, in the import, in the days; then one night that is let be."""
-    random.seed(5)
-    site.arrive("virgo/**/*.gwf", "lho/**/*.gwf", "llo/**/*.gwf")
-    for moment in ("frame", "frame", "import", "import", "import", "build", "build"):
-        site.set(MIRROR_OPTIONS="(--bwlimit 200)" if moment == "frame" else "()")
-        process = site.start("--until", DAYS[-1])
-        if moment == "frame":
-            wait_until(lambda: list(site.frames.rglob(".[HLV]-*.gwf.*")), "a frame that comes")
-        else:
-            begins = f"nightly: {moment} begins"
-            wait_until(lambda begins=begins: begins in site.log(), begins, 60)
-            time.sleep(random.uniform(0.1, 0.9))
-        kill_all(process, site.home)
-        process.communicate()
-        assert site.told()["status"] == "running" or process.returncode == 0
-    night = site.night()
-    assert (night.status, night.said) == (0, ""), night.said
-    assert site.result() == site.afresh()
-    assert not list(site.frames.rglob(".*.gwf*")) and not list(site.frames.rglob(".rsync-partial"))
 
 
 def test_a_night_that_is_killed_while_frames_come_goes_on(site):

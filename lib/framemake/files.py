@@ -4,7 +4,10 @@ import contextlib
 import errno
 import fcntl
 import os
+import re
 import threading
+import time
+import zlib
 from collections.abc import Iterator
 from typing import TypeAlias
 
@@ -12,23 +15,29 @@ Path: TypeAlias = str | os.PathLike[str]
 
 # Errors that only a write can meet.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+# This machine in the names of temporary files: folders are shared, process ids are not.
+_HERE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
+_OURS = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
+# After so many seconds without a change, what another machine was writing is taken for left.
+_PATIENCE = 3600
+# The folders in which this process has looked for what killed ones left.
+_looked: set[str] = set()
 
 
 @contextlib.contextmanager
 def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     """Give a temporary path beside `path`; on success sync it and rename it to `path`.
 
-    The temporary name starts with a dot and carries the process id, so two writers never share one
-    and no pattern for data files matches it.  On any error it is removed and `path` is untouched.
+    The temporary name is that of beside().  On any error it is removed and `path` is untouched.
     durable: wait for the disk, so that a power cut leaves no empty file under the final name; a file that only
     says how far a run is need not wait.  What is no plain file, such as /dev/stderr, is written to directly.
     """
     if os.path.exists(path) and (os.path.abspath(path).startswith("/dev/") or not os.path.isfile(path)):
         yield os.fspath(path)
         return
-    folder, name = os.path.split(os.path.realpath(path))
-    os.makedirs(folder, exist_ok=True)
-    aside = os.path.join(folder, f".{name}.{os.getpid()}.tmp")
+    real = os.path.realpath(path)
+    os.makedirs(os.path.dirname(real), exist_ok=True)
+    aside = beside(real)
     try:
         yield aside
         if durable:
@@ -37,8 +46,9 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
-        if isinstance(error, OSError) and (error.filename == aside or error.errno in _NO_ROOM):
-            error.filename = os.fspath(path)  # not a name that is gone, nor none
+        if isinstance(error, OSError):
+            unnamed = error.filename is None and error.errno in _NO_ROOM
+            error.filename = os.fspath(path) if unnamed or error.filename == aside else error.filename
         raise
 
 
@@ -117,6 +127,53 @@ class Sink:
     def _fail(self, error):
         error.filename = os.fspath(self._path)
         self._error = error
+
+
+def beside(path: Path) -> str:
+    """A temporary name beside `path`, for what is to be renamed to it.
+
+    It starts with a dot and carries machine and process id, so two writers never share one and no pattern for data
+    files matches it.  What is_left() in the folder is removed.
+    """
+    folder, name = os.path.split(path)
+    _remove_left(folder)
+    return os.path.join(folder, f".{name}.{_HERE}-{os.getpid()}.tmp")
+
+
+def is_left(path: Path) -> bool:
+    """Whether a path is a temporary name of beside() whose writer is gone.
+
+    One of this machine is gone if no such process runs; of another machine's, nothing was written for an hour.
+    """
+    name = os.path.basename(os.fspath(path))
+    if not (name.startswith(".") and name.endswith(".tmp")):
+        return False
+    match = _OURS.fullmatch(name)
+    try:
+        return not _runs(int(match[1])) if match else os.lstat(path).st_mtime < time.time() - _PATIENCE
+    except OSError:
+        return False
+
+
+def _remove_left(folder):
+    if folder in _looked:
+        return
+    _looked.add(folder)
+    with contextlib.suppress(OSError), os.scandir(folder or ".") as entries:
+        for entry in entries:
+            if is_left(entry.path):
+                with contextlib.suppress(OSError):
+                    os.unlink(entry.path)
+
+
+def _runs(process):
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        pass  # another user's
+    return True
 
 
 @contextlib.contextmanager

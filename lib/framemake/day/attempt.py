@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 
-from .. import child, gps
+from .. import child, files, gps
 from ..errors import BadInput
 from ..version import ROOT
 from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, shape_of
@@ -178,9 +178,11 @@ def _closed(folder, request, say):
 def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> None:
     """Make a day's folder ready for make: what was left is sorted out, and what the day is made from is laid down."""
     for path, _, names in os.walk(folder.path):
-        for name in names:
-            if name.startswith(".") and name.endswith(".tmp"):
-                os.unlink(os.path.join(path, name))  # what a killed run was writing
+        for each in (os.path.join(path, name) for name in names):
+            # What a killed run was writing; a range that plans this day may be writing its state at this moment.
+            if files.is_left(each):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(each)
     if not closed:
         if not request.resume:
             shutil.rmtree(folder.parts, ignore_errors=True)
@@ -202,10 +204,27 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
         for path in (folder.summary, folder.stamp):
             with contextlib.suppress(FileNotFoundError):
                 os.utime(path, (0, 0))
+        # A day file that was damaged since it was written is newer than all that it is made from.
+        if not closed and _is_damaged(folder.h5):
+            os.utime(folder.h5, (0, 0))
     # In a range a day that is run has work to do, maybe not for the first time.
     if request.retries is not None:
         note = {"status": RUNNING, "retries": request.retries, "error": None}
         folder.note(date=date, **note, started_at_utc=begun, finished_at_utc=None)
+
+
+def _is_damaged(h5):
+    """Whether there is such a file, we may read it, and it is no HDF5 file."""
+    if not os.access(h5, os.R_OK):
+        return False
+    # Loaded here: a day with nothing new needs none of it.
+    from . import dayfile
+
+    try:
+        dayfile.DayFile(h5).close()
+    except BadInput:
+        return True
+    return False
 
 
 def make(folder: Folder) -> list:

@@ -139,6 +139,7 @@ class DayFile:
             raise BadInput(f"no such file: {path!r}") from None
         except OSError as error:
             raise BadInput(f"day file cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
+        self._size = self._bytes()
         self._provenance: Provenance | None = None
         self._inputs: str | None = None
         self._statistics: dict[str, np.ndarray] | None = None
@@ -289,20 +290,42 @@ class DayFile:
         return grid.Grid(rate, phase), dataset.dtype
 
     def samples(self, name: str, first: int, stop: int) -> np.ndarray:
-        """Samples [first, stop) of a channel, 1-D, as they are stored; KeyError if it has none."""
+        """Samples [first, stop) of a channel, 1-D, as they are stored; KeyError if it has none.
+
+        BadInput if they cannot be read, as in a file that was cut short after it was opened.
+        """
         dataset = self.dataset(name)
         if dataset is None:
             raise KeyError(name)
-        return dataset[first:stop]
+        try:
+            found = dataset[first:stop]
+        except OSError:
+            raise self._damaged() from None
+        # Behind the end of a file HDF5 reads zeros.
+        if self._bytes() < self._size:
+            raise self._damaged()
+        return found
 
     def chunks(self, name: str, wanted: Callable[[int], bool]) -> Iterator[tuple[int, bytes, int]]:
-        """(first sample, bytes as they are stored, filter mask) of the chunks whose first sample `wanted` takes."""
+        """(first sample, bytes as they are stored, filter mask) of the chunks whose first sample `wanted` takes.
+
+        BadInput as of samples().
+        """
         found: list = []
         self.file[layout.CHANNELS][name].id.chunk_iter(found.append)
         handle = self.file.id.get_vfd_handle()
         for chunk in sorted(found, key=lambda chunk: chunk.chunk_offset):
             if wanted(chunk.chunk_offset[0]):
-                yield chunk.chunk_offset[0], os.pread(handle, chunk.size, chunk.byte_offset), chunk.filter_mask
+                raw = os.pread(handle, chunk.size, chunk.byte_offset)
+                if len(raw) < chunk.size:
+                    raise self._damaged()
+                yield chunk.chunk_offset[0], raw, chunk.filter_mask
+
+    def _bytes(self):
+        return os.fstat(self.file.id.get_vfd_handle()).st_size
+
+    def _damaged(self):
+        return BadInput(f"day file is damaged, or has changed while it was read: {self.path!r}")
 
 
 def _of_converter(file):

@@ -140,10 +140,11 @@ class _BlockReading:
                     self.unit_of.setdefault(member, self.account.number_of(unit))
                     self.account.seen.add(name)
 
-    def _note_bad(self, path, name, error):
-        self.account.bad[path, name] = str(error)
-        if isinstance(error, gwf.Unreadable):
-            self.account.transient.add(path)
+    def _note_bad(self, frame, name, error):
+        self.account.bad[frame.path, name] = str(error)
+        # One that changes while it is read may be again what it was, size and time included: nothing else would tell.
+        if isinstance(error, gwf.Unreadable) or catalog.judge([frame])[0][3:5] != frame[3:5]:
+            self.account.transient.add(frame.path)
 
     def _read_file(self, at, frame, members, reach, careful, within=None):
         """Read channels of one file; returns those that its faults kept from being read.
@@ -154,7 +155,7 @@ class _BlockReading:
         try:
             file = self.reader.open(frame.path)
         except gwf.BadFrame as error:
-            self._note_bad(frame.path, "", error)
+            self._note_bad(frame, "", error)
             return list(members)
         if not file.verified:
             account.unverified.add(frame.path)
@@ -186,7 +187,7 @@ class _BlockReading:
                         if series is None:
                             continue
                 except gwf.BadFrame as error:
-                    self._note_bad(frame.path, name, error)
+                    self._note_bad(frame, name, error)
                     lost.append(member)
                     continue
                 account.seen.add(name)

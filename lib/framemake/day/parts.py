@@ -5,6 +5,7 @@ row that are chunks of the day file, `members` (positions in the plan's channels
 there) and `statistics` by unit.  Beside them is the account of the block: see account.Account.save.
 """
 
+import errno
 import math
 import os
 from collections.abc import Iterator
@@ -146,6 +147,8 @@ class Part:
             begin = min(offset for _, offset, _, _ in some)
             end = max(offset + size for _, offset, size, _ in some)
             raw = memoryview(os.pread(handle, end - begin, begin))
+            if len(raw) < end - begin:
+                raise OSError(errno.EIO, "shorter than it was", self.file.filename)
             for at, offset, size, mask in some:
                 yield row.first + at, raw[offset - begin : offset - begin + size], mask
 

@@ -303,10 +303,11 @@ class _Night:
 
     def _tidy(self):
         """Point nightly.log to this log, and remove the oldest logs: their names are in the order of their times."""
-        link, aside = self._file(f"{NAME}.log"), self._file(f".{NAME}.log.{os.getpid()}.tmp")
+        link = self._file(f"{NAME}.log")
         logs = glob.glob(os.path.join(glob.escape(self.asked.logs), f"{NAME}-{'?' * 8}T{'?' * 6}-*.log"))
         with contextlib.suppress(OSError):
             if not self.part:
+                aside = files.beside(link)
                 os.symlink(os.path.basename(self.log.path), aside)
                 os.replace(aside, link)
         for path in sorted(logs)[: -self.asked.keep_logs]:

@@ -1,0 +1,73 @@
+"""All processes that a command has started, whatever session or group they are in: found, killed, counted.
+
+Each has a word in its environment that was given to the first and is handed down to all that it starts.
+"""
+
+import contextlib
+import os
+import secrets
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+MARK = "FRAMEMAKE_TEST_RUN"
+
+
+def start(*words, env=None, **options):
+    """A Popen that leads a session, whose descendants are known by its `mark`; options: of Popen."""
+    mark = secrets.token_hex(8)
+    mine = {name: value for name, value in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL", "MFLAGS")}
+    quiet = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, **options}
+    process = subprocess.Popen(
+        list(map(os.fspath, words)), env={**mine, **(env or {}), MARK: mark}, start_new_session=True, **quiet
+    )
+    process.mark = mark
+    return process
+
+
+def alive(mark):
+    """{process id: command line} of those that have a mark and run; zombies are none."""
+    found, wanted = {}, f"{MARK}={mark}".encode()
+    for folder in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if wanted in (folder / "environ").read_bytes().split(b"\0"):
+                found[int(folder.name)] = (
+                    (folder / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                )
+    return found
+
+
+def _signal(pids, number):
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, number)
+
+
+def kill_all(process):
+    """kill -9 of all that a process has started, and of itself, at one moment: none sees another die."""
+    stopped = set()
+    while fresh := set(alive(process.mark)) - stopped:
+        _signal(fresh, signal.SIGSTOP)
+        stopped |= fresh
+    _signal(stopped, signal.SIGKILL)
+    process.wait()
+    if process.stdout:
+        process.stdout.close()
+    end = time.monotonic() + 20
+    while left := alive(process.mark):
+        assert time.monotonic() < end, f"they do not die: {left}"
+        _signal(left, signal.SIGKILL)  # one that was about to begin as we looked
+        stopped |= set(left)
+        time.sleep(0.005)
+    # Whoever has lost its memory may still have its files, and the locks on them.
+    while not all(map(_has_ended, stopped)):
+        assert time.monotonic() < end, f"they do not end: {stopped}"
+        time.sleep(0.005)
+
+
+def _has_ended(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
+    except OSError:
+        return True

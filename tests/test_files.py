@@ -1,0 +1,63 @@
+"""framemake.files: a file is replaced whole or not at all, and what a killed writer left goes with the next."""
+
+import os
+import re
+
+import pytest
+from framemake import files
+from framemake.day import attempt, folder
+from support import processes
+from support.commands import ROOT
+
+WRITES = "import sys, os, signal; sys.path.insert(0, sys.argv[1]); from framemake import files\n"
+WRITES += "with files.replacing(sys.argv[2]) as aside:\n  open(aside, 'w').write('half'); print('now', flush=True)\n"
+KILLED, WAITS = WRITES + "  os.kill(os.getpid(), 9)\n", WRITES + "  sys.stdin.read()\n"
+
+
+def writer(code, path, **options):
+    return processes.start("python3", "-c", code, ROOT / "lib", path, **options)
+
+
+def test_a_file_is_replaced_whole_or_not_at_all(tmp_path):
+    path = tmp_path / "a"
+    files.write(path, "old")
+    with pytest.raises(RuntimeError), files.replacing(path) as aside:
+        with open(aside, "w") as out:
+            out.write("new")
+        raise RuntimeError
+    assert path.read_text() == "old" and os.listdir(tmp_path) == ["a"]
+    files.write(path, "new")
+    assert path.read_text() == "new" and os.listdir(tmp_path) == ["a"]
+
+
+def test_what_a_killed_writer_left_is_removed_by_the_next_in_the_folder_and_what_others_write_is_not(tmp_path):
+    path = tmp_path / "a"
+    assert writer(KILLED, path).wait() == -9
+    (left,) = os.listdir(tmp_path)
+    assert re.fullmatch(r"\.a\.[0-9a-f]{8}-\d+\.tmp", left)
+    # Another machine may be at work, but not for an hour; this process of ours is.
+    other, old = (tmp_path / re.sub(r"[0-9a-f]{8}-", of, left) for of in ("00000000-", "00000001-"))
+    other.touch()
+    old.touch()
+    os.utime(old, (0, 0))
+    with writer(WAITS, path, stdin=-1) as at_work:
+        assert at_work.stdout.readline() == b"now\n"
+        assert not {left, old.name} & set(os.listdir(tmp_path))
+        assert writer(WAITS, tmp_path / "b").wait() == 0
+        assert sorted(os.listdir(tmp_path)) == sorted([other.name, f"{left.rpartition('-')[0]}-{at_work.pid}.tmp", "b"])
+        at_work.stdin.close()
+    assert path.read_text() == "half"
+
+
+def test_a_day_that_is_made_ready_loses_what_was_left_and_not_what_is_being_written(tmp_path):
+    (tmp_path / "list").write_text("V1:A\n")
+    day = folder.Folder.of(str(tmp_path), "V1trend", "2024-04-10")
+    os.makedirs(day.work)
+    assert writer(KILLED, day.lock).wait() == -9
+    with writer(WAITS, day.state_path, stdin=-1) as at_work:
+        assert at_work.stdout.readline() == b"now\n"
+        attempt.prepare(day, "2024-04-10", attempt.Request(str(tmp_path / "list"), "shape"), False, "now")
+        left = sorted(name for _, _, names in os.walk(day.path) for name in names if name.endswith(".tmp"))
+        assert len(left) == 1 and left[0].endswith(f"-{at_work.pid}.tmp")
+        at_work.stdin.close()
+    assert at_work.returncode == 0
