@@ -1,6 +1,5 @@
 """`make DAY=...` as a person runs it: what it makes, what it refuses, what a lock or a full disk leave."""
 
-import contextlib
 import json
 import os
 import re
@@ -302,34 +301,6 @@ def test_a_read_only_out_is_refused(site):
     site.out.mkdir()
     site.out.chmod(0o555)
     refused(site.make(before=bound()), "cannot make the day's folder")
-
-
-@contextlib.contextmanager
-def small_disk(folder, size):
-    folder.mkdir()
-    done = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], capture_output=True, check=False
-    )
-    if done.returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    try:
-        yield folder
-    finally:
-        subprocess.run(["umount", folder], check=False)
-
-
-@pytest.mark.parametrize("size", ["200k", "2m", "4m"])
-def test_a_full_disk_leaves_nothing_half_written(site, size):
-    fill(site, 12)
-    with small_disk(site.folder / "small", size) as disk:
-        site.out = disk / "out"
-        done = site.make()
-        assert done.returncode != 0 and "Traceback" not in done.stderr
-        assert "disk full" in done.stderr or "No space left" in done.stderr, done.stderr
-        assert not site.h5.exists()
-        subprocess.run(["mount", "-o", "remount,size=100m", disk], check=True)
-        assert site.make().returncode == 0
-        assert command("check-day", "--all", site.h5).stdout == ""
 
 
 # --- locks and signals --------------------------------------------------------------------

@@ -87,9 +87,6 @@ class Command:
         group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
         group.add_argument("--version", action="version", version=f"framemake {version()}")
         self.args = self.parser.parse_args()
-        if not self.args.verbose:
-            # When a disk is full, HDF5 complains once more for each object that goes: the one line of ours is enough.
-            sys.unraisablehook = lambda unraisable: None
         try:
             try:
                 main(self)
@@ -204,14 +201,14 @@ class Command:
 
 
 def _one_line(error):
-    """What went wrong and with which thing.  HDF5's errors have the system's only in their text."""
+    """What went wrong and with which thing."""
     text = " ".join(str(error).split())
     if isinstance(error, BadInput):
         return text
     if isinstance(error, MemoryError):
         return "out of memory"
-    if getattr(error, "errno", None) == errno.ENOSPC or "errno = 28" in text or "No space left" in text:
-        where = getattr(error, "filename", None) or os.getcwd()
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        where = error.filename or os.getcwd()
         return f"disk full: {where!r}"
     if isinstance(error, OSError) and error.strerror and error.filename is not None:
         return f"{wording(error)}: {error.filename!r}"

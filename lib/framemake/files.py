@@ -1,6 +1,7 @@
 """Writing a file so that a reader sees the old content or the new one, never a part of it."""
 
 import contextlib
+import errno
 import fcntl
 import os
 import re
@@ -12,6 +13,8 @@ from typing import TypeAlias
 
 Path: TypeAlias = str | os.PathLike[str]
 
+# Errors that only a write can meet.
+_NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 # This machine in the names of temporary files: folders are shared, process ids are not.
 _HERE = f"{zlib.crc32(os.uname().nodename.encode()):08x}"
 _OURS = re.compile(rf"\..*\.{_HERE}-(\d+)\.tmp")
@@ -46,10 +49,90 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
         if durable:
             _sync(aside)
         os.replace(aside, path)
-    except BaseException:
+    except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
+        if isinstance(error, OSError):
+            unnamed = error.filename is None and error.errno in _NO_ROOM
+            error.filename = os.fspath(path) if unnamed or error.filename == aside else error.filename
         raise
+
+
+class Sink:
+    """A new file for a library that must not meet an error while it writes: the first one is kept for check() to raise.
+
+    From then on what is written stays in memory, and is read from there, so that the library can end in order.  It
+    has what h5py asks of a file object, and is closed as a file is.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+        self._path, self._at = path, 0
+        self._error: OSError | None = None
+        self._kept: list[tuple[int, bytes]] = []
+
+    def __enter__(self) -> "Sink":
+        return self
+
+    def __exit__(self, _: object, error: BaseException | None, *__: object) -> None:
+        os.close(self._handle)
+        if error is None or isinstance(error, Exception):
+            self.check()  # whatever went wrong after it
+
+    def check(self) -> None:
+        """Raise the error of the write that failed first, if one has; it names the file."""
+        if self._error:
+            raise self._error
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        if whence == os.SEEK_END:
+            ends = [at + len(data) for at, data in self._kept]
+            position += max(os.fstat(self._handle).st_size, *ends, 0)
+        self._at = position
+        return position
+
+    def tell(self) -> int:
+        return self._at
+
+    def read(self, size: int) -> bytes:
+        data = bytearray(size)
+        return bytes(data[: self.readinto(data)])
+
+    def readinto(self, buffer: "bytearray | memoryview") -> int:
+        count = os.preadv(self._handle, [buffer], self._at)
+        for at, data in self._kept:
+            first, end = max(at, self._at), min(at + len(data), self._at + len(buffer))
+            if first < end:
+                buffer[first - self._at : end - self._at] = data[first - at : end - at]
+                count = max(count, end - self._at)
+        return count
+
+    def write(self, data: "bytes | memoryview") -> int:
+        done = 0
+        try:
+            while self._error is None and done < len(data):
+                done += os.pwrite(self._handle, data[done:] if done else data, self._at + done)
+        except OSError as error:
+            self._fail(error)
+        if self._error:
+            self._kept.append((self._at, bytes(data)))
+        self._at += len(data)
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        if self._error is None:
+            try:
+                os.ftruncate(self._handle, size)
+            except OSError as error:
+                self._fail(error)
+        return size
+
+    def flush(self) -> None:
+        """Nothing waits."""
+
+    def _fail(self, error):
+        error.filename = os.fspath(self._path)
+        self._error = error
 
 
 def beside(path: Path) -> str:

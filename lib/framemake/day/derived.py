@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 import h5py
 import numpy as np
 
-from .. import files, grid
+from .. import grid
 from ..gps import Window
 from . import layout, statistics
 from .dayfile import Dataset, Provenance, write_statistics
@@ -75,10 +75,6 @@ def writing(path: str, window: Window, increment: int, compression: str) -> Iter
     increment: seconds of the pieces that the statistics are by.  BadInput if there is no such compression.
     """
     layout.filters(compression)
-    with (
-        files.replacing(path) as aside,
-        h5py.File(aside, "w", libver=("earliest", "v110")) as file,
-        files.flushing(aside),
-    ):
+    with layout.writing(path) as file:
         yield Writer(file, path, window, increment, compression)
         Folder.holding(path).drop_manifest()

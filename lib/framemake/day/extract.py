@@ -6,12 +6,11 @@ With the samples in memory, their statistics and which frame file gave what are 
 import math
 from typing import NamedTuple
 
-import h5py
 import numpy as np
 
 from .. import files, grid, gwf
 from ..frames import catalog
-from . import coverage, parts
+from . import coverage, layout, parts
 from .account import Account
 from .earlier import Earlier
 from .plan import Block, Plan, part_path
@@ -320,7 +319,7 @@ def extract(plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier
     reading = _BlockReading(plan, block, reader, keep)
     # A part is named for the boot it was written in, so it need not wait for the disk; most never get there.
     path = part_path(folder, block)
-    with files.replacing(path, durable=not files.boot()) as aside, h5py.File(aside, "w", libver="latest") as part:
+    with layout.writing(path, durable=not files.boot(), libver="latest") as part:
         going, count = True, 0
         while going:
             reading.rows.expect()

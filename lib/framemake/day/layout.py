@@ -5,14 +5,16 @@ chunks, and an old entry can point at a match.  imagecodecs' LZF gives the same 
 half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 """
 
+import contextlib
 import time
 import zlib
+from collections.abc import Iterator
 
 import h5py
 import imagecodecs
 import numpy as np
 
-from .. import gps
+from .. import files, gps
 from ..errors import BadInput
 
 # What a day file of this form is called; of one with another form no later day is built.
@@ -29,6 +31,32 @@ GZIP_LEVEL = 4
 TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
 # Bits of a chunk's filter mask, in the order of the filters: a bit that is set says that the filter was left out.
 _SECOND_LEFT_OUT = 0b10
+
+
+class NewFile(h5py.File):
+    """A new HDF5 file that is open for writing, as writing() gives it."""
+
+    def __init__(self, sink: files.Sink, libver: object):
+        super().__init__(sink, "w", libver=libver)
+        # Raises the error of a write that has failed, which HDF5 is not told of.
+        self.check = sink.check
+
+
+@contextlib.contextmanager
+def writing(path: files.Path, durable: bool = True, libver: object = ("earliest", "v110")) -> Iterator[NewFile]:
+    """Give a new HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
+
+    Raises OSError, which names `path`, if the system cannot write it; at the end, or when check() of the file is asked.
+    HDF5 does not find that out: once it could not write what it has left as it closes a file, it crashes, or objects
+    that it has kept complain one by one as the process ends (seen with 2.0.0).
+    """
+    with (
+        files.replacing(path, durable) as aside,
+        files.Sink(aside) as sink,
+        files.flushing(aside) if durable else contextlib.nullcontext(),
+        NewFile(sink, libver) as file,
+    ):
+        yield file
 
 
 def filters(compression):

@@ -67,13 +67,9 @@ def merge(
     keep = earlier.find(wanted.keep) if wanted.keep else None
     if wanted.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
-    with (
-        files.replacing(out) as aside,
-        h5py.File(aside, "w", libver=("earliest", "v110")) as file,
-        files.flushing(aside),
-    ):
+    with layout.writing(out) as file:
         made = _Merge(wanted, keep, _Parts(wanted, folder, wait))
-        made.write_channels(file.create_group(layout.CHANNELS))
+        made.write_channels(file.create_group(layout.CHANNELS), file.check)
         provenance = made.provenance(origin)
         group = file.create_group(layout.PROVENANCE)
         provenance.save(group)
@@ -232,9 +228,13 @@ class _Merge:
         self.rates_dropped: dict[str, dict] = {}
         self.units_dropped: dict[str, dict] = {}
 
-    def write_channels(self, group: h5py.Group) -> None:
-        """Write all channels, in the order of the list, whatever the order of the parts: same input, same bytes."""
+    def write_channels(self, group: h5py.Group, check: Callable[[], None]) -> None:
+        """Write all channels, in the order of the list, whatever the order of the parts: same input, same bytes.
+
+        check: raises what has gone wrong with the file meanwhile.
+        """
         for at in range(len(self.plan.channels)):
+            check()
             for part in self.parts.open_for(at):
                 self.account.join(part.account, part.block.channels)
                 for member, row in part.rows():

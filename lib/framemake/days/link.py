@@ -30,7 +30,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import files, gps
+from .. import gps
 from ..day import layout
 from ..day.dayfile import Dataset, DayFile
 from ..day.folder import COMPLETED, STATUSES
@@ -317,7 +317,7 @@ def _relative(out, path):
 def _write(path, days, range_, made, links, progress):
     paths = [os.fsencode(day["path"]) for day in links["days"]]
     increments = collections.Counter(day.increment for day in days)
-    with files.replacing(path) as aside, h5py.File(aside, "w", libver=("earliest", "v110")) as file:
+    with layout.writing(path) as file:
         group = file.create_group(layout.CHANNELS)
         for number, (name, linked) in enumerate(made.items()):
             progress(number, len(made))
