@@ -11,6 +11,7 @@ import sys
 import time
 
 import pytest
+from framemake import files
 from support.commands import BIN, needs, refused, run, well
 from support.sites import ROOT, Site, signal
 
@@ -151,11 +152,26 @@ def test_running_is_what_holds_the_lock(out):
 
 
 def test_a_failed_or_queued_day_at_which_a_make_is_at_work_runs(out):
+    run = out.path / ".range.abcdef"
+    run.mkdir(parents=True)
     for number, status in enumerate(("failed", "queued")):
         folder = out.day(number, status, error="before")
-        assert out.days()[day_after(number)]["status"] == status
-        with held(folder):
-            assert out.days()[day_after(number)]["status"] == "running"
+        with files.locked(run / "lock"):
+            assert out.days()[day_after(number)]["status"] == status
+            with held(folder):
+                assert out.days()[day_after(number)]["status"] == "running"
+
+
+def test_a_day_that_is_queued_by_a_range_that_is_no_more_is_interrupted(out):
+    out.day(0, "queued")
+    assert out.days()[day_after(0)]["status"] == "interrupted"
+    run = out.path / ".range.abcdef"
+    run.mkdir()
+    (run / "lock").touch()  # as a kill leaves it
+    code, told = out.json()
+    assert (code, told["days"][0]["status"]) == (3, "interrupted")
+    with files.locked(run / "lock"):
+        assert out.days()[day_after(0)]["status"] == "queued"
 
 
 def test_what_a_stopped_make_noted_is_interrupted(out):

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from framemake import files, gps
 from framemake.gwf.write import write
-from support import commands, daemons, sites
+from support import commands, daemons, processes, sites
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
 BROKEN = "2024-04-12"
@@ -234,14 +234,17 @@ def test_slurm_builds_the_days(site, slurm):
     assert slurm.queued() == ""
 
 
-def running(site):
-    """The processes that build days of a site, wherever they were started: {process id: its arguments}."""
+def running(site, where=None):
+    """The processes that build days of a site, wherever they were started: {process id: its arguments}.
+
+    where: a folder that they are told of, if it is not the site's own.
+    """
     found = {}
     for folder in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
             builds = any(word.endswith(("lib/make/build-day", "bin/hold-day")) for word in words)
-            if builds and str(site.out) in " ".join(words):
+            if builds and str(where or site.out) in " ".join(words):
                 found[int(folder.name)] = words
     return found
 
@@ -288,6 +291,68 @@ def test_a_machine_that_is_lost_in_mid_day_leaves_it_to_another(site, machines):
         daemons.wait_until(of_day, "it is given to another", 30)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and ": 4 built, 0 had nothing new" in told, told
+    site.check()
+
+
+def test_a_machine_that_is_lost_and_shares_nothing_leaves_its_day_to_another_and_its_folder_to_the_next(tmp_path, away):
+    site, scratch = Site(tmp_path, away.home / "lost"), tmp_path / "scratch"
+    process = begun(site, away, "ENGINE=ssh", site.hosts("one", "two"), f"SCRATCH={scratch}", "LIMIT_DAYS=2")
+    of_day = lambda: [pid for pid, words in running(site, scratch).items() if DAYS[0] in words]  # noqa: E731
+    daemons.wait_until(of_day, "the first day is under way", 30)
+    lose(of_day()[0], away)
+    told = process.communicate(timeout=120)[1]
+    assert process.returncode == 0 and "2 day(s): 2 built, 0 had nothing new, 0 failed" in told, told
+    # What lay on it is there until a day is built there again.
+    assert len(list(scratch.iterdir())) <= 1
+    done = site.range(away, "ENGINE=ssh", site.hosts("one"), f"SCRATCH={scratch}")
+    assert ": 2 built, 2 had nothing new, 0 failed" in done.stderr, done.stderr
+    assert list(scratch.iterdir()) == []
+    site.check()
+
+
+def test_when_all_machines_are_lost_the_days_are_told_and_built_by_the_next_run(site, tmp_path):
+    (tmp_path / "sshd").mkdir()
+    lock = site.day(DAYS[0]) / ".work" / "lock"
+    lock.parent.mkdir(parents=True)
+    with daemons.sshd(tmp_path / "sshd", ("one", "two")) as part:
+        with files.locked(str(lock)):
+            process = begun(site, part, "ENGINE=ssh", site.hosts("one", "two"), "LIMIT_DAYS=2")
+            of_day = lambda: [pid for pid, words in running(site).items() if DAYS[0] in words]  # noqa: E731
+            daemons.wait_until(of_day, "the first day is under way", 30)
+            lost = of_day()[0]
+            os.kill(int((part.log.parent / "pid").read_text()), signal.SIGSTOP)  # takes no login any more
+            lose(lost, part)
+            os.kill(int((part.log.parent / "pid").read_text()), signal.SIGKILL)
+        told = process.communicate(timeout=120)[1]
+    assert process.returncode != 0 and "failed" in told, told
+    assert f"make: {DAYS[0]} queued: not run" in told
+    status, out, _ = commands.run("day-status", site.out, "--first", DAYS[0], "--last", DAYS[1])
+    assert status == 3 and f"{DAYS[0]}  interrupted" in out, out
+    done = site.range(part, "ENGINE=local")
+    assert done.returncode == 0 and "0 failed" in done.stderr, done.stderr
+    site.check()
+
+
+def test_a_child_that_the_system_kills_fails_its_day_alone_and_the_next_run_builds_it(site):
+    """As for want of memory: the process that reads a day's frames is killed, and nothing else."""
+    line = ["make", "-f", commands.ROOT / "Makefile", *site.given("LIMIT_DAYS=2")]
+    process = processes.start(*line, cwd=site.folder)
+    reads = lambda: [  # noqa: E731
+        pid for pid, words in processes.alive(process.mark).items()
+        if "bin/extract-increment" in words and "parallel" not in words and DAYS[0] in words
+    ]  # fmt: skip
+    killed = set()
+    while process.poll() is None:
+        for pid in reads():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+                killed.add(pid)
+    told = process.communicate()[0].decode()
+    assert killed and process.returncode != 0
+    assert f"make: {DAYS[0]} failed: interrupted" in told and "1 built, 0 had nothing new, 1 failed" in told, told
+    status, out, _ = commands.run("day-status", site.out, "--first", DAYS[0], "--last", DAYS[1])
+    assert status == 3 and f"{DAYS[0]}  interrupted" in out and f"{DAYS[1]}  completed" in out, out
+    assert sites.make(*site.given(), cwd=site.folder).returncode == 0
     site.check()
 
 

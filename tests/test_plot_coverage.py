@@ -298,7 +298,7 @@ def test_a_day_that_is_not_completed_is_hatched_and_told(out, status):
     out.day("2024-04-13", start=START + 3 * 86400)
     picture = out.plot()
     told = words(out.picture)[1]
-    assert "1 missing" in told and f"1 {'interrupted' if status == 'running' else status}" in told
+    assert "1 missing" in told and f"1 {'failed' if status == 'failed' else 'interrupted'}" in told
     third = plots.COLUMNS // 3
     # Words stand in the middle.
     boxes = [grey(day_box(picture, number, 4)[:, :third]) for number in (1, 2)]

@@ -1,11 +1,9 @@
 """A run over a range of days: an engine builds them, and what came of them is read from their folders."""
 
 import contextlib
-import fcntl
 import json
 import math
 import os
-import re
 import secrets
 import shlex
 import shutil
@@ -15,10 +13,8 @@ from typing import NamedTuple
 
 from .. import child, files, gps
 from ..day.folder import COMPLETED, Folder
-from . import index
+from . import index, status
 
-# The folder of a run in the output folder: settings, days, finished, and whatever the engine puts there.
-_RUN = re.compile(r"\.range\.\w{6}")
 # Exit status of an engine that cannot run here, and has said why.
 _NO_ENGINE = 2
 _MANY_FAILED = 20
@@ -126,7 +122,10 @@ def _write_settings(own, variables):
 
 @contextlib.contextmanager
 def _folder(out):
-    """A folder of our own for as long as we are there; those that killed runs left are removed."""
+    """A folder of our own for as long as we are there; those that killed runs left are removed.
+
+    It has the settings, the days, those that are finished, and whatever the engine puts there.
+    """
     own = os.path.join(out, f".range.{secrets.token_hex(3)}")
     os.mkdir(own)
     try:
@@ -138,9 +137,7 @@ def _folder(out):
 
 
 def _remove_left(out):
-    for entry in os.scandir(out):
-        if not _RUN.fullmatch(entry.name) or not entry.is_dir():
-            continue
-        with contextlib.suppress(OSError), open(os.path.join(entry.path, "lock")) as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            shutil.rmtree(entry.path, ignore_errors=True)
+    for path in status.runs(out):
+        # One that has no lock yet begins at this moment.
+        if os.path.exists(os.path.join(path, "lock")) and not status.is_run_at_work(path):
+            shutil.rmtree(path, ignore_errors=True)

@@ -1,6 +1,7 @@
 """How the days of an output folder stand, from their states and summaries: for people, and for scripts."""
 
 import datetime
+import fcntl
 import itertools
 import json
 import math
@@ -16,6 +17,7 @@ from ..day.folder import (
     FAILED,
     INTERRUPTED,
     MISSING,
+    QUEUED,
     RUNNING,
     STATUSES,
     Folder,
@@ -38,6 +40,7 @@ _WANTED = (
     "unreadable_frames",
     "kept_frames",
 )
+_RUN = re.compile(r"\.range\.\w{6}")
 _WIDTH = 100
 # So many days in a row of which there is the same to tell are one line.
 _FOLD = 3
@@ -112,7 +115,27 @@ def days_of(out: str, spec: str | None = None, first: str | None = None, last: s
             found_days.append(_status(folders[date], name, date) if date in folders else DayStatus(date, name, MISSING))
     if not found_days:
         raise BadInput(f"no day from {first or 'the first'} to {last or 'the last'} in folder: {out!r}")
+    if any(day.status == QUEUED for day in found_days) and not any(is_run_at_work(path) for path in runs(out)):
+        # The range that was to build them is no more.
+        return [day._replace(status=INTERRUPTED) if day.status == QUEUED else day for day in found_days]
     return found_days
+
+
+def runs(out: str) -> list[str]:
+    """The folders of the ranges that are, or were, at work in an output folder: see days.run."""
+    return [entry.path for entry in os.scandir(out) if _RUN.fullmatch(entry.name) and entry.is_dir()]
+
+
+def is_run_at_work(path: str) -> bool:
+    """Whether a process holds the folder of a range."""
+    try:
+        with open(os.path.join(path, "lock")) as lock:
+            fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 def totals(days: list[DayStatus]) -> dict:
