@@ -1,10 +1,18 @@
 """What programs are told: 0 done, 1 failed, 2 asked wrongly, 3 done but data is missing; and one line for people."""
 
+import json
 import os
 import shutil
+from unittest import mock
 
 import pytest
+from framemake.day import attempt, check
+from framemake.day import plan as planning
 from framemake.day.folder import COMPLETED, FAILED, Folder
+from framemake.days import plan, run
+from framemake.errors import BadInput
+from framemake.frames import datafind
+from framemake.gps import Window
 from framemake.streams.intake import importer
 from support import streams as made
 from support.commands import DAY, START, needs, stub
@@ -136,6 +144,26 @@ def test_what_fails_is_noted_in_the_day_that_it_is_about(site, tmp_path):
         assert told.rstrip("\n") in log.read()
 
 
+def test_who_gets_nothing_from_the_command_before_in_a_pipe_fails_without_another_word(site):
+    """That one has said why."""
+    assert ends(1, "prune-channels", site.ffl, "-") == ("", "")
+    assert inside("prune-channels", site.ffl, "-", input="V1:A\n").stdout.startswith("V1:A\t")
+
+
+def test_a_full_disk_is_told_as_that_also_by_those_who_know_it_from_a_text_alone(site, monkeypatch):
+    span = ("--start", START, "--end", START + 60, "--parts", site.parts)
+    for error in (
+        OSError("Can't write data (errno = 28, error message = 'No space left on device')"),
+        RuntimeError("unable to flush: No space left on device"),
+        OSError(28, "No space left on device", "/a/file"),
+    ):
+        with monkeypatch.context() as full:
+            full.setattr(planning, "save", mock.Mock(side_effect=error))
+            told = ends(1, "extract-increment", site.ffl, site.channels, *span)[1]
+        where = "/a/file" if getattr(error, "filename", None) else os.getcwd()
+        assert told == f"extract-increment: disk full: {where!r}\n"
+
+
 def test_frames_that_wait_for_a_day_are_missing_data_and_a_day_that_is_wrong_is_a_failure(tmp_path, monkeypatch):
     frames, out = tmp_path / "frames", tmp_path / "out"
     stub(frames)
@@ -164,3 +192,102 @@ def test_a_mirror_that_lacks_files_lacks_data(tmp_path):
     ends(0, "mirror-frames", tmp_path / "source", tmp_path / "dest")
     assert "some files did not come" in ends(3, "mirror-frames", tmp_path / "none", tmp_path / "dest")[1]
     assert "no source is given" in ends(1, "mirror-frames", tmp_path / "dest")[1]
+
+
+# --- days and ranges: what make is told ------------------------------------------------------
+
+RANGE = {"FIRST": DAY, "LAST": DAY, "SPEC": "V1trend", "INCREMENT": "600", "COMPRESSION": "lzf"}
+RANGE |= {"ENGINE": "local", "SETTINGS": "SPEC", "MAX_RETRIES": "0", "LIMIT_DAYS": "", "AT_ONCE": "2", "DRY_RUN": "no"}
+
+
+@pytest.mark.parametrize(
+    ("outcome", "status"), [(attempt.Outcome.DONE, 0), (attempt.Outcome.STANDS, 3), (attempt.Outcome.NOT_DONE, 1)]
+)
+def test_what_an_attempt_comes_to_is_told_to_make_and_to_the_index(tmp_path, monkeypatch, outcome, status):
+    monkeypatch.setattr(attempt, "build", lambda *args: outcome)
+    (tmp_path / "c.txt").write_text("V1:A\n")
+    given = {"CHANNELS": f"{tmp_path}/c.txt", "INCREMENT": "600", "COMPRESSION": "lzf", "ATTEMPT": ""}
+    (tmp_path / "out").mkdir()
+    done = inside("hold-day", tmp_path / "out", "V1trend", DAY, check=False, env=given)
+    assert (done.returncode, done.stderr) == (status, "")
+    # Who has done the day has told the index, too; else somebody has to.
+    assert (tmp_path / "out" / "index.json").exists() == (status != 0)
+
+
+def test_a_time_that_is_none_is_named(tmp_path):
+    given = {"CHANNELS": f"{tmp_path}/c.txt", "INCREMENT": "600", "COMPRESSION": "lzf"}
+    assert "START: no such time: 'now'" in inside("hold-day", tmp_path, "V1trend", "now", check=False, env=given).stderr
+
+
+@pytest.mark.parametrize(
+    ("failed", "stopped", "status", "words"),
+    [
+        ([], False, 0, "1 built"),
+        ([DAY], False, 1, "1 failed"),
+        ([], True, 130, "1 built"),
+        ([DAY], True, 130, "1 failed"),
+    ],
+)
+def test_what_a_range_comes_to(tmp_path, monkeypatch, failed, stopped, status, words):
+    stub(tmp_path / "frames")
+    (tmp_path / "c.txt").write_text("V1:A\n")
+    given = {**RANGE, "FFL": str(tmp_path / "frames"), "CHANNELS": f"{tmp_path}/c.txt"}
+    monkeypatch.setattr(run, "run", lambda *args: run.Outcome(failed, stopped))
+    done = inside("run-range", tmp_path / "out", check=False, env=given)
+    assert done.returncode == status and words in done.stderr.splitlines()[-1], done
+    assert (DAY in done.stderr) == bool(failed)
+    with open(tmp_path / "out" / ".range.json") as left:
+        told = json.load(left)
+    assert (told["failed"], told["built"], bool(told["finished_utc"])) == (len(failed), 1 - len(failed), True)
+
+
+@pytest.mark.parametrize(("why", "status"), [(plan.STANDS, 3), (plan.GONE, 0), (plan.CLOSED, 0), (plan.VANISHED, 1),
+                                             (plan.NO_FRAME, 1), ("", 0)])  # fmt: skip
+@pytest.mark.parametrize("dry", ["no", "yes"])
+def test_a_range_of_days_that_are_left_as_they_are(tmp_path, monkeypatch, why, status, dry):
+    (tmp_path / "c.txt").write_text("V1:A\n")
+    monkeypatch.setattr(plan, "plan", lambda *args: ([plan.PlannedDay(DAY, why)], []))
+    given = {**RANGE, "FFL": "x", "CHANNELS": f"{tmp_path}/c.txt", "DRY_RUN": dry}
+    done = inside("run-range", tmp_path / "out", check=False, env=given)
+    if dry == "yes":
+        status = 3 if status else 0
+        assert done.stdout == "" and not (tmp_path / "out").exists()
+    assert done.returncode == status and (not why or DAY in done.stderr)
+
+
+def test_a_day_whose_frames_changed_has_nothing_to_be_compared_with(site):
+    site.build(60)
+    (path,) = site.frames.iterdir()
+    os.utime(path, (1, 1))
+    found = check.differences(str(site.h5))
+    assert "frame file has changed since" in next(found)[3]
+    with pytest.raises(BadInput, match="no frame of the day is left"):
+        next(found)
+    assert check.missing(str(site.h5)) == (0, 60, 1)  # V1:B is in no frame
+
+
+# --- servers of frames -----------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("status", "again"), [(500, True), (503, True), (429, True), (408, True), (404, False), (401, False)]
+)
+def test_a_server_that_may_answer_later_is_asked_again_and_no_password_is_told(monkeypatch, status, again):
+    requests = pytest.importorskip("requests")
+    pytest.importorskip("gwdatafind")
+    asked = []
+
+    def refuse(url, **more):
+        asked.append(url)
+        answer = requests.Response()
+        answer.status_code, answer.reason = status, "why"
+        raise requests.HTTPError(response=answer)
+
+    monkeypatch.setattr("gwdatafind.ui.get_json", refuse)
+    monkeypatch.setattr(datafind.time, "sleep", lambda seconds: None)
+    monkeypatch.setenv("GWDATAFIND_SERVER", "http://me:secret@host:80")
+    notes = []
+    with pytest.raises(BadInput) as caught:
+        datafind.find("gwdatafind:///V/V1trend", Window(START, START + 100), notes)
+    assert len(asked) == (len(datafind._PAUSES) + 1 if again else 1)
+    assert "secret" not in str(caught.value) + "".join(notes) and f"{status} why" in str(caught.value)

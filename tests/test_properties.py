@@ -507,6 +507,16 @@ def test_an_info_is_read_as_it_was_written_and_half_of_it_is_refused(info):
         records.parse_info(text[: text.rindex("units")], "x.info")
 
 
+@given(some.text("AB:-_", min_size=1, max_size=12))
+def test_the_name_of_a_stream_has_one_dash_at_most(channel):
+    name = records.stream_name(channel)
+    first = channel.find("-")
+    assert len(name) == len(channel) and name.count("-") == min(1, channel.count("-"))
+    assert all(
+        a == b or (a == "-" and b == "_" and at > first) for at, (a, b) in enumerate(zip(channel, name, strict=True))
+    )
+
+
 # --- names on their way through a shell --------------------------------------------------------
 
 
