@@ -9,6 +9,7 @@ import pytest
 from framemake import gps, grid, settings
 from framemake.day import statistics
 from framemake.day.coverage import missing_spans, pairs
+from framemake.day.folder import Folder
 from framemake.days import plan
 from framemake.errors import BadInput
 from framemake.frames import catalog
@@ -24,6 +25,7 @@ from support.commands import START, stub
 from support.inside import DaySite
 from support.sites import ramp, signal
 from support.stream_files import Written
+from werkzeug.datastructures import MultiDict
 
 NAN = np.nan
 NAME = "H0:PEM-EX_RAIN"  # 16 raw samples a second
@@ -152,12 +154,12 @@ def test_a_span_of_any_length_is_whole(tmp_path, count):
 def test_samples_of_no_whole_hertz_are_told_at_their_own_times(tmp_path):
     site = DaySite(tmp_path)
     site.want("V1:A")
-    site.frame(0, 60, [signal(count=30, rate=0.5)])
-    site.frame(120, 60, [signal(count=30, first=60, rate=0.5)])
-    site.build(180)
+    site.frame(60, 60, [signal(count=30, rate=0.5)])
+    site.frame(180, 60, [signal(count=30, first=60, rate=0.5)])
+    site.build(240)
     entry = site.json("coverage")["V1:A"]
-    assert (entry["first_good_gps"], entry["last_good_gps"]) == (START, START + 178)
-    assert site.json("summary")["missing_spans_gps"] == [[START + 60, START + 120]]
+    assert (entry["first_good_gps"], entry["last_good_gps"]) == (START + 60, START + 238)
+    assert site.json("summary")["missing_spans_gps"] == [[START, START + 60], [START + 120, START + 180]]
 
 
 @pytest.mark.parametrize("order", ["gap first", "gap last", "gaps only at the ends"])
@@ -379,12 +381,33 @@ def test_the_newest_frame_is_looked_for_where_numbers_are_highest(tmp_path):
     assert watch.newest(str(tmp_path / "H-M-12")) is None
 
 
+def test_a_day_that_failed_long_ago_is_faulty_and_one_of_late_is_counted_elsewhere(tmp_path):
+    """Of the last days check-nightly tells how many failed; an older one is among what is faulty, as long as it is."""
+    for date in ("2024-04-01", "2024-04-09", "2024-04-30"):
+        folder = Folder.of(str(tmp_path), "V1trend", date)
+        os.makedirs(folder.work)
+        folder.note(date=date, status="failed", error=f"why of {date}")
+    days = [f"2024-04-{number:02d}" for number in range(2, 9)]
+    for date in days:
+        folder = Folder.of(str(tmp_path), "V1trend", date)
+        os.makedirs(folder.work)
+        folder.note(date=date, status="completed")
+        for path in (folder.h5, folder.summary):
+            with open(path, "w") as out:
+                out.write("{}" if path == folder.h5 else '{"total_samples": 1}')
+    watched = watch.Watched(out=[str(tmp_path)], now="2024-04-11", days=7)
+    (finding,) = watch.faulty_days(str(tmp_path), "", lambda: watch.moment("2024-04-11"), watched.faulty, 7, ())
+    assert finding.text.startswith("1 faulty in ") and "V1trend-2024-04-01: why of 2024-04-01" in finding.text
+    found = list(
+        watch.days(str(tmp_path), "", lambda: watch.moment("2024-04-11"), watched.day_age, watched.failed, 7, ())
+    )
+    assert "1 of 6 days failed" in found[-1].text and "2024-04-09 failed" in found[-1].text
+
+
 # --- what may be asked of the server ---------------------------------------------------------
 
 
 def test_the_latest_time_and_the_most_points_that_may_be_asked_for():
-    from werkzeug.datastructures import MultiDict
-
     assert query.time(str(2**31 - 1)) == 2**31 - 1
     for text in (str(2**31), "2048-01-01", "1" * 41):
         with pytest.raises(query.Refused):
@@ -394,6 +417,15 @@ def test_the_latest_time_and_the_most_points_that_may_be_asked_for():
     for points, names in ((10_001, 1), (10_000, 6), (0, 1)):
         with pytest.raises(query.Refused):
             ask(points).points(names, None)
+
+
+def test_a_parameter_that_is_given_twice_is_none():
+    ask = query.Query(MultiDict([("kind", "mean"), ("kind", "rms"), ("start", "5")]), ("kind", "start"))
+    with pytest.raises(query.Refused, match="given 2 times: 'kind'"):
+        ask.kind()
+    assert ask.text("start") == "5" and ask.text("end", "") == ""
+    with pytest.raises(query.Refused, match="parameter missing: 'end'"):
+        ask.text("end")
 
 
 @pytest.fixture(scope="module")
@@ -461,6 +493,17 @@ def test_a_window_of_settings_at_a_leap_second(span, made):
 def test_a_window_that_is_none_is_refused(span):
     with pytest.raises(BadInput):
         settings.variables(span, settings.DAY)
+
+
+def test_what_was_typed_is_left_out_of_what_a_file_says():
+    held = {"ffl_spec": "V1raw", "out_root": "/o", "start_dt": "2024-04-10", "end_dt": "2024-04-11", "max_retries": 5}
+    whole = {"DAY": "2024-04-10", "SPEC": "V1raw", "OUT": "/o", "MAX_RETRIES": "5"}
+    assert settings.variables(held, settings.DAY) == whole
+    for typed in (("SPEC",), ("OUT", "MAX_RETRIES"), ("DAY",), ("START", "END")):
+        left = {
+            name: text for name, text in whole.items() if name not in typed and not ("END" in typed and name == "DAY")
+        }
+        assert settings.variables(held, settings.DAY, typed) == left
 
 
 def test_a_cut_has_no_chunk_that_is_longer_than_what_there_is():

@@ -64,7 +64,14 @@ def unlisted(site):
 
 def test_what_a_stopped_run_left_is_used_by_one_that_is_asked_for_the_same(site):
     before = {path.name: path.read_bytes() for path in site.parts.iterdir()}
-    site.extract(LENGTH)
+    paths = [str(path) for path in site.parts.glob("*.h5")]
+    told = site.extract(LENGTH).stdout.splitlines()
+    assert sorted(told) == sorted([*paths, str(site.parts / "plan.json")])
+    # Of several processes one tells of it.
+    told = [
+        line for share in ("1/3", "2/3", "3/3") for line in site.extract(LENGTH, "--share", share).stdout.splitlines()
+    ]
+    assert sorted(told) == sorted([*paths, str(site.parts / "plan.json")])
     assert {path.name: path.read_bytes() for path in site.parts.iterdir()} == before
     spoil(site)
     site.extract(LENGTH)
@@ -137,6 +144,24 @@ def as_if_nothing_was_there(site, tmp_path, seconds=LENGTH, *options, **more):
     other = site.fresh(tmp_path / "fresh", seconds, *options, **more)
     assert samples_without_times(site.h5) == samples_without_times(other.h5)
     assert all((site.parts / name).read_bytes() == b"half a part" for name in spoilt)
+
+
+def test_the_state_of_a_run_tells_how_far_it_is(site, tmp_path):
+    folder = Folder.of(str(tmp_path), "V1trend", DAY)
+    os.makedirs(folder.work)
+    options = ("--record", folder.path, "--begun", "2024-04-11T00:00:00Z")
+    site.extract(LENGTH, *options)
+    assert folder.state()["last_completed_chunk"] == 5
+    for path in site.parts.glob("*.h5"):
+        path.unlink()
+    states = []
+    real = Folder.note_running
+    with pytest.MonkeyPatch.context() as seen:
+        seen.setattr(
+            Folder, "note_running", lambda self, begun, **said: (states.append(said), real(self, begun, **said))
+        )
+        site.extract(LENGTH, *options)
+    assert [said["last_completed_chunk"] for said in states] == [-1, 5]
 
 
 # --- what make finds in the day's folder ---------------------------------------------------

@@ -4,6 +4,7 @@ import itertools
 import json
 import os
 import shutil
+import time
 
 import numpy as np
 import pytest
@@ -161,6 +162,60 @@ def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
     site.build(60)
     assert failed == ["V1:B"]
     same(site.read("V1:B")[0], ramp(60))
+
+
+@pytest.mark.parametrize(("error", "reads"), [(BROKEN, 5), (DAMAGED, 2)])
+def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_not_at_all(
+    site, monkeypatch, error, reads
+):
+    """Two channels fail: three times more in all.  What a checksum says is wrong is so the next time as well."""
+    site.frame(0, 60, both(0))
+    site.frame(60, 60, both(1))
+    asked, real = [], gwf.open_file
+
+    class Counting:
+        def __init__(self, file):
+            self._file = file
+
+        def __getattr__(self, name):
+            return getattr(self._file, name)
+
+        def read(self, index, name, kind):
+            asked.append(name)
+            raise error
+
+    path = str(site.frames / f"V-test-{START}-60.gwf")
+    monkeypatch.setattr(gwf, "open_file", lambda each: Counting(real(each)) if str(each) == path else real(each))
+    monkeypatch.setattr(time, "sleep", lambda seconds: None)
+    site.build(120, "--retries", "3")
+    assert len(asked) == reads
+    same(site.read("V1:B")[0], [*[NAN] * 60, *range(60, 120)])
+
+
+def test_samples_between_those_of_the_day_are_left_out_and_told(site):
+    """Of one rate, but half a sample later: they lie on no time of the day's samples."""
+    site.want("V1:A")
+    for minute in (0, 1, 3):
+        site.frame(60 * minute, 60, [signal(first=60 * minute)])
+    site.frame(120, 60, [signal(count=59, first=5000, offset=0.5)])
+    site.build(240)
+    same(site.read("V1:A")[0], [*range(120), *[NAN] * 60, *range(180, 240)])
+    change = site.json("summary")["rate_changes"]["V1:A"]
+    assert change == {"kept": "1 Hz", "dropped_seconds": {"1 Hz shifted by 0.5 samples": 59}}
+
+
+def test_a_late_frame_of_a_fast_channel_is_put_where_it_belongs_whatever_the_list_says_of_its_rate(site, tmp_path):
+    """Ten minutes at 512 Hz: a unit is a minute, and only one is read; the list has names alone."""
+    site.want("V1:A")
+    for minute in (0, 1, 2, 3, 5, 6, 7, 8, 9):
+        site.frame(60 * minute, 60, [signal(count=60 * 512, first=60 * 512 * minute, rate=512.0)])
+    site.build(600)
+    site.frame(240, 60, [signal(count=60 * 512, first=60 * 512 * 4, rate=512.0)])
+    site.rebuild(600)
+    (part,) = site.parts.glob("*.h5")
+    assert part.stat().st_size < 60 * 512 * 4 * 2
+    other = site.fresh(tmp_path / "fresh", 600)
+    assert samples_without_times(site.h5) == samples_without_times(other.h5)
 
 
 def test_a_bad_channel_and_a_bad_file_are_both_told_and_both_made_up_for_by_others(site, monkeypatch):

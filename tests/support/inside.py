@@ -30,15 +30,19 @@ class Done(NamedTuple):
     stderr: str
 
 
-def inside(name, *args, check=True):
-    """The Done of a command of bin/; unless check is off it must succeed, whatever it says."""
+def inside(name, *args, check=True, env=None, input=""):
+    """The Done of a command of bin/; unless check is off it must succeed, whatever it says.
+
+    env: variables beside those of this process.
+    """
     words, told = [str(BIN / name), *map(str, args)], io.StringIO()
     before, limits = signal.getsignal(signal.SIGTERM), gc.get_threshold()
     with (
         # A file, as some commands write to its handle.
         tempfile.TemporaryFile("w+", encoding="utf-8", errors="surrogateescape") as out,
         mock.patch.object(sys, "argv", words),
-        mock.patch.dict(os.environ),
+        mock.patch.object(sys, "stdin", io.StringIO(input)),
+        mock.patch.dict(os.environ, env or {}),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(told),
     ):
