@@ -5,6 +5,7 @@ import json
 import os
 import random
 import re
+import shutil
 import signal as signals
 import subprocess
 import time
@@ -12,7 +13,7 @@ import time
 import numpy as np
 import pytest
 from support.commands import bound, needs
-from support.sites import DAY, ROOT, START, Site, command, make, samples_without_times, signal
+from support.sites import DAY, ROOT, START, Site, command, contents, make, samples_without_times, signal
 
 TREE = {
     "V1trend_20240410.h5",
@@ -156,8 +157,6 @@ def test_nothing_new_does_no_work(built):
 
 @pytest.mark.parametrize("missing", ["h5", "summary", "work", "lists"])
 def test_what_is_deleted_is_made_again(built, missing):
-    import shutil
-
     want = samples_without_times(built.h5)
     gone = {
         "h5": built.h5,
@@ -170,8 +169,8 @@ def test_what_is_deleted_is_made_again(built, missing):
     assert samples_without_times(built.h5) == want and built.h5.with_suffix(".summary.json").exists()
 
 
-@pytest.mark.parametrize("cores", [1, 3])
-def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path, cores):
+@pytest.mark.parametrize(("cores", "alone"), [(1, "0"), (3, "0"), (3, "100")])
+def test_the_bytes_depend_on_neither_the_cores_nor_the_processes(built, tmp_path, cores, alone):
     # A nproc of our own on PATH: that is what the recipe asks.
     (tmp_path / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
     (tmp_path / "nproc").chmod(0o755)
@@ -180,7 +179,11 @@ def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path, cores):
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     # VENV= leaves PATH's order to us; the environment's python comes second.
     environment["PATH"] = f"{tmp_path}:{ROOT}/.venv/bin:{os.environ['PATH']}"
-    assert other.make("VENV=", env=environment).returncode == 0
+    # A parallel that tells it was used, and is the real one.
+    (tmp_path / "parallel").write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec {shutil.which("parallel")} "$@"\n')
+    (tmp_path / "parallel").chmod(0o755)
+    assert other.make("VENV=", env={**environment, "ALONE": alone}).returncode == 0
+    assert (tmp_path / "used").exists() == (cores == 3 and alone == "0")
     assert "extract-increment: part 1 of" in (other.day / "worker.log").read_text()
     assert samples_without_times(other.h5) == samples_without_times(built.h5)
 
@@ -271,7 +274,7 @@ def test_paths_with_spaces_and_shell_words_are_only_paths(site):
 
 def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was(site):
     fill(site)
-    whole = samples_without_times(site.h5) if site.make().returncode == 0 else None
+    whole = contents(site.h5) if site.make().returncode == 0 else None
     (site.day / ".work" / "frames.tsv").unlink()
     site.h5.unlink()
     denied = site.frames / "V-trend-1396760400-3600.gwf"
@@ -289,7 +292,7 @@ def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was
     before = len(log.read_text())
     done = site.make(before=bound())
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert samples_without_times(site.h5) == whole
+    assert contents(site.h5) == whole
     # Its own increments were read again, and nothing else.
     read = re.findall(r"part \d+ of \d+: .*, GPS (\d+) to (\d+),", log.read_text()[before:])
     assert read and min(int(start) for start, _ in read) > 1396760400 - 7200
@@ -336,7 +339,7 @@ def test_a_full_disk_leaves_nothing_half_written(site, size):
 # --- kills and locks --------------------------------------------------------------------
 
 
-def start(site, *variables):
+def start(site, *variables, **more):
     given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", *variables)
     return subprocess.Popen(
         ["make", "-f", str(ROOT / "Makefile"), *given],
@@ -345,6 +348,7 @@ def start(site, *variables):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, **more},
     )
 
 
@@ -378,7 +382,8 @@ def killed_and_resumed(site, times, seed):
     for number in range(times):
         site.out = site.folder / f"out{number}"
         for _ in range(chance.choice((1, 1, 2))):
-            process = start(site)
+            # In one process, or in a pipe of several.
+            process = start(site, ALONE=chance.choice(("0", "100")))
             time.sleep(chance.uniform(0.05, whole))
             kill_all(process)
             process.stderr.close()

@@ -94,6 +94,21 @@ def create(group, name, dtype, total, chunk, compression):
     return h5py.h5d.create(group.id, name.encode(), kind, space, _PROPERTIES[key])
 
 
+_FILTERS = {
+    "lzf": [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_LZF],
+    "gzip": [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE],
+    "none": [],
+}
+
+
+def takes_chunks(dataset, chunk, compression):
+    """Whether a dataset has stored chunks of so many samples, to be moved: another program may have packed it anew."""
+    made = dataset.get_create_plist()
+    if made.get_layout() != h5py.h5d.CHUNKED or made.get_chunk() != (chunk,):
+        return False
+    return [made.get_filter(at)[0] for at in range(made.get_nfilters())] == _FILTERS[compression]
+
+
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)
 _TEXT = h5py.h5t.py_create(h5py.string_dtype(), logical=True)
 _DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
