@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal as signals
 import subprocess
 import time
@@ -10,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from support.commands import bound, needs
-from support.sites import DAY, ROOT, START, Site, command, make, samples_without_times, signal
+from support.sites import DAY, ROOT, START, Site, command, contents, make, samples_without_times, signal
 
 TREE = {
     "V1trend_20240410.h5",
@@ -154,8 +155,6 @@ def test_nothing_new_does_no_work(built):
 
 @pytest.mark.parametrize("missing", ["h5", "summary", "work", "lists"])
 def test_what_is_deleted_is_made_again(built, missing):
-    import shutil
-
     want = samples_without_times(built.h5)
     gone = {
         "h5": built.h5,
@@ -168,8 +167,8 @@ def test_what_is_deleted_is_made_again(built, missing):
     assert samples_without_times(built.h5) == want and built.h5.with_suffix(".summary.json").exists()
 
 
-@pytest.mark.parametrize("cores", [1, 3])
-def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path, cores):
+@pytest.mark.parametrize(("cores", "alone"), [(1, "0"), (3, "0"), (3, "100")])
+def test_the_bytes_depend_on_neither_the_cores_nor_the_processes(built, tmp_path, cores, alone):
     # A nproc of our own on PATH: that is what the recipe asks.
     (tmp_path / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
     (tmp_path / "nproc").chmod(0o755)
@@ -178,7 +177,11 @@ def test_the_bytes_do_not_depend_on_the_number_of_cores(built, tmp_path, cores):
     environment = {"PATH": f"{tmp_path}:{os.environ['PATH']}"}
     # VENV= leaves PATH's order to us; the environment's python comes second.
     environment["PATH"] = f"{tmp_path}:{ROOT}/.venv/bin:{os.environ['PATH']}"
-    assert other.make("VENV=", env=environment).returncode == 0
+    # A parallel that tells it was used, and is the real one.
+    (tmp_path / "parallel").write_text(f'#!/bin/sh\ntouch {tmp_path}/used\nexec {shutil.which("parallel")} "$@"\n')
+    (tmp_path / "parallel").chmod(0o755)
+    assert other.make("VENV=", env={**environment, "ALONE": alone}).returncode == 0
+    assert (tmp_path / "used").exists() == (cores == 3 and alone == "0")
     assert "extract-increment: part 1 of" in (other.day / "worker.log").read_text()
     assert samples_without_times(other.h5) == samples_without_times(built.h5)
 
@@ -269,7 +272,7 @@ def test_paths_with_spaces_and_shell_words_are_only_paths(site):
 
 def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was(site):
     fill(site)
-    whole = samples_without_times(site.h5) if site.make().returncode == 0 else None
+    whole = contents(site.h5) if site.make().returncode == 0 else None
     (site.day / ".work" / "frames.tsv").unlink()
     site.h5.unlink()
     denied = site.frames / "V-trend-1396760400-3600.gwf"
@@ -287,7 +290,7 @@ def test_a_frame_that_cannot_be_had_is_read_when_it_can_though_it_is_what_it_was
     before = len(log.read_text())
     done = site.make(before=bound())
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
-    assert samples_without_times(site.h5) == whole
+    assert contents(site.h5) == whole
     # Its own increments were read again, and nothing else.
     read = re.findall(r"part \d+ of \d+: .*, GPS (\d+) to (\d+),", log.read_text()[before:])
     assert read and min(int(start) for start, _ in read) > 1396760400 - 7200
@@ -306,7 +309,7 @@ def test_a_read_only_out_is_refused(site):
 # --- locks and signals --------------------------------------------------------------------
 
 
-def start(site, *variables):
+def start(site, *variables, **more):
     given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", *variables)
     return subprocess.Popen(
         ["make", "-f", str(ROOT / "Makefile"), *given],
@@ -315,6 +318,7 @@ def start(site, *variables):
         stderr=subprocess.PIPE,
         text=True,
         start_new_session=True,
+        env={**os.environ, **more},
     )
 
 

@@ -17,7 +17,7 @@ from support import streams as elab
 from support.commands import needs, refused, run
 from support.daemons import wait_until
 from support.rsync import Server, kill_all
-from support.sites import ROOT, command, samples_without_times
+from support.sites import ROOT, command, contents, samples_without_times
 
 NIGHTLY = ROOT / "cron" / "nightly"
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
@@ -124,8 +124,8 @@ class Site:
         return self.out / f"V1trend-{day}" / f"V1trend_{day.replace('-', '')}.h5"
 
     def result(self):
-        """All that the nights are for: the bytes of streams and days."""
-        return elab.contents(self.streams), {day: samples_without_times(self.h5(day)) for day in DAYS}
+        """All that the nights are for: the bytes of streams, what the days hold."""
+        return elab.contents(self.streams), {day: contents(self.h5(day)) for day in DAYS}
 
     def afresh(self):
         """The result of one night that has everything, at the same paths, with the servers up."""

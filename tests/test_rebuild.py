@@ -9,7 +9,7 @@ import h5py
 import numpy as np
 import pytest
 from framemake.gwf.write import Signal
-from support.sites import ROOT, START, Site, command, ramp, samples_without_times, signal
+from support.sites import ROOT, START, Site, command, contents, ramp, signal
 
 LENGTH = 3600
 NAMES = ("V1:A", "V1:FAST", "V1:SLOW")
@@ -37,14 +37,14 @@ def site(tmp_path):
 
 
 def afresh(site, tmp_path):
-    """The bytes of the day when it is built from nothing."""
+    """What the day holds when it is built from nothing."""
     old = site.out
     site.out = tmp_path / "fresh"
     shutil.rmtree(site.folder / "parts", ignore_errors=True)
     site.span(LENGTH)
-    raw, tree = samples_without_times(site.h5), {p.name: p.read_text() for p in (site.day / "channels_info").iterdir()}
+    held, tree = contents(site.h5), {p.name: p.read_text() for p in (site.day / "channels_info").iterdir()}
     site.out = old
-    return raw, tree
+    return held, tree
 
 
 def rebuild(site, shrink=False):
@@ -84,9 +84,9 @@ def opened(*numbers):
 
 
 def agrees(site, tmp_path):
-    raw, tree = afresh(site, tmp_path)
+    held, tree = afresh(site, tmp_path)
     assert {p.name: p.read_text() for p in (site.day / "channels_info").iterdir()} == tree
-    assert samples_without_times(site.h5) == raw
+    assert contents(site.h5) == held
 
 
 def test_nothing_new_reads_nothing(site, tmp_path):

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 
     from .day.folder import Folder
 
-FAILED, USAGE, MISSING = 1, 2, 3
+# LARGE: what extract-increment --alone does not read.
+FAILED, USAGE, MISSING, LARGE = 1, 2, 3, 4
 
 
 def _use_environment():

@@ -12,6 +12,8 @@ from collections.abc import Iterator
 from typing import TypeAlias
 
 Path: TypeAlias = str | os.PathLike[str]
+# Bytes that are copied in one go.
+_COPY = 1 << 26
 
 # Errors that only a write can meet.
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -59,14 +61,16 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
 
 
 class Sink:
-    """A new file for a library that must not meet an error while it writes: the first one is kept for check() to raise.
+    """A file for a library that must not meet an error while it writes: the first one is kept for check() to raise.
 
     From then on what is written stays in memory, and is read from there, so that the library can end in order.  It
-    has what h5py asks of a file object, and is closed as a file is.
+    has what h5py asks of a file object, and is closed as a file is.  A file that is there is emptied, unless it
+    `goes_on`.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o666)
+    def __init__(self, path: Path, goes_on: bool = False) -> None:
+        begin = 0 if goes_on else os.O_CREAT | os.O_TRUNC
+        self._handle = os.open(path, os.O_RDWR | begin | os.O_CLOEXEC, 0o666)
         self._path, self._at = path, 0
         self._error: OSError | None = None
         self._kept: list[tuple[int, bytes]] = []
@@ -199,6 +203,25 @@ def flushing(path: Path) -> Iterator[None]:
     finally:
         over.set()
         thread.join()
+
+
+def copy_head(source: int, out: int, length: int) -> None:
+    """Append the first bytes of an open file to another, inside the kernel, which shares blocks where it can.
+
+    source, out: file descriptors; that of the source stays where it is.  OSError if the source is shorter.
+    """
+    at = 0
+    while at < length:
+        size = min(_COPY, length - at)
+        try:
+            done = os.copy_file_range(source, out, size, offset_src=at)
+        except OSError as error:
+            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
+                raise
+            done = os.write(out, os.pread(source, min(size, 1 << 20), at))
+        if not done:
+            raise OSError(errno.EIO, "a file is shorter than it was")
+        at += done
 
 
 def boot() -> str:

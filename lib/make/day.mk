@@ -42,23 +42,31 @@ $(frames): FORCE
 	@list-frames "$$FFL" $(WINDOW) --table --update $@ --record .
 endif
 
-# Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell in
-# one pipe.  Parts that a stopped run left are not read again, nor what still holds of an earlier result.
-# The channels do not come by parallel --tee: its fifos outlive a kill -9, and what waits at one holds the day's lock.
-# Nor does parallel get the lock, 9: a kill -9 as it starts leaves a sleep of hours behind.  What it runs ends with the
-# pipe.
+ALONE ?= 0.4
+
+# Which channels the frames have (from a few of them: the reading itself finds the rest); then read, join and tell.
+# Parts that a stopped run left are not read again, nor what still holds of an earlier result.
+SHRINKS := $(if $(filter yes,$(SHRINK)),--shrink)
+PRUNE := prune-channels $(frames) $(requested) --probe 8 --rejected $(rejected) --out $(channels) --record .
+EXTRACT := extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
+  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts $(parts) --begun "$$BEGUN" --index "$$OUT" --record . $(SHRINKS)
+JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
+  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(SHRINKS) --record .
+
+# In one process where one core is this day's, or reading takes it no more than about so many seconds: several processes
+# take longer to start.  Else several read at once, in a pipe with those that join and tell.
 # GNU parallel knows no jobserver: of AT_ONCE days at once, each takes its share of the cores, unless a scheduler has
-# given it CORES of its own.
+# given it CORES of its own.  The channels do not come by its --tee: those fifos outlive a kill -9, and what waits at one
+# holds the day's lock.  Nor does it get the lock, 9: a kill -9 as it starts leaves a sleep of hours behind.  What it
+# runs ends with the pipe.
 $(h5): $(inputs)
 	@workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
-	prune-channels $(frames) $(requested) --probe 8 --rejected $(rejected) --out $(channels) --record .
-	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers \
-	  extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCREMENT" --compression "$$COMPRESSION" \
-	  --retries "$$MAX_RETRIES" --keep "$$KEEP" --parts $(parts) --begun "$$BEGUN" --index "$$OUT" --record . \
-	  $(if $(filter yes,$(SHRINK)),--shrink) --share {}/$$workers 9>&- |
-	pad-merge $(parts) --follow --out $@ --spec "$$SPEC" --ffl "$$FFL" \
-	  --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(if $(filter yes,$(SHRINK)),--shrink) --record . |
-	$(TELL) -
+	alone=(); ((workers == 1)) || alone=(--alone $(ALONE))
+	status=0
+	run-steps $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) - || status=$$?
+	((status == 4)) || exit $$status
+	seq $$workers | parallel --will-cite --quote --ungroup -j $$workers $(EXTRACT) --share {}/$$workers 9>&- |
+	$(JOIN) | $(TELL) -
 endif
 endif
 

@@ -1,9 +1,11 @@
 """Small days: a Site writes frames and a channel list, has the real commands make its day, and reads what came of it.
 
-ramp and signal: samples that tell where they come from.  samples_without_times: what two builds of a day share.
+ramp and signal: samples that tell where they come from.  samples_without_times: what two builds of a day share, and
+contents what a build shares with one that went on with an earlier result.
 """
 
 import json
+import os
 from pathlib import Path
 
 import h5py
@@ -12,7 +14,20 @@ from framemake.gwf.write import Signal, write
 
 from support.commands import DAY, ROOT, START, command, make
 
-__all__ = ["DAY", "ROOT", "START", "Signal", "Site", "command", "make", "ramp", "samples_without_times", "signal"]
+__all__ = [
+    "DAY",
+    "ROOT",
+    "START",
+    "Signal",
+    "Site",
+    "command",
+    "contents",
+    "make",
+    "ramp",
+    "samples_without_times",
+    "signal",
+]
+STAMPS = ("created_utc", "time_stamp")
 
 
 class Site:
@@ -96,10 +111,34 @@ def signal(name="V1:A", count=60, first=0, rate=1.0, dtype="f4", **more):
     return Signal(name, ramp(count, first, dtype), rate, more.pop("unit", "V"), **more)
 
 
+def contents(path):
+    """All that a day file holds but its two time stamps, however it lies in the file: {name: facts and stored chunks}.
+
+    Two builds from the same frames and lists share it, whether they were made at once or one after another.
+    """
+    with h5py.File(path) as file, open(path, "rb") as raw:
+        held = {"": sorted((key, repr(value)) for key, value in file.attrs.items() if key not in STAMPS)}
+        for name, dataset in file["channels"].items():
+            made, chunks = dataset.id.get_create_plist(), []
+            dataset.id.chunk_iter(chunks.append)
+            facts = repr((list(dataset.attrs.items()), dataset.dtype, dataset.shape, dataset.chunks, dataset.fillvalue))
+            filters = [made.get_filter(at) for at in range(made.get_nfilters())]
+            stored = sorted(
+                (c.chunk_offset, c.filter_mask, os.pread(raw.fileno(), c.size, c.byte_offset)) for c in chunks
+            )
+            held[f"channels/{name}"] = facts, filters, stored
+        datasets = {}
+        file["provenance"].visititems(lambda name, each: datasets.update({name: each}))
+        for name, each in datasets.items():
+            if isinstance(each, h5py.Dataset):
+                held[f"provenance/{name}"] = each.dtype.str, each.shape, each[()].tobytes()
+    return held
+
+
 def samples_without_times(path):
     """The bytes of a day file with its two time stamps blanked: all that two builds may differ in."""
     with h5py.File(path) as file:
-        stamps = {file.attrs["created_utc"], file.attrs["time_stamp"]}
+        stamps = {file.attrs[stamp] for stamp in STAMPS}
     raw = Path(path).read_bytes()
     for stamp in stamps:
         raw = raw.replace(stamp.encode(), b"-" * len(stamp))

@@ -7,6 +7,7 @@ the unit), and `statistics`, a table for each count of units.  Two builds from t
 their time stamps.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -206,6 +207,18 @@ class DayFile:
     def datasets(self) -> dict[str, Dataset]:
         """{channel: Dataset} by the provenance, in the order in which they were asked for."""
         return self.provenance.datasets
+
+    @property
+    def unused(self) -> int:
+        """Bytes of the file that hold nothing: what was replaced since it was last written as a whole; see merge."""
+        return int(self.file[layout.PROVENANCE].attrs.get("unused", 0)) if layout.PROVENANCE in self.file else 0
+
+    def is_whole(self) -> bool:
+        """Whether all channels that the file says it has are in it, and not in another one."""
+        group = self.file[layout.CHANNELS].id
+        with contextlib.suppress(KeyError):
+            return all(group.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD for name in self.datasets)
+        return False
 
     @property
     def digest(self) -> str:

@@ -1,12 +1,12 @@
 """An earlier day file, for what still holds of it: a day is rebuilt as far as its inputs changed, and no further."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+import os
+from collections.abc import Callable, Container, Iterable, Iterator
 
-import h5py
 import numpy as np
 
-from .. import grid
+from .. import files, grid
 from ..errors import WouldLose
 from ..frames import catalog
 from ..gps import Window
@@ -16,6 +16,8 @@ from .dayfile import DayFile, Provenance
 
 # Samples of a channel that are looked at in one go.
 _AT_ONCE = 1 << 22
+# A file of which one byte in so many holds nothing is not gone on with.
+_UNUSED = 10
 
 
 class Earlier:
@@ -60,12 +62,23 @@ class Earlier:
         made = self.day.provenance
         return (made.window, made.increment, made.compression) == (window, increment, compression)
 
-    def dataset(self, name: str) -> h5py.Dataset | None:
-        return self.day.dataset(name)
-
     def grid_of(self, name: str) -> tuple:
         """(grid.Grid, numpy dtype) of a channel, or (None, None) if it had no sample."""
-        return self.day.grid_of(name)
+        dataset = self.day.datasets.get(name)
+        if dataset is None:
+            return None, None
+        _, phase = grid.place(dataset.t0 - self.day.window.start, dataset.rate)
+        return grid.Grid(dataset.rate, phase), np.dtype(dataset.dtype)
+
+    def copy_to(self, path: str) -> bool:
+        """Copy the file, to go on with the copy; whether it did: not where too much of the file holds nothing."""
+        handle = self.day.file.id.get_vfd_handle()
+        size = os.fstat(handle).st_size
+        if self.day.unused * _UNUSED > size:
+            return False
+        with open(path, "wb") as out:
+            files.copy_head(handle, out.fileno(), size)
+        return True
 
     def statistics(self, name: str) -> np.ndarray:
         return self.day.statistics(name)
@@ -113,7 +126,7 @@ def find(path: str) -> Earlier | None:
     day = dayfile.find(path)
     if day is None:
         return None
-    if day.provenance.layout != layout.LAYOUT:
+    if day.provenance.layout != layout.LAYOUT or not day.is_whole():
         day.close()
         return None
     return Earlier(day)
@@ -124,16 +137,19 @@ def refuse_loss(
     made: Provenance,
     samples: Callable[[str, int, int], np.ndarray],
     counts: Callable[[str], np.ndarray] | None = None,
+    same: Container[str] = (),
 ) -> None:
     """Raise WouldLose if a finished day has a sample which the one that is to take its place has not.
 
     made, samples: the new day's provenance, and samples [first, stop) of a channel of it.  counts: how many samples
-    each unit of a channel has in the new day; where they are enough to tell, its samples are not read.  What a frame
-    that changed no longer gives is no loss.
+    each unit of a channel has in the new day; where they are enough to tell, its samples are not read.  same: channels
+    that are in the new day as they were.  What a frame that changed no longer gives is no loss.
     """
     changed = _changed(old.provenance.frames, made)
     lost = {}
     for name, dataset in old.datasets.items():
+        if name in same:
+            continue
         now = made.datasets.get(name)
         offset = (dataset.t0 - now.t0) * now.rate if now else 0.0
         if now is None:
@@ -166,9 +182,10 @@ def _lost(old, name, offset, changed, samples, counts):
     before = old.statistics(name)[:, statistics.COUNT]
     after = counts(name) if counts else None
     lost = 0
-    for unit in np.flatnonzero(before).tolist():
-        if after is not None and offset == 0 and len(after) == len(before) and after[unit] >= before[unit]:
-            continue
+    fewer = before > 0
+    if after is not None and offset == 0 and len(after) == len(before):
+        fewer &= after < before
+    for unit in np.flatnonzero(fewer).tolist():
         first, stop = unit * cut.unit, min((unit + 1) * cut.unit, dataset.total)
         had = ~np.isnan(old.samples(name, first, stop))
         piece = samples(name, max(0, first + offset), max(0, stop + offset))

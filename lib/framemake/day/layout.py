@@ -8,7 +8,7 @@ half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 import contextlib
 import time
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import h5py
 import imagecodecs
@@ -34,29 +34,39 @@ _SECOND_LEFT_OUT = 0b10
 
 
 class NewFile(h5py.File):
-    """A new HDF5 file that is open for writing, as writing() gives it."""
+    """An HDF5 file that is open for writing, as writing() gives it.
 
-    def __init__(self, sink: files.Sink, libver: object):
-        super().__init__(sink, "w", libver=libver)
-        # Raises the error of a write that has failed, which HDF5 is not told of.
-        self.check = sink.check
+    goes_on: whether it began as a copy of an earlier file.  check(): raises the error of a write that has failed, which
+    HDF5 is not told of.
+    """
+
+    def __init__(self, sink: files.Sink, goes_on: bool, libver: object):
+        super().__init__(sink, "r+" if goes_on else "w", libver=libver)
+        self.goes_on, self.check = goes_on, sink.check
 
 
 @contextlib.contextmanager
-def writing(path: files.Path, durable: bool = True, libver: object = ("earliest", "v110")) -> Iterator[NewFile]:
-    """Give a new HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
+def writing(
+    path: files.Path,
+    durable: bool = True,
+    libver: object = ("earliest", "v110"),
+    begin: Callable[[str], bool] | None = None,
+) -> Iterator[NewFile]:
+    """Give an HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
 
-    Raises OSError, which names `path`, if the system cannot write it; at the end, or when check() of the file is asked.
-    HDF5 does not find that out: once it could not write what it has left as it closes a file, it crashes, or objects
-    that it has kept complain one by one as the process ends (seen with 2.0.0).
+    begin: called with a temporary path, may copy an earlier file to it, and returns whether it did; else the file is
+    new.  Raises OSError, which names `path`, if the system cannot write it; at the end, or when check() of the file is
+    asked.  HDF5 does not find that out: once it could not write what it has left as it closes a file, it crashes, or
+    objects that it has kept complain one by one as the process ends (seen with 2.0.0).
     """
-    with (
-        files.replacing(path, durable) as aside,
-        files.Sink(aside) as sink,
-        files.flushing(aside) if durable else contextlib.nullcontext(),
-        NewFile(sink, libver) as file,
-    ):
-        yield file
+    with files.replacing(path, durable) as aside:
+        goes_on = begin is not None and begin(aside)
+        with (
+            files.Sink(aside, goes_on) as sink,
+            files.flushing(aside) if durable else contextlib.nullcontext(),
+            NewFile(sink, goes_on, libver) as file,
+        ):
+            yield file
 
 
 def filters(compression):
@@ -122,6 +132,21 @@ def create(group, name, dtype, total, chunk, compression):
     space = h5py.h5s.create_simple((total,))
     kind = h5py.h5t.py_create(np.dtype(dtype))
     return h5py.h5d.create(group.id, name.encode(), kind, space, _PROPERTIES[key])
+
+
+_FILTERS = {
+    "lzf": [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_LZF],
+    "gzip": [h5py.h5z.FILTER_SHUFFLE, h5py.h5z.FILTER_DEFLATE],
+    "none": [],
+}
+
+
+def takes_chunks(dataset, chunk, compression):
+    """Whether a dataset has stored chunks of so many samples, to be moved: another program may have packed it anew."""
+    made = dataset.get_create_plist()
+    if made.get_layout() != h5py.h5d.CHUNKED or made.get_chunk() != (chunk,):
+        return False
+    return [made.get_filter(at)[0] for at in range(made.get_nfilters())] == _FILTERS[compression]
 
 
 _SCALAR = h5py.h5s.create(h5py.h5s.SCALAR)

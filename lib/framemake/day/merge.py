@@ -67,13 +67,12 @@ def merge(
     keep = earlier.find(wanted.keep) if wanted.keep else None
     if wanted.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
-    with layout.writing(out) as file:
-        made = _Merge(wanted, keep, _Parts(wanted, folder, wait))
-        made.write_channels(file.create_group(layout.CHANNELS), file.check)
+    # Most of an earlier day file stays as it is: a copy of it is gone on with.
+    with layout.writing(out, begin=keep.copy_to if keep else None) as file:
+        made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait))
+        made.write_channels(file.require_group(layout.CHANNELS), file.check)
         provenance = made.provenance(origin)
-        group = file.create_group(layout.PROVENANCE)
-        provenance.save(group)
-        write_statistics(group, made.statistics)
+        made.write_provenance(file, provenance)
         layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
         if not shrink:
             made.refuse_loss(out, file[layout.CHANNELS], provenance)
@@ -168,10 +167,32 @@ class _Channel:
 
     def move_chunks(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut) -> None:
         """Move compressed chunks as they are, in order: nothing is compressed twice, and few are in memory at once."""
-        old = self.keep.chunks(self.name, set(self.held), cut.unit) if self.held else ()
-        new = (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
-        for first, data, mask in heapq.merge(old, new, key=lambda chunk: chunk[0]):
+        if not self.held:
+            self.move_new_chunks(dataset)
+            return
+        old = self.keep.chunks(self.name, set(self.held), cut.unit)
+        for first, data, mask in heapq.merge(old, self._new_chunks(), key=lambda chunk: chunk[0]):
             dataset.write_direct_chunk((first,), data, mask)
+
+    def move_new_chunks(self, dataset: h5py.h5d.DatasetID) -> None:
+        """The same of those that the parts have; where the dataset has one already, it is replaced."""
+        write = dataset.write_direct_chunk
+        for first, data, mask in self._new_chunks():
+            write((first,), data, mask)
+
+    def _new_chunks(self):
+        return (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
+
+    def replaces_all(self, counts: np.ndarray, cut: grid.Cut, total: int) -> bool:
+        """Whether the parts have each chunk that an earlier dataset has in units which it does not go on to hold.
+
+        counts: how many samples each unit has now.  An HDF5 dataset never loses a chunk.
+        """
+        before = self.keep.statistics(self.name)[:, statistics.COUNT]
+        full = np.minimum(cut.unit, total - cut.unit * np.arange(len(counts)))
+        there = (counts == full) | ((counts > 0) & (cut.chunk >= cut.unit)) | (before == 0)
+        there[self.held] = True
+        return bool(there.all())
 
     def join_statistics(self, cut: grid.Cut, total: int) -> np.ndarray:
         result = np.empty((math.ceil(total / cut.unit), 7))
@@ -211,9 +232,13 @@ class _Channel:
 class _Merge:
     """The writing of a day file: what it will say of itself, as far as it is known."""
 
-    def __init__(self, wanted: plan.Plan, keep: Earlier | None, parts: _Parts):
-        self.plan, self.keep, self.parts = wanted, keep, parts
+    def __init__(self, wanted: plan.Plan, keep: Earlier | None, copied: Earlier | None, parts: _Parts):
+        """copied: the earlier result, if the file that is written was begun as a copy of it."""
+        self.plan, self.keep, self.copied, self.parts = wanted, keep, copied, parts
         self.fresh = set(wanted.fresh)
+        # Channels that stay in the copy as they are.
+        self.same: set[str] = set()
+        self._rebuilt: dict = {}
         self.rows: dict[int, list[PartRow]] = {}
         near = [(at, frame) for at, frame in enumerate(wanted.frames) if frame.status != catalog.ABSENT]
         whole = [(0, wanted.window.duration)]
@@ -233,8 +258,14 @@ class _Merge:
 
         check: raises what has gone wrong with the file meanwhile.
         """
+        if self.copied:
+            for name in set(group) - {channel.name for channel in self.plan.channels}:
+                del group[name]
         for at in range(len(self.plan.channels)):
             check()
+            if self.copied and at not in self.fresh and not self.parts.blocks_of[at]:
+                self._leave(self.copied, at)
+                continue
             for part in self.parts.open_for(at):
                 self.account.join(part.account, part.block.channels)
                 for member, row in part.rows():
@@ -242,6 +273,26 @@ class _Merge:
             self._write_channel(group, at)
             self.parts.close_after(at)
         self._refuse_if_unread()
+
+    def _leave(self, copied, at):
+        """A channel of which nothing is read stays as the copy has it."""
+        made, name = copied.day.provenance, self.plan.channels[at].name
+        if name in made.datasets:
+            self.same.add(name)
+            self.datasets[name], self.statistics[at] = made.datasets[name], copied.statistics(name)
+            if name in made.units_dropped:
+                self.units_dropped[name] = made.units_dropped[name]
+
+    def write_provenance(self, file: h5py.File, provenance: Provenance) -> None:
+        """Write the provenance with the statistics, in place of that of a copy."""
+        if self.copied:
+            del file[layout.PROVENANCE]
+        group = file.create_group(layout.PROVENANCE)
+        provenance.save(group)
+        write_statistics(group, self.statistics)
+        unused = self.copied.day.unused + file.id.get_freespace() if self.copied else 0
+        if unused:
+            group.attrs["unused"] = unused
 
     def provenance(self, origin: Origin) -> Provenance:
         # Of what might be kept, only that stands there which gave something.
@@ -277,7 +328,8 @@ class _Merge:
         # What is built on the earlier result has all of it but what was read anew: counts tell.  Else the samples do.
         number = {channel.name: at for at, channel in enumerate(self.plan.channels)}
         counts = (lambda name: self.statistics[number[name]][:, statistics.COUNT]) if here else None
-        earlier.refuse_loss(old, provenance, lambda name, first, stop: group[name][first:stop], counts)
+        same = self.same if here else ()
+        earlier.refuse_loss(old, provenance, lambda name, first, stop: group[name][first:stop], counts, same)
 
     def _refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""
@@ -294,34 +346,62 @@ class _Merge:
         )
         where = self._choose_grid(channel)
         if where is None:
+            self._remove(group, wanted.name)
             return
         dtypes = channel.keep_only(where)
         dtype = max(dtypes)
         cut = grid.cut(where.rate, self.plan.increment, window.duration)
         total = grid.length(window.duration, where.rate)
-        dataset = layout.create(group, wanted.name, dtype, total, cut.chunk, self.plan.compression)
         made = Dataset(where.rate, np.dtype(dtype).name, total, grid.t0(window, where), self._unit_of(at))
-        layout.describe(dataset, wanted.name, made.rate, made.unit, made.t0)
         self.datasets[wanted.name] = made
         apart = len({row.first for row in channel.rows}) == len(channel.rows)
-        if len(dtypes) == 1 and apart and all(row.aligned for row in channel.rows):
-            channel.move_chunks(dataset, cut)
+        movable = len(dtypes) == 1 and apart and all(row.aligned for row in channel.rows)
+        if movable and channel.held:
+            held = self.keep.day.dataset(wanted.name)
+            movable = held is not None and layout.takes_chunks(held.id, cut.chunk, self.plan.compression)
+        if movable:
             self.statistics[at] = channel.join_statistics(cut, total)
+            if self._goes_on(at, made) and channel.replaces_all(self.statistics[at][:, statistics.COUNT], cut, total):
+                channel.move_new_chunks(h5py.h5d.open(group.id, wanted.name.encode()))
+                return
+        self._remove(group, wanted.name)
+        dataset = layout.create(group, wanted.name, dtype, total, cut.chunk, self.plan.compression)
+        layout.describe(dataset, wanted.name, made.rate, made.unit, made.t0)
+        if movable:
+            channel.move_chunks(dataset, cut)
         else:
             self.statistics[at] = channel.write_samples(dataset, cut, total, self.plan.compression)
+
+    def _goes_on(self, at, made):
+        """Whether the copy has the dataset of a channel as it is to be made."""
+        if self.copied is None or at in self.fresh:
+            return False
+        return self.copied.day.datasets.get(self.plan.channels[at].name) == made
+
+    def _remove(self, group, name):
+        """Remove what a copy has of a channel."""
+        if self.copied and name in group:
+            del group[name]
 
     def _units_held(self, at):
         """Units of the earlier result that no block of this plan rebuilds, and that have a sample."""
         name = self.plan.channels[at].name
-        if self.keep is None or at in self.fresh or self.keep.dataset(name) is None:
+        if self.keep is None or at in self.fresh or name not in self.keep.day.datasets:
             return []
         where, _ = self.keep.grid_of(name)
         good = self.keep.statistics(name)[:, statistics.COUNT]
-        seconds = grid.cut(where.rate, self.plan.increment, self.plan.window.duration).unit / where.rate
-        rebuilt: set[int] = set()
-        for block in (self.plan.blocks[number] for number in self.parts.blocks_of[at]):
-            rebuilt.update(range(round(block.start / seconds), min(len(good), math.ceil(block.end / seconds - 1e-6))))
-        return [unit for unit in range(len(good)) if unit not in rebuilt and good[unit]]
+        rebuilt = self._units_rebuilt(at, where.rate, len(good))
+        return [unit for unit, count in enumerate(good.tolist()) if count and unit not in rebuilt]
+
+    def _units_rebuilt(self, at, rate, count):
+        """The units, of so many, that blocks of this plan rebuild of a channel."""
+        key = tuple(self.parts.blocks_of[at]), rate, count
+        if key not in self._rebuilt:
+            seconds = grid.cut(rate, self.plan.increment, self.plan.window.duration).unit / rate
+            found = self._rebuilt[key] = set()
+            for block in (self.plan.blocks[number] for number in key[0]):
+                found.update(range(round(block.start / seconds), min(count, math.ceil(block.end / seconds - 1e-6))))
+        return self._rebuilt[key]
 
     def _choose_grid(self, channel):
         """The grid that holds for most of the day, or None; the others' samples are NaN, and told."""

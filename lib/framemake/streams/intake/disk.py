@@ -5,11 +5,8 @@ import ctypes
 import errno
 import os
 from collections.abc import Iterator
-from typing import IO
 
 import numpy as np
-
-_COPY = 1 << 26
 
 
 @contextlib.contextmanager
@@ -37,21 +34,6 @@ def write_at(path: str, offset: int, data: bytes | np.ndarray) -> int:
         finally:
             os.close(handle)
     return len(view)
-
-
-def copy_head(source: IO[bytes], out: IO[bytes], length: int) -> None:
-    """Copy the first bytes of a file inside the kernel, which shares the blocks where the file system can."""
-    at = 0
-    while at < length:
-        try:
-            done = os.copy_file_range(source.fileno(), out.fileno(), min(_COPY, length - at))
-        except OSError as error:
-            if error.errno not in (errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL):
-                raise
-            done = os.write(out.fileno(), os.read(source.fileno(), min(_COPY, length - at)))
-        if not done:
-            raise OSError(errno.EIO, "shorter than it was", source.name)
-        at += done
 
 
 def size_of(path: str) -> int:

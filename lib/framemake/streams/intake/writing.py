@@ -320,7 +320,7 @@ class Writer:
             with disk.named(new), open(new, "wb") as out:
                 if count:
                     with open(self._path(name, suffix), "rb") as source:
-                        disk.copy_head(source, out, count * dtype.itemsize)
+                        files.copy_head(source.fileno(), out.fileno(), count * dtype.itemsize)
                 with open(new + _TAIL, "rb") as source:
                     shutil.copyfileobj(source, out, 1 << 20)
         tail.drop()
