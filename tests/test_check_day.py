@@ -4,7 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from framemake.day import check as check_module
-from support.sites import START, Site, command, signal
+from support.sites import START, Site, command, make, signal
 
 
 @pytest.fixture
@@ -186,3 +186,19 @@ def test_a_name_that_makes_gwpy_crash_is_read_under_another(shared, tmp_path):
     command("pad-merge", tmp_path / "parts", "--out", tmp_path / "day.h5")
     done = command("check-day", tmp_path / "day.h5", check=False)
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+@pytest.mark.long
+def test_every_sample_of_a_range_with_troubles_is_that_of_its_frames(tmp_path):
+    """Three days as make demo has one, in frames of three lengths: a file absent, holes, a channel that comes late."""
+    days, lines = ["2024-04-10", "2024-04-11", "2024-04-12"], []
+    for day, length in zip(days, (3600, 900, 21600), strict=True):
+        span = ("--day", day, "--channels", 40, "--duration", length, "--trouble", "--list", tmp_path / "list")
+        lines.append(command("make-frames", tmp_path / "frames", *span).stdout)
+    (tmp_path / "t.ffl").write_text("".join(lines))
+    given = (f"FFL={tmp_path}/t.ffl", f"CHANNELS={tmp_path}/list", f"OUT={tmp_path}/out")
+    assert make("range", "-j2", f"FIRST={days[0]}", f"LAST={days[-1]}", *given, cwd=tmp_path).returncode == 0
+    for path in sorted(tmp_path.glob("out/V1trend-*/*.h5")):
+        done = command("check-day", "--all", path, check=False)
+        assert (done.returncode, done.stdout) == (3, ""), done.stdout[:1000]
+        assert done.stderr.startswith("check-day: ") and "data is missing" in done.stderr

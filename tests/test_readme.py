@@ -111,3 +111,15 @@ def test_the_messages_that_it_explains_are_those_of_the_code():
     texts = [path.read_text(errors="replace") for path in paths if path != Path(__file__)]
     pieces = [piece.strip(" :,") for message in messages for piece in message.split("\u2026")]
     assert [piece for piece in pieces if len(piece) > 3 and not any(piece in text for text in texts)] == []
+
+
+def test_each_test_that_it_promises_is_there():
+    part = README.split("| promise | fault | test |")[1].split("\n\n")[0]
+    named = re.findall(r"`(test_\w+\.py)::(test_\w+)`", part)
+    assert len(named) >= 30 and part.count("::") == len(named)
+    gone = [
+        f"{file}::{test}"
+        for file, test in named
+        if not re.search(rf"^def {test}\(", (ROOT / "tests" / file).read_text(), re.MULTILINE)
+    ]
+    assert gone == []

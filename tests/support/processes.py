@@ -71,3 +71,42 @@ def _has_ended(pid):
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"
     except OSError:
         return True
+
+
+# --- what is left of them ----------------------------------------------------------------
+
+
+def peak(*words, input=None, **options):
+    """(MB of the largest process of a command, its stdout); it must go well."""
+    # What a process waited for counts, and what that waited for; a process's peak counts what its parent had before
+    # exec, so that the one between stays small.
+    code = "import resource as r, subprocess as s, sys; d = s.run(sys.argv[1:]);"
+    code += "print(r.getrusage(r.RUSAGE_CHILDREN).ru_maxrss // 1024, file=sys.stderr); sys.exit(d.returncode)"
+    done = subprocess.run(
+        ["python3", "-S", "-c", code, *map(os.fspath, words)], input=input, capture_output=True, text=True, check=False,
+        **options,
+    )  # fmt: skip
+    assert done.returncode in (0, 3), done.stderr
+    return int(done.stderr.splitlines()[-1]), done.stdout
+
+
+def leaving_nothing(folder, *words, status=0, **options):
+    """Run a command to its end; what it said.  No process of it may be left, and no temporary file.
+
+    folder: an empty one, its TMPDIR.
+    """
+    process = start(*words, env={"TMPDIR": str(folder)}, **options)
+    said = process.communicate()[0].decode(errors="replace")
+    assert process.returncode == status, said
+    assert alive(process.mark) == {}, "a process is left"
+    assert list(Path(folder).rglob("*")) == [], "a temporary file is left"
+    return said
+
+
+def handles(pid):
+    """What a process has open: {handle: path}."""
+    found = {}
+    for entry in Path(f"/proc/{pid}/fd").iterdir():
+        with contextlib.suppress(OSError):
+            found[int(entry.name)] = os.readlink(entry)
+    return found

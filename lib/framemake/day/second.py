@@ -32,16 +32,19 @@ def read(path: str, names: list, start: float, duration: float) -> dict[str, np.
 
 
 def _asked(path, names, start, duration):
-    for copied in (False, True):
-        request = {"path": os.path.abspath(path), "names": list(names), "start": start, "end": start + duration}
+    request = {"names": list(names), "start": start, "end": start + duration}
+    try:
         try:
-            told, arrays = _PROCESS.ask(**request, copied=copied)
+            told, arrays = _PROCESS.ask(path=os.path.abspath(path), **request)
         except Ended:
-            continue
-        except Refused:
-            return None
-        return dict(zip(told["names"], arrays, strict=True))
-    return None
+            # The copy is ours to remove: a process that crashes removes nothing.
+            with tempfile.TemporaryDirectory(prefix="framemake-") as folder:
+                plain = os.path.join(folder, _PLAIN)
+                shutil.copyfile(path, plain)
+                told, arrays = _PROCESS.ask(path=plain, **request)
+    except (Ended, Refused):
+        return None
+    return dict(zip(told["names"], arrays, strict=True))
 
 
 # --- in that process -----------------------------------------------------------------------
@@ -51,12 +54,8 @@ def answer(request: dict[str, Any]) -> tuple[dict, list[np.ndarray]]:
     """The samples of the channels of a request, all or none."""
     from gwpy.timeseries import TimeSeriesDict
 
-    with tempfile.TemporaryDirectory(prefix="framemake-") as folder, warnings.catch_warnings():
+    with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        plain = request["path"]
-        if request["copied"]:
-            plain = os.path.join(folder, _PLAIN)
-            shutil.copyfile(request["path"], plain)
         options = {"format": "gwf.lalframe", "start": request["start"], "end": request["end"]}
-        found = TimeSeriesDict.read(plain, request["names"], **options)
-        return {"names": [str(name) for name in found]}, [np.asarray(series.value) for series in found.values()]
+        found = TimeSeriesDict.read(request["path"], request["names"], **options)
+    return {"names": [str(name) for name in found]}, [np.asarray(series.value) for series in found.values()]
