@@ -1,5 +1,6 @@
 """Two faults at once: neither hides the other, and what is well beside them stays well."""
 
+import functools
 import itertools
 import json
 import os
@@ -88,8 +89,9 @@ def both(minute, offset=0, **more):
     return [signal(name, first=60 * minute + offset, **more) for name in ("V1:A", "V1:B")]
 
 
-BROKEN = OSError(5, "Input/output error")
-DAMAGED = gwf.Damaged("damaged: checksum does not match")
+# Made where it is raised: an error keeps the files open that it went past.
+BROKEN = functools.partial(OSError, 5, "Input/output error")
+DAMAGED = functools.partial(gwf.Damaged, "damaged: checksum does not match")
 
 
 def refuse(monkeypatch, *what, error=BROKEN):
@@ -105,12 +107,12 @@ def refuse(monkeypatch, *what, error=BROKEN):
 
         def read(self, index, name, kind):
             if any(self._path.endswith(ending) and name == channel for ending, channel in what):
-                raise error
+                raise error()
             return self._file.read(index, name, kind)
 
     def opened(path):
         if any(str(path).endswith(ending) and not channel for ending, channel in what):
-            raise error
+            raise error()
         return Failing(path, real(path))
 
     monkeypatch.setattr(gwf, "open_file", opened)
@@ -155,7 +157,7 @@ def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
         def read(self, index, name, kind):
             if name == "V1:B" and not failed:
                 failed.append(name)
-                raise BROKEN
+                raise BROKEN()
             return self._file.read(index, name, kind)
 
     monkeypatch.setattr(gwf, "open_file", lambda path: Once(real(path)))
@@ -182,7 +184,7 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
 
         def read(self, index, name, kind):
             asked.append(name)
-            raise error
+            raise error()
 
     path = str(site.frames / f"V-test-{START}-60.gwf")
     monkeypatch.setattr(gwf, "open_file", lambda each: Counting(real(each)) if str(each) == path else real(each))
