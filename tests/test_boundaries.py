@@ -183,6 +183,36 @@ def test_zeros_at_the_ends_are_samples_and_gaps_there_are_gaps(tmp_path, order):
     assert (entry["min"], entry["non_nan_samples"]) == (0, 60 * len(held))
 
 
+@pytest.mark.parametrize("dtype", ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"])
+def test_values_of_every_type_come_exactly_or_not_at_all(tmp_path, dtype):
+    """The least, the greatest and what lies beside them: a rounded value would be a wrong one."""
+    site = DaySite(tmp_path)
+    site.want("V1:A")
+    kind = np.dtype(dtype)
+    if kind.kind == "f":
+        ends = [np.finfo(kind).min, np.finfo(kind).max, np.finfo(kind).tiny, -0.0, 1 / 3]
+    else:
+        ends = [
+            np.iinfo(kind).min,
+            np.iinfo(kind).max,
+            np.iinfo(kind).max - 1,
+            0,
+            1,
+            2**24 + 1,
+            2**53,
+            2**53 - 1,
+            2**53 + 1,
+        ]
+    data = np.array([value for value in ends if kind.kind == "f" or value <= np.iinfo(kind).max], kind)
+    site.frame(0, len(data), [signal()._replace(data=data)])
+    site.build(len(data))
+    for value, got in zip(data.tolist(), site.read("V1:A")[0].tolist(), strict=True):
+        if kind.kind != "f" and abs(value) > 2**53:
+            assert np.isnan(got), value
+        else:
+            assert got == value and (kind.kind == "f" or int(got) == value)
+
+
 def test_what_nothing_compresses_is_stored_as_it_is_and_read_so(tmp_path):
     """Noise of all bits is no smaller when it is packed: then the chunk says that its filter was left out."""
     site = DaySite(tmp_path)

@@ -2,6 +2,7 @@
 
 import contextlib
 import datetime
+import functools
 import os
 import shutil
 
@@ -142,14 +143,14 @@ class Broken:
         return getattr(self._file, name)
 
     def read(self, *_):
-        raise self._error
+        raise self._error()
 
 
 @pytest.mark.parametrize(
     ("error", "number", "reason", "words"),
     [
-        (OSError(5, "Input/output error"), None, Reason.UNFINISHED, "waits for a frame"),
-        (gwf.Damaged("damaged: checksum does not match"), 2, Reason.NOT_USED, "could not be read"),
+        (functools.partial(OSError, 5, "Input/output error"), None, Reason.UNFINISHED, "waits for a frame"),
+        (functools.partial(gwf.Damaged, "damaged: checksum does not match"), 2, Reason.NOT_USED, "could not be read"),
     ],
 )
 def test_a_frame_that_could_not_be_read_stays_and_one_that_could_not_be_had_keeps_the_day(

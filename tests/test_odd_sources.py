@@ -302,6 +302,43 @@ def test_rsync_is_told_to_write_frames_whole_to_the_disk_and_to_bring_no_link_ou
     assert "--protect-args" in words and not any(word.startswith("--password-file") for word in words)
 
 
+def test_a_source_of_which_every_frame_would_go_deletes_none(source, tmp_path):
+    """Its disk is not there: nobody removes all frames at once.  One of two may go."""
+    (source / "H-T-61-60.gwf").write_text("another")
+    dest = tmp_path / "dest"
+    assert mirrored(source, dest, delete=True)[0] is Result.DONE
+    for path in source.iterdir():
+        path.rename(tmp_path / path.name)
+    result, _, said = mirrored(source, dest, delete=True)
+    assert result is Result.MISSING and "None is deleted" in said[0] and len(list((dest / "trend").iterdir())) == 2
+    (tmp_path / "H-T-61-60.gwf").rename(source / "H-T-61-60.gwf")
+    assert mirrored(source, dest, delete=True)[0] is Result.DONE
+    assert [path.name for path in (dest / "trend").iterdir()] == ["H-T-61-60.gwf"]
+    # The last one that is left: all that there is.
+    (source / "H-T-61-60.gwf").unlink()
+    assert mirrored(source, dest, delete=True)[0] is Result.MISSING and len(list((dest / "trend").iterdir())) == 1
+
+
+def test_what_a_mirror_starts_holds_its_lock_when_it_is_killed(tmp_path, monkeypatch):
+    """rsync goes on for a while: no other must write to the tree meanwhile."""
+    held = []
+
+    class Process:
+        stdout, returncode = iter(()), 0
+
+        def __init__(self, words, pass_fds=(), **more):
+            held.extend(os.readlink(f"/proc/self/fd/{each}") for each in pass_fds)
+
+        def wait(self, *_):
+            return 0
+
+        poll = wait
+
+    monkeypatch.setattr(mirror.subprocess, "Popen", Process)
+    mirror.run([mirror.Origin("/source")], str(tmp_path), print, print)
+    assert held == [str(tmp_path / mirror.OWN / "lock")]
+
+
 @pytest.mark.parametrize(("kept", "coming", "left"), [(None, 5, 5), (3, 5, 5), (5, 5, 5), (7, 5, 7)])
 def test_of_two_beginnings_of_a_frame_the_longer_is_gone_on_with(tmp_path, kept, coming, left):
     part = tmp_path / mirror.PARTIAL / "a.gwf"

@@ -1,5 +1,6 @@
 """Two faults at once: neither hides the other, and what is well beside them stays well."""
 
+import functools
 import itertools
 import json
 import os
@@ -16,7 +17,7 @@ from framemake.host.night import RangeCounts, Verdict
 from framemake.host.plugin import CRITICAL, OK, UNKNOWN, WARNING, Finding
 from framemake.host.retention import Kept, Reason
 from support.commands import DAY, START, stub
-from support.inside import DaySite
+from support.inside import DaySite, inside
 from support.sites import ramp, samples_without_times, signal
 
 NAN = np.nan
@@ -50,6 +51,64 @@ def of_night(asked, steps, said):
     made = night._Night(asked, night.datetime.date(2024, 4, 10), said.append, False, False)
     made._wait_for = lambda words, left, data: int(words[0])
     return made.run(steps)
+
+
+def test_a_night_that_is_told_to_end_begins_no_other_step_and_says_so(tmp_path):
+    asked = nightconf.settings({"LOGS": str(tmp_path)})
+    made, said, ran = (
+        night._Night(asked, night.datetime.date(2024, 4, 10), lambda line: said.append(line), False, False),
+        [],
+        [],
+    )
+
+    def wait(words, left, data):
+        ran.append(words[0])
+        made.stop()
+        return 143
+
+    made._wait_for = wait
+    steps = [nightconf.Step(name, (name,)) for name in ("first", "next", "last")]
+    assert made.run(steps) is Verdict.FAILED and ran == ["first"]
+    assert said[:3] == ["first: stopped", "next: not run, stopped", "last: not run, stopped"]
+
+
+def test_a_night_whose_time_is_over_does_not_begin_what_is_left(tmp_path):
+    asked = nightconf.settings({"LOGS": str(tmp_path), "TIME_LIMIT": "5m"})
+    said = []
+    made = night._Night(asked, night.datetime.date(2024, 4, 10), said.append, False, False)
+    made.deadline = time.monotonic() - 1
+    made._wait_for = None  # nothing is to wait for
+    assert made.run([nightconf.Step("build", ("make",))]) is Verdict.FAILED
+    assert said[0] == "build: not run, the time limit of 5m is over"
+    # timeout(1) ends what does not end with 124, and with 137 what had to be killed.
+    for ended in (124, 137):
+        assert night.verdict_on(ended, "5m") == (Verdict.FAILED, "stopped after the time limit of 5m")
+
+
+def test_a_night_whose_report_cannot_be_written_has_failed_though_its_steps_have_not(tmp_path, monkeypatch):
+    """Who watches would go on reading that of the night before."""
+    asked = nightconf.settings({"LOGS": str(tmp_path)})
+    said = []
+
+    def full(path, *more, **how):
+        raise OSError(28, "No space left on device", path)
+
+    monkeypatch.setattr(night.files, "write", full)
+    assert of_night(asked, [nightconf.Step("well", ("0",))], said) is Verdict.FAILED
+    assert [line for line in said if "cannot be written" in line] == said[:1] and "disk full" in said[1]
+
+
+@pytest.mark.parametrize(("broken", "opens"), [(40, 33), (3, 0), (53, 53)])
+def test_the_days_that_a_night_shows_begin_as_many_before_the_first_that_is_not_done(tmp_path, broken, opens):
+    """The days since the first that there is, of which one is not done: DAYS before it, or the last DAYS."""
+    first = night.datetime.date(2024, 1, 1)
+    for number in range(60):
+        folder = Folder.of(str(tmp_path), "V1trend", str(first + night.datetime.timedelta(days=number)))
+        os.makedirs(folder.path)
+        folder.note(status=FAILED if number == broken else COMPLETED)
+    asked = nightconf.settings({"LOGS": "/logs", "OUT": str(tmp_path), "DAYS": "7"})
+    found = night.span(asked, first + night.datetime.timedelta(days=59))
+    assert (found.first, (found.recent - first).days, (found.open - first).days) == (first, 53, opens)
 
 
 @pytest.mark.parametrize(
@@ -88,29 +147,44 @@ def both(minute, offset=0, **more):
     return [signal(name, first=60 * minute + offset, **more) for name in ("V1:A", "V1:B")]
 
 
-BROKEN = OSError(5, "Input/output error")
-DAMAGED = gwf.Damaged("damaged: checksum does not match")
+# Made where it is raised: an error keeps the files open that it went past.
+BROKEN = functools.partial(OSError, 5, "Input/output error")
+DAMAGED = functools.partial(gwf.Damaged, "damaged: checksum does not match")
 
 
-def refuse(monkeypatch, *what, error=BROKEN):
-    """Have reads of a channel of a file fail: what: pairs of an ending of a path, and a channel or '' for the file."""
+def refuse(monkeypatch, *where, error=BROKEN, what="read"):
+    """Have reads of a channel of a file fail; where: pairs of an ending of a path, and a channel or '' for the file.
+
+    what: 'read', or 'describe': nothing can be told of the channel either.
+    """
     real = gwf.open_file
+
+    def is_meant(path, channel):
+        return any(str(path).endswith(ending) and name == channel for ending, name in where)
 
     class Failing:
         def __init__(self, path, file):
-            self._path, self._file = str(path), file
+            self._path, self._file = path, file
 
         def __getattr__(self, name):
             return getattr(self._file, name)
 
         def read(self, index, name, kind):
-            if any(self._path.endswith(ending) and name == channel for ending, channel in what):
-                raise error
+            if is_meant(self._path, name):
+                raise error()
             return self._file.read(index, name, kind)
 
+        def describe_all(self, names):
+            return self._file.describe_all([name for name in names if what == "read" or not is_meant(self._path, name)])
+
+        def describe(self, index, name, kind):
+            if what == "describe" and is_meant(self._path, name):
+                raise error()
+            return self._file.describe(index, name, kind)
+
     def opened(path):
-        if any(str(path).endswith(ending) and not channel for ending, channel in what):
-            raise error
+        if is_meant(path, ""):
+            raise error()
         return Failing(path, real(path))
 
     monkeypatch.setattr(gwf, "open_file", opened)
@@ -141,6 +215,29 @@ def test_a_bad_channel_in_a_good_file_loses_that_channel_alone(site, monkeypatch
     assert not folder.is_transient() and not bad_of(site)
 
 
+def test_a_channel_that_is_damaged_where_it_was_looked_for_stays_in_and_comes_from_elsewhere(site, monkeypatch):
+    """A probe of one file must not say that the channel is in no frame."""
+    for minute in range(2):
+        site.frame(60 * minute, 60, both(minute))
+    with monkeypatch.context() as failing:
+        refuse(
+            failing, *((f"{START + 60 * minute}-60.gwf", "V1:B") for minute in range(2)), error=DAMAGED, what="describe"
+        )
+        done = inside("prune-channels", site.ffl, site.channels)
+        assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["V1:A", "V1:B"]
+        assert "cannot be read in any frame looked into" in done.stderr
+    with monkeypatch.context() as failing:
+        # Of two files of one time the other is looked into, if the first cannot be read.
+        site.frame(0, 50, [signal("V1:C", 50)], name="spare.gwf")
+        site.frame(60, 50, [signal("V1:C", 50)], name="more.gwf")
+        site.want("V1:A", "V1:C")
+        refuse(failing, *((f"{START + 60 * minute}-60.gwf", "") for minute in range(2)), error=DAMAGED)
+        done = inside("prune-channels", site.ffl, site.channels, "--probe", "1")
+        assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["V1:A", "V1:C"]
+        done = inside("prune-channels", site.ffl, site.channels)
+        assert [line.split("\t")[0] for line in done.stdout.splitlines()] == ["V1:C"]
+
+
 def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
     site.frame(0, 60, both(0))
     real, failed = gwf.open_file, []
@@ -155,7 +252,7 @@ def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
         def read(self, index, name, kind):
             if name == "V1:B" and not failed:
                 failed.append(name)
-                raise BROKEN
+                raise BROKEN()
             return self._file.read(index, name, kind)
 
     monkeypatch.setattr(gwf, "open_file", lambda path: Once(real(path)))
@@ -182,7 +279,7 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
 
         def read(self, index, name, kind):
             asked.append(name)
-            raise error
+            raise error()
 
     path = str(site.frames / f"V-test-{START}-60.gwf")
     monkeypatch.setattr(gwf, "open_file", lambda each: Counting(real(each)) if str(each) == path else real(each))
