@@ -155,7 +155,7 @@ def test_nothing_new_does_no_work(built):
 
 @pytest.mark.parametrize("missing", ["h5", "summary", "work", "lists"])
 def test_what_is_deleted_is_made_again(built, missing):
-    want = samples_without_times(built.h5)
+    want = contents(built.h5)
     gone = {
         "h5": built.h5,
         "summary": built.h5.with_suffix(".summary.json"),
@@ -164,11 +164,11 @@ def test_what_is_deleted_is_made_again(built, missing):
     }[missing]
     shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
     assert built.make().returncode == 0
-    assert samples_without_times(built.h5) == want and built.h5.with_suffix(".summary.json").exists()
+    assert contents(built.h5) == want and built.h5.with_suffix(".summary.json").exists()
 
 
 @pytest.mark.parametrize(("cores", "alone"), [(1, "0"), (3, "0"), (3, "100")])
-def test_the_bytes_depend_on_neither_the_cores_nor_the_processes(built, tmp_path, cores, alone):
+def test_a_day_depends_on_neither_the_cores_nor_the_processes(built, tmp_path, cores, alone):
     # A nproc of our own on PATH: that is what the recipe asks.
     (tmp_path / "nproc").write_text(f"#!/bin/sh\necho {cores}\n")
     (tmp_path / "nproc").chmod(0o755)
@@ -183,7 +183,7 @@ def test_the_bytes_depend_on_neither_the_cores_nor_the_processes(built, tmp_path
     assert other.make("VENV=", env={**environment, "ALONE": alone}).returncode == 0
     assert (tmp_path / "used").exists() == (cores == 3 and alone == "0")
     assert "extract-increment: part 1 of" in (other.day / "worker.log").read_text()
-    assert samples_without_times(other.h5) == samples_without_times(built.h5)
+    assert contents(other.h5) == contents(built.h5)
 
 
 def test_a_late_file_reopens_the_day(site):

@@ -1,0 +1,190 @@
+"""What is added to a finished day goes into a copy of its file: what stays is not touched, what goes leaves no room."""
+
+import os
+import re
+import shutil
+
+import h5py
+import numpy as np
+import pytest
+from framemake import files
+from framemake.day import dayfile, earlier, merge, plan, work
+from framemake.frames import catalog, channels, probe
+from framemake.gps import Window
+from support.sites import START, Site, contents, signal
+
+LENGTH, FRAME, RATE = 3600, 900, 8.0
+NAMES = ("V1:A", "V1:B", "V1:C")
+
+
+@pytest.fixture
+def site(tmp_path):
+    """An hour of four frames: each is a unit, and a chunk, of each channel."""
+    site = Site(tmp_path)
+    site.want(*NAMES[:2])
+    for number in range(LENGTH // FRAME):
+        add(site, number)
+    return site
+
+
+def add(site, number, names=NAMES, **more):
+    count = round(FRAME * RATE)
+    first = count * number + more.pop("offset", 0)
+    signals = [signal(name, count, first + at, RATE, **more) for at, name in enumerate(names)]
+    path = site.frame(FRAME * number, FRAME, signals, listed=False)
+    line = f"{path} {START + FRAME * number} {FRAME} 0 0\n"
+    if line not in site.listed:
+        site.list(path, START + FRAME * number, FRAME)
+    return path
+
+
+def build(site, shrink=False, out=None):
+    """Build the hour in this process, on the day file that is there, if there is one."""
+    out, window, parts = str(out or site.h5), Window(START, START + LENGTH), str(site.folder / "parts")
+    shutil.rmtree(parts, ignore_errors=True)
+    os.makedirs(os.path.dirname(out), exist_ok=True)
+    listing, _ = catalog.list_frames(str(site.ffl), window)
+    keep = earlier.find(out)
+    wanted = probe.expect(channels.read(site.channels.read_text(), "list")[0], listing, keep or ())
+    planned = plan.make(window, 60, "lzf", listing, wanted, keep, shrink)
+    plan.save(planned, parts)
+    work.work(planned, parts, keep, (1, 1), 0, lambda path: None)
+    merge.merge(parts, out, merge.origin_of("V1trend", "", str(site.channels), None), shrink=shrink)
+    if keep:
+        keep.day.close()
+
+
+def agrees(site):
+    """It holds what it would if it had been built at once."""
+    fresh = site.folder / "fresh" / site.h5.name
+    fresh.unlink(missing_ok=True)
+    build(site, out=fresh)
+    assert contents(site.h5) == contents(fresh)
+
+
+def places(site):
+    """{channel: {first sample of a chunk: where it lies in the file}}."""
+    found = {}
+    with h5py.File(site.h5) as file:
+        for name, dataset in file["channels"].items():
+            at = found[name] = {}
+            dataset.id.chunk_iter(lambda chunk, at=at: at.update({chunk.chunk_offset[0]: chunk.byte_offset}))
+    return found
+
+
+def unused(site):
+    with dayfile.open_day(str(site.h5)) as day:
+        return day.unused
+
+
+def test_a_channel_more_leaves_all_others_where_they_are(site, monkeypatch):
+    build(site)
+    before = places(site)
+    # No chunk and no sample of the earlier file comes through Python.
+    for name in ("chunks", "samples"):
+        monkeypatch.setattr(dayfile.DayFile, name, lambda *_: pytest.fail("an old chunk was read"))
+    site.want(*NAMES)
+    build(site)
+    after = places(site)
+    assert sorted(after) == sorted(NAMES) and len(after["V1:C"]) == 4
+    assert {name: after[name] for name in before} == before
+    agrees(site)
+
+
+def test_a_late_frame_writes_the_chunks_that_it_meets(site):
+    build(site)
+    before = places(site)
+    add(site, 2, offset=5)
+    build(site)
+    after = places(site)
+    for name in NAMES[:2]:
+        moved = {first for first in before[name] if after[name][first] != before[name][first]}
+        assert moved <= {14400}, "only the third of four chunks was read anew"
+    agrees(site)
+
+
+def test_what_leaves_no_sample_leaves_no_chunk(site):
+    build(site)
+    gone = site.listed.pop(2)
+    os.unlink(gone.split()[0])
+    site.ffl.write_text("".join(site.listed))
+    build(site, shrink=True)
+    assert [sorted(each) for each in places(site).values()] == [[0, 7200, 21600]] * 2
+    agrees(site)
+
+
+def test_a_channel_that_goes_is_gone(site):
+    build(site)
+    site.want(NAMES[0])
+    build(site, shrink=True)
+    assert list(places(site)) == [NAMES[0]] and unused(site) > 0
+    agrees(site)
+
+
+def test_the_room_that_changes_leave_is_bounded(site):
+    build(site)
+    once, seen = site.h5.stat().st_size, []
+    for number in range(8):
+        add(site, number % 4, offset=1000 * number, unit="VW"[number % 2])
+        build(site)
+        seen.append(unused(site))
+        assert site.h5.stat().st_size < 1.4 * once
+    assert 0 in seen and max(seen) > 0, "either it was never gone on with, or never written as a whole"
+    agrees(site)
+
+
+def test_a_file_with_too_much_room_in_it_is_written_as_a_whole(site):
+    build(site)
+    with h5py.File(site.h5, "r+") as file:
+        file["provenance"].attrs["unused"] = site.h5.stat().st_size
+    site.want(*NAMES)
+    build(site)
+    assert unused(site) == 0
+    agrees(site)
+
+
+def repacked(path, **how):
+    """The same datasets, stored in another way, as h5repack does it."""
+    with h5py.File(path, "r+") as file:
+        group = file["channels"]
+        for name in list(group):
+            samples, attributes = group[name][()], dict(group[name].attrs)
+            del group[name]
+            group.create_dataset(name, data=samples, **how).attrs.update(attributes)
+
+
+@pytest.mark.parametrize("how", [{}, {"chunks": (1000,)}, {"chunks": (7200,), "compression": "gzip"}])
+def test_a_file_that_was_packed_anew_is_read_as_it_is_packed(site, how):
+    build(site)
+    repacked(site.h5, **how)
+    late = add(site, 2, offset=5)
+    build(site)
+    with h5py.File(site.h5) as file:
+        samples = [file[f"channels/{name}"][()] for name in NAMES[:2]]
+    want = np.arange(LENGTH * RATE) + np.where((np.arange(LENGTH * RATE) // 7200) == 2, 5, 0)
+    for at, got in enumerate(samples):
+        np.testing.assert_array_equal(got, want + at, err_msg=str(late))
+
+
+def test_a_channel_that_lies_in_another_file_is_not_gone_on_with(site):
+    build(site)
+    other = site.folder / "other.h5"
+    shutil.copyfile(site.h5, other)
+    with h5py.File(site.h5, "r+") as file:
+        del file["channels/V1:A"]
+        file["channels/V1:A"] = h5py.ExternalLink(str(other), "channels/V1:A")
+    held = other.read_bytes()
+    assert earlier.find(str(site.h5)) is None
+    add(site, 2, offset=5)
+    build(site)
+    assert other.read_bytes() == held
+    agrees(site)
+
+
+def test_a_copy_of_a_file_that_is_shorter_than_it_was_fails(tmp_path):
+    (tmp_path / "a").write_bytes(b"x" * 100)
+    with open(tmp_path / "a", "rb") as source, open(tmp_path / "b", "wb") as out:
+        files.copy_head(source.fileno(), out.fileno(), 60)
+        with pytest.raises(OSError, match="shorter"):
+            files.copy_head(source.fileno(), out.fileno(), 200)
+    assert re.fullmatch(b"x{160}", (tmp_path / "b").read_bytes())
