@@ -284,10 +284,10 @@ def window_options(command: Command) -> None:
     command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
 
 
-def span_options(command: Command, required: bool = True) -> None:
-    """The options --start and --end: a span of GPS time, fractions of a second included, for what reads samples."""
-    command.option("--start", required=required, metavar="TIME", help="GPS seconds or ISO UTC")
-    command.option("--end", required=required, metavar="TIME", help="GPS seconds or ISO UTC, excluded")
+def span_options(command: Command) -> None:
+    """The options --start and --end: a span of time, fractions of a second included, of what reads days' samples."""
+    command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC (the first day that there is)")
+    command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, excluded (the end of the last day)")
 
 
 def days_options(command: Command, default: bool = True) -> None:

@@ -4,7 +4,7 @@ from typing import Any, overload
 
 from .. import gps
 from ..errors import BadInput
-from . import segments, series, why
+from . import find, segments, series, why
 from .opened import OpenDays
 from .series import Series, SeriesDict
 
@@ -15,6 +15,15 @@ class Days(OpenDays):
     A time is GPS seconds, UTC text or a datetime (see gps.seconds).  A span is [start, end); left out, it begins with
     the first day, or ends with the last, that is there.  A day that is built while this is open is seen.
     """
+
+    def channels(self, first: str | None = None, last: str | None = None, **wanted: Any) -> list[find.Found]:
+        """The channels of the days from first to last 'YYYY-MM-DD', both included, each with its coverage: find.Found.
+
+        wanted: coverage (at least so much, 0 to 1), rate in Hz, unit, match (a pattern of names with * ? []), worst
+        (the least covered first).  What is read of a day file is kept in the folder, so that it is read once.  Raises
+        BadInput if a day file cannot be read.
+        """
+        return find.chosen(find.channels(self, first, last), **wanted)
 
     @overload
     def read(self, names: str, start: Any = None, end: Any = None, *, convert: bool = False) -> Series: ...
