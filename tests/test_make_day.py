@@ -1,6 +1,5 @@
 """`make DAY=...` as a person runs it: what it makes, what it refuses, what a lock or a full disk leave."""
 
-import contextlib
 import json
 import os
 import re
