@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 from framemake.gwf.write import write
 
+from support import forks
+
 ROOT = Path(__file__).resolve().parents[2]
 BIN = ROOT / "bin"
 # 2024-04-10, and the first 100-s frame that overlaps it.
@@ -24,6 +26,8 @@ def call(program, *args, input="", cwd=None, env=None, bare=False, timeout=300):
 
     env: variables beside those of this process; bare: in place of them.
     """
+    if forks.can(program, env, bare):
+        return forks.run([os.fspath(program), *map(str, args)], input, cwd, env, timeout)
     return subprocess.run(
         [os.fspath(program), *map(str, args)],
         input=input,

@@ -33,8 +33,9 @@ class Appender:
         replaced: Collection[str] = frozenset(),
     ):
         self.site, self.new, self.writer, self.journal, self.replaced = site, new, writer, journal, replaced
-        # What the new files were when they were read.
+        # What the new files were when they were read; whether the system did not give some file, now or for a while.
         self._stamps: dict[str, tree.Stamp] = {}
+        self.unread = False
         # Streams that are to begin, streams that get no sample with the reason, and how many files were logged.
         self._beginning: dict[str, StreamState] = {}
         self._held_back: dict[str, str] = {}
@@ -54,9 +55,7 @@ class Appender:
         try:
             contents = samples.read(file, wanted)
         except (gwf.BadFrame, OSError) as error:
-            if new:
-                refused = gwf.refusal(file.path)
-                self.journal.fault(file, refused or wording(error), stamp.never() if refused else stamp)
+            self.refuse(file, error, stamp)
             return
         finally:
             self.journal.step()
@@ -77,6 +76,13 @@ class Appender:
             stamp = stamp.never()
         for channel, reason in faults:
             self.journal.fault(file, reason, stamp, channel)
+
+    def refuse(self, file: tree.TrendFile, error: Exception, stamp: tree.Stamp) -> None:
+        """Note that a file of this stamp could not be read, and report it if it is new."""
+        refused = wording(error) if isinstance(error, OSError) else gwf.refusal(file.path)
+        self.unread = self.unread or bool(refused)
+        if file.name in self.new:
+            self.journal.fault(file, refused or wording(error), stamp.never() if refused else stamp)
 
     def _misfit(self, name, found, file):
         """Why the samples of a channel cannot go into its stream; '' if they can."""

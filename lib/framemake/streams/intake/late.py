@@ -84,13 +84,24 @@ class Late:
         cuts: dict[str, float] = {}
         for cluster in self._clusters:
             late = [file for file in cluster if file.name in self._behind]
-            for name in set().union(*map(_streams_of, late)):
+            for name in set().union(*map(self._streams_of, late)):
                 stream = self._writer.streams.get(name)
                 if stream and stream.running.reach > cluster[0].start:
                     cuts.setdefault(name, cluster[0].start)
         for name in self._damaged:
             cuts[name] = min(cuts.get(name, math.inf), self._damage(name))
         return cuts
+
+    def _streams_of(self, file):
+        """The streams of a late file; one that does not tell them is reported, and not appended to their ends."""
+        stamp = tree.stamp_of(file.path)
+        try:
+            return samples.streams_of(file.path)
+        except (gwf.BadFrame, OSError) as error:
+            self._behind.discard(file.name)
+            self._appender.refuse(file, error, stamp)
+            self._journal.step()
+            return set()
 
     def _damage(self, name):
         """GPS time from which a damaged stream is made again: the start of the files of its last record or entry."""
@@ -115,6 +126,7 @@ class Late:
                 self._refused[name] = str(unknown)
             else:
                 self._endings[name] = _Ending(prior, self._writer.tail(name))
+        self._appender.unread = self._appender.unread or before.unread
 
     def _make(self, cuts):
         """Read the frames and write the tails; the late files that could be read."""
@@ -193,7 +205,10 @@ class Late:
             files = [file for file in cluster if file.name in replaced]
             if not files:
                 continue
-            held = set().union(*map(_streams_of, cluster))
+            try:
+                held = set().union(*(samples.streams_of(file.path) for file in cluster))
+            except (gwf.BadFrame, OSError):
+                continue  # the error log has said why
             for name, stream in self._writer.streams.items():
                 if name in held or name in self._endings or stream.site != self._appender.site:
                     continue
@@ -217,19 +232,14 @@ class Late:
                 if file.name in self._appender.replaced:
                     what = "was replaced, and the new one cannot be put in its place"
                 message = f"{what}, {reason}"
-                self._journal.fault(file, message, tree.stamp_of(file.path), channel)
+                # What the system did not give is perhaps not gone.
+                stamp = tree.stamp_of(file.path)
+                self._journal.fault(file, message, stamp.never() if self._appender.unread else stamp, channel)
                 undone.add(file.name)
             if name in self._damaged:
                 self._journal.tell(name, f"holds less than was committed, and cannot be mended: {reason}")
                 self._appender.hold_back(name, "its stream holds less than was committed")
         return undone
-
-
-def _streams_of(file):
-    try:
-        return samples.streams_of(file.path)
-    except (gwf.BadFrame, OSError):
-        return set()  # when it is read, the error log says why
 
 
 def begins(made: np.ndarray, old: np.ndarray) -> bool:

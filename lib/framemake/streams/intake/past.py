@@ -34,7 +34,8 @@ class Prior(NamedTuple):
 class Past:
     """Looks samples up in files that are done.
 
-    guessed: names of the streams of which the last valid mean and rms are known but for rounding.
+    guessed: names of the streams of which the last valid mean and rms are known but for rounding.  unread: whether the
+    system did not give some file.
     """
 
     def __init__(self, listing: list[tree.TrendFile], wanted: Collection[str]):
@@ -44,6 +45,7 @@ class Past:
         self._wanted = wanted
         self._read: dict[str, dict[str, samples.ChannelTrend]] = {}
         self.guessed: set[str] = set()
+        self.unread = False
 
     def sample(self, name: str, time: float) -> tuple[float, float, float] | None:
         """(interval, mean, rms) of the sample of a stream at a GPS time, as imported; None if no frame has it."""
@@ -68,7 +70,8 @@ class Past:
                 del self._read[next(iter(self._read))]
             try:
                 self._read[file.path] = samples.read(file, self._wanted, calibrated=False).found
-            except (gwf.BadFrame, OSError):
+            except (gwf.BadFrame, OSError) as error:
+                self.unread = self.unread or isinstance(error, OSError) or bool(gwf.refusal(file.path))
                 self._read[file.path] = {}
         return self._read[file.path]
 

@@ -76,7 +76,8 @@ class _Unusable(Exception):
 
 def streams_of(path: str) -> set[str]:
     """The names of the streams of which a file has a .mean.  Raises gwf.BadFrame and OSError."""
-    return {_stream_name(name[: -len(_MEAN)]) for name in gwf.open_file(path).kinds if name.endswith(_MEAN)}
+    kinds = _twice(lambda: gwf.open_file(path).kinds)
+    return {_stream_name(name[: -len(_MEAN)]) for name in kinds if name.endswith(_MEAN)}
 
 
 def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated: bool = True) -> Contents:
@@ -84,15 +85,27 @@ def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated
 
     calibrated: look for calibrations as well.  Raises gwf.BadFrame if nothing of the file can be used, and OSError.
     """
+    return _twice(lambda: _read(file, wanted, calibrated))
+
+
+def _twice(attempt):
+    """What an attempt gives, if need be a second one: a disk or server may fail once, even behind a BadFrame."""
+    try:
+        return attempt()
+    except (gwf.BadFrame, OSError):
+        return attempt()
+
+
+def _read(file, wanted, calibrated):
     source = gwf.open_file(file.path)
     spans = _spans(source.frames, file)
     chosen, faults = _channels(source.kinds, wanted)
     known = adc.calibrations(file.path, [channel + _MEAN for channel in chosen.values()]) if calibrated else {}
     found = {}
     for stream, channel in chosen.items():
-        kind = source.kinds[channel + _MEAN]
+        attempt = functools.partial(_pieces, source, channel, source.kinds[channel + _MEAN], spans, file.fine)
         try:
-            datatype, pieces = _pieces(source, channel, kind, spans, file.fine)
+            datatype, pieces = _twice(attempt)
             found[stream] = ChannelTrend(channel, datatype, known.get(channel + _MEAN), pieces)
         except (_Unusable, gwf.BadFrame) as error:
             faults.append((channel, str(error)))

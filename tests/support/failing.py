@@ -1,0 +1,73 @@
+"""System calls that fail at random, by libfiu, in every command of ours while its main runs.
+
+failing() gives the environment.  Start-up is spared: an interpreter that cannot read its own modules says so in its own
+words.  So are the messages of a command: what it says is what the test judges.
+"""
+
+import os
+from pathlib import Path
+
+from support.commands import needs
+
+PRELOAD = "/usr/lib/fiu/fiu_posix_preload.so"
+READS = ("posix/io/rw/read", "posix/io/rw/pread", "posix/io/rw/preadv", "posix/io/oc/open", "posix/io/dir/opendir")
+WRITES = (
+    "posix/io/rw/write", "posix/io/rw/pwrite", "posix/io/rw/ftruncate", "posix/io/sync/fsync", "posix/io/dir/rename",
+    "posix/io/oc/open",
+)  # fmt: skip
+# Less is written than was asked for: no error at all, and whoever takes it for all is wrong.
+SHORT = tuple(f"posix/io/rw/{name}/reduce" for name in ("write", "pwrite"))
+
+_HOOK = """
+import ctypes, importlib, os, pkgutil, sys, zlib
+
+class Arm:
+    # Asked for each module: the first of ours after cli is whole is imported by the main of a command.
+    def find_spec(self, name, path=None, target=None):
+        cli = sys.modules.get("framemake.cli")
+        if not name.startswith("framemake.") or not hasattr(cli, "share"):
+            return None
+        sys.meta_path.remove(self)
+        arm(cli)
+        return None
+
+def arm(cli):
+    for wing in ("day", "days", "frames", "gwf", "streams", "streams.intake"):
+        package = importlib.import_module("framemake." + wing)
+        for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
+            importlib.import_module(module.name)
+    names, share, number, seed = os.environ["FRAMEMAKE_TEST_FAILING"].split()
+    fiu = ctypes.CDLL("libfiu.so.0")
+    share = float(share)
+    fiu.fiu_init(0)
+    fiu.fiu_set_prng_seed(int(seed) + zlib.crc32("\\0".join(sys.argv).encode()) % 1000)
+
+    def switch(on):
+        for name in names.split(","):
+            if on:
+                fiu.fiu_enable_random(name.encode(), 1, ctypes.c_void_p(int(number)), 0, ctypes.c_float(share))
+            else:
+                fiu.fiu_disable(name.encode())
+
+    put = cli.Command._put
+
+    def spared(self, message):
+        switch(False)
+        put(self, message)
+        switch(True)
+
+    cli.Command._put = spared
+    switch(True)
+
+sys.meta_path.insert(0, Arm())
+"""
+
+
+def failing(folder, names, probability, number, seed):
+    """The environment in which calls of these names fail so often, with an error number."""
+    needs("fiu-run")
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "sitecustomize.py").write_text(_HOOK)
+    plan = f"{','.join(names)} {probability} {number} {seed}"
+    return {"PYTHONPATH": os.fspath(folder), "LD_PRELOAD": PRELOAD, "FRAMEMAKE_TEST_FAILING": plan}
