@@ -61,7 +61,10 @@ def campaign(library, paths, count, seed):
                 shape = wanted.shape_of(at)
                 if shape.samples * shape.dtype.itemsize < 1 << 20:
                     wanted.spot[at], wanted.row[at] = len(spots), 0
-                    out, some = np.zeros((1, shape.samples), convertible(shape.dtype)), np.array([[0, 0, shape.samples]])
+                    out, some = (
+                        np.zeros((1, shape.samples), convertible(shape.dtype)),
+                        np.array([[0, 0, shape.samples]]),
+                    )
                     good = np.zeros(out.shape, bool) if chance.random() < 0.5 else None
                     spots.append(Spot(shape, out, good, some))
             file.take(index, wanted, spots)
