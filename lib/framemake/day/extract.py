@@ -17,20 +17,63 @@ from .plan import Block, Plan, part_path
 from .reader import Reader
 from .rows import BlockRows
 
+# So many ways of lying on the time axis are kept in mind.
+_MOST_SHAPES = 1000
+
 
 class _Goal(NamedTuple):
-    """Where samples of one vector go: a channel on a grid; from which frame (its number), in which unit.
+    """Where samples of one file go.
 
-    reach: up to this time, in s from the window's start, earlier files have been read, so only holes are filled.
-    careful: note at once what the file gave, as others share its span.
+    at: number of its frame.  begin, end: what it is read for, and reach: up to this time earlier files have been read,
+    so only holes are filled; all in s from the window's start.  careful: note at once what the file gave, as others
+    share its span.
     """
 
     at: int
-    member: int
-    grid: grid.Grid
-    unit: int
+    begin: float
+    end: float
     reach: float
     careful: bool
+
+
+class _Group:
+    """Channels that are read out of many frames, and what the frame before has told of them.
+
+    members: positions in the plan.  wanted: the same for the frame files.  columns: positions in the block.  shapes:
+    gwf.Shapes that were met, and shape_of the number of that which each was of, -1 where none is known.  seen: whether
+    each was in any file.
+    """
+
+    def __init__(self, plan: Plan, members: list[int], column: dict[int, int]):
+        channels = [plan.channels[member] for member in members]
+        self.source = members
+        self.members = np.array(members, dtype=np.int64)
+        self.columns = np.array([column[member] for member in members], dtype=np.int64)
+        self.wanted = gwf.Wanted([channel.name for channel in channels], [channel.kind for channel in channels])
+        self.shapes: list[gwf.Shape] = []
+        self.shape_of = np.full(len(members), -1)
+        self.seen = np.zeros(len(members), dtype=bool)
+
+    def learn(self, told: np.ndarray) -> np.ndarray:
+        """Take up the shapes of those channels, bool array, that were looked at; which of them had another before."""
+        left, new = told.copy(), np.zeros(len(told), dtype=bool)
+        found = self.wanted.channels
+        if len(self.shapes) > _MOST_SHAPES:
+            self.shapes, self.shape_of = [], np.full(len(told), -1)
+        while left.any():
+            shape = self.wanted.shape_of(int(np.argmax(left)))
+            same = left & (found["type"] == found["type"][np.argmax(left)]) & (found["count"] == shape.samples)
+            same &= (found["dt"] == shape.dt) & (found["offset"] == shape.offset)
+            if not same.any():
+                # No number: see _place.
+                same[np.argmax(left)] = True
+            if shape not in self.shapes:
+                self.shapes.append(shape)
+            number = self.shapes.index(shape)
+            new |= same & (self.shape_of != number)
+            self.shape_of[same] = number
+            left &= ~same
+        return new
 
 
 class _BlockReading:
@@ -53,9 +96,10 @@ class _BlockReading:
         self.account = Account(coverage.pairs(plan.window, plan.increment, near, self.runs), len(block.channels))
         self.pair_rows = self.account.rows_by_frame()
         self.column = {member: at for at, member in enumerate(block.channels)}
-        # The unit of a channel, and where a file has another.
-        self.unit_of: dict[int, int] = {}
+        # The unit of a channel, by column, 0 for none, and where a file (number of its frame) has another.
+        self.unit_of = np.zeros(len(block.channels), dtype=np.uint16)
         self.odd_units: dict[tuple[int, int], int] = {}
+        self.group: _Group | None = None
 
     def _dirty_runs(self):
         """Spans of the block, in seconds from the window's start, that are to be read anew."""
@@ -137,7 +181,8 @@ class _BlockReading:
                     into[: len(held)][free] = held[free]
                     rows.touched[row] = True
                     self.account.gave[pair, self.column[member]] = self.account.number_of(unit)
-                    self.unit_of.setdefault(member, self.account.number_of(unit))
+                    if not self.unit_of[self.column[member]]:
+                        self.unit_of[self.column[member]] = self.account.number_of(unit)
                     self.account.seen.add(name)
 
     def _note_bad(self, frame, name, error):
@@ -151,7 +196,7 @@ class _BlockReading:
 
         reach, in GPS s, and careful: as of _Goal.  within: the GPS span to read, if it is not all of the file.
         """
-        channels, account = self.plan.channels, self.account
+        account, start = self.account, self.plan.window.start
         try:
             file = self.reader.open(frame.path)
         except gwf.BadFrame as error:
@@ -166,98 +211,223 @@ class _BlockReading:
         begin, end = frame.start, frame.end
         if within:
             begin, end = max(begin, within[0]), min(end, within[1])
-        start = self.plan.window.start
-        begin, end, reach = begin - start, end - start, reach - start
+        goal = _Goal(at, begin - start, end - start, reach - start, careful)
+        group = self._group_of(members)
         for number, (seconds, nanoseconds, duration) in enumerate(file.frames):
             at_frame = (seconds - start) + nanoseconds * 1e-9
             if at_frame >= self.block.end or at_frame + duration <= self.block.start:
                 continue
-            places = {}
-            for member in members:
-                if member in self.rows.deferred:
-                    continue
-                name, kind = channels[member].name, channels[member].kind
-                try:
-                    series = self.reader.read(frame.path, file, number, name, kind) if kind else None
-                    if series is None:
-                        found = file.kinds.get(name)
-                        if found is None or found == kind:
-                            continue
-                        series = self.reader.read(frame.path, file, number, name, found)
-                        if series is None:
-                            continue
-                except gwf.BadFrame as error:
-                    self._note_bad(frame, name, error)
-                    lost.append(member)
-                    continue
-                account.seen.add(name)
-                if series.problem:
-                    account.problems.setdefault(name, series.problem)
-                    continue
-                if series.lost:
-                    account.problems.setdefault(name, series.lost)
-                spot = (series.dt, series.offset, series.data.dtype, len(series.data))
-                if spot not in places:
-                    places[spot] = self._place(at_frame, series, begin, end)
-                if places[spot] is None:
-                    account.problems.setdefault(name, f"no sample rate: spacing {series.dt!r} s")
-                    continue
-                where, dtype, pieces = places[spot]
-                if pieces:
-                    unit = account.number_of(series.unit)
-                    self._store(series, dtype, pieces, _Goal(at, member, where, unit, reach, careful))
+            for each in self._take(file, number, at_frame, group, goal):
+                if not self._read_one(file, number, at_frame, int(group.members[each]), goal):
+                    lost.append(int(group.members[each]))
         return lost
 
-    def _place(self, at_frame, series, begin, end):
-        """Where a vector's samples go: (grid, dtype, [(first k, first sample, end sample)]); None if nowhere."""
-        if not (series.dt > 0 and math.isfinite(series.dt) and math.isfinite(series.offset)):
-            return None
-        rate = grid.rate_of(series.dt)
-        k, phase = grid.place(at_frame + series.offset, rate)
-        where = grid.Grid(rate, phase)
-        pieces = []
-        total = grid.length(self.plan.window.duration, rate)
-        for run_begin, run_stop in self.runs:
-            first = max(grid.first_at(max(begin, run_begin), where), k, 0)
-            stop = min(grid.first_at(min(end, run_stop), where), k + len(series.data), total)
-            if first < stop:
-                pieces.append((first, first - k, stop - k))
-        return where, gwf.convertible(series.data.dtype), pieces
+    def _group_of(self, members):
+        """The _Group of so many channels; that of the pass is kept."""
+        if members is not self.rows.wanted:
+            return _Group(self.plan, members, self.column)
+        if self.group is None or self.group.source is not members:
+            self.group = _Group(self.plan, members, self.column)
+        return self.group
 
-    def _store(self, series, dtype, pieces, goal):
-        rows, row = self.rows.find(goal.member, goal.grid, dtype)
+    # --- a whole frame at once -------------------------------------------------------------
+
+    def _take(self, file, number, at_frame, group, goal):
+        """Take what is ordinary in a frame, all channels at once; which of the group have to be read by themselves."""
+        wanted, left = group.wanted, []
+        todo = self._not_deferred(group)
+        # Once as the frame before was, and once more for those that are not like it.
+        for again in (False, True):
+            spots = self._spots(group, todo, at_frame, goal)
+            wanted.active[:] = todo & self._not_deferred(group)
+            file.take(number, wanted, [spot for spot, *_ in spots])
+            todo = wanted.active.copy()
+            self._note_taken(group, spots, goal)
+            left += np.flatnonzero(todo & (wanted.status == gwf.ODD)).tolist()
+            todo &= wanted.status == gwf.LOOKED
+            if not todo.any():
+                return left
+            looked = todo
+            todo = group.learn(looked)
+            self._see(group, looked & ~todo)
+            for each in np.flatnonzero(looked & ~todo).tolist():
+                shape = group.shapes[group.shape_of[each]]
+                if self._place(at_frame, shape, goal) is None:
+                    self.account.problems.setdefault(group.wanted.names[each], _no_rate(shape.dt))
+            if again:
+                left += np.flatnonzero(todo).tolist()
+        return left
+
+    def _not_deferred(self, group):
+        if not self.rows.deferred:
+            return np.ones(len(group.members), dtype=bool)
+        return ~np.isin(group.members, list(self.rows.deferred))
+
+    def _spots(self, group, todo, at_frame, goal):
+        """[(gwf.Spot, Rows, channels of the group, their rows, pieces)] of those channels whose shape is known."""
+        spots = []
+        group.wanted.spot[:] = -1
+        for number in np.unique(group.shape_of[todo]).tolist():
+            place = self._place(at_frame, group.shapes[number], goal) if number >= 0 else None
+            if place is None or not place[2]:
+                continue
+            where, dtype, pieces = place
+            some = np.flatnonzero(todo & (group.shape_of == number))
+            for rows, mine, numbers in self.rows.find_all(group.members[some], where, dtype):
+                group.wanted.spot[some[mine]] = len(spots)
+                if goal.careful:
+                    # Beside the day's own rows, to be looked at first.
+                    widths = [b - a for _, a, b in pieces]
+                    columns = np.cumsum([0, *widths[:-1]]).tolist()
+                    out = np.empty((len(mine), sum(widths)), dtype=rows.dtype)
+                    good = np.empty(out.shape, dtype=bool)
+                    group.wanted.row[some[mine]] = np.arange(len(mine))
+                else:
+                    columns = [k - rows.first for k, _, _ in pieces]
+                    out, good = rows.data, None
+                    group.wanted.row[some[mine]] = numbers
+                cut = np.array([(c, a, b) for c, (_, a, b) in zip(columns, pieces, strict=True)], dtype=np.int64)
+                spots.append((gwf.Spot(group.shapes[number], out, good, cut), rows, some[mine], numbers, pieces))
+        return spots
+
+    def _note_taken(self, group, spots, goal):
+        """Note what came of the channels that were to go to spots."""
+        wanted = group.wanted
+        for spot, rows, some, numbers, pieces in spots:
+            taken = wanted.status[some] == gwf.TAKEN
+            if not taken.all():
+                some, numbers = some[taken], numbers[taken]
+            if not len(some):
+                continue
+            self._see(group, some)
+            units = self._units_of(group, some, goal.at)
+            rows.touched[numbers] = True
+            if goal.careful:
+                for (k, _, _), (column, a, b) in zip(pieces, spot.pieces.tolist(), strict=True):
+                    cut = taken, slice(column, column + b - a)
+                    where = group.columns[some], units
+                    self._store_carefully(rows, numbers, k, spot.out[cut], spot.good[cut], where, goal)
+            for each in some[wanted.channels["lost"][some] != 0].tolist():
+                self.account.problems.setdefault(wanted.names[each], gwf.INEXACT)
+
+    def _see(self, group, some):
+        """Note that some channels of a group, numbers or flags, are in a file."""
+        new = np.zeros(len(group.seen), dtype=bool)
+        new[some] = True
+        new &= ~group.seen
+        if new.any():
+            group.seen |= new
+            self.account.seen.update(group.wanted.names[each] for each in np.flatnonzero(new).tolist())
+
+    def _units_of(self, group, some, at):
+        """The numbers of the units that some channels of a group, numbers, have in a file; noted where it is odd."""
+        texts, found = group.wanted.texts, group.wanted.channels["unit"][some]
+        known = np.zeros(len(texts), dtype=np.uint16)
+        for text in np.flatnonzero(np.bincount(found, minlength=len(texts))).tolist():
+            known[text] = self.account.number_of(texts[text])
+        units, columns = known[found], group.columns[some]
+        before = self.unit_of[columns]
+        self.unit_of[columns] = np.where(before, before, units)
+        for each in np.flatnonzero((before != 0) & (before != units)).tolist():
+            self.odd_units[at, int(group.members[some[each]])] = int(units[each])
+        return units
+
+    # --- one channel by itself -------------------------------------------------------------
+
+    def _read_one(self, file, number, at_frame, member, goal):
+        """Read one channel in one frame; False if it cannot be read."""
+        channel, account, frame = self.plan.channels[member], self.account, self.plan.frames[goal.at]
+        name, kind = channel.name, channel.kind
+        try:
+            series = self.reader.read(frame.path, file, number, name, kind) if kind else None
+            if series is None:
+                found = file.kinds.get(name)
+                if found is None or found == kind:
+                    return True
+                series = self.reader.read(frame.path, file, number, name, found)
+                if series is None:
+                    return True
+        except gwf.BadFrame as error:
+            self._note_bad(frame, name, error)
+            return False
+        account.seen.add(name)
+        if series.problem:
+            account.problems.setdefault(name, series.problem)
+            return True
+        if series.lost:
+            account.problems.setdefault(name, series.lost)
+        place = self._place(at_frame, gwf.Shape(series.data.dtype, len(series.data), series.dt, series.offset), goal)
+        if place is None:
+            account.problems.setdefault(name, _no_rate(series.dt))
+        elif place[2]:
+            self._store(series, *place, member, goal)
+        return True
+
+    def _store(self, series, where, dtype, pieces, member, goal):
+        rows, row = self.rows.find(member, where, dtype)
         if rows is None:
             return
         rows.touched[row] = True
-        line, origin = rows.data[row], rows.first
-        if self.unit_of.setdefault(goal.member, goal.unit) != goal.unit:
-            self.odd_units[goal.at, goal.member] = goal.unit
+        column, unit = self.column[member], self.account.number_of(series.unit)
+        if not self.unit_of[column]:
+            self.unit_of[column] = unit
+        if self.unit_of[column] != unit:
+            self.odd_units[goal.at, member] = unit
         for k, a, b in pieces:
             values = series.data[a:b]
             good = None if series.good is None else series.good[a:b]
-            into = line[k - origin : k - origin + b - a]
             if goal.careful:
-                self._store_carefully(into, values, good, k, goal)
-            elif good is None:
+                flags = np.ones(len(values), dtype=bool) if good is None else good
+                where_to = np.array([column]), np.array([unit])
+                self._store_carefully(rows, np.array([row]), k, values[None], flags[None], where_to, goal)
+                continue
+            into = rows.data[row, k - rows.first : k - rows.first + b - a]
+            if good is None:
                 into[:] = values
             else:
                 into[good] = values[good]
 
-    def _store_carefully(self, into, values, good, k, goal):
-        """Store what the file gives and no earlier one gave, from sample k of the day on, and note that it gave it."""
-        free = np.ones(len(into), dtype=bool) if good is None else good.copy()
-        shared = len(into) if goal.reach == math.inf else 0
+    # --- where it goes ---------------------------------------------------------------------
+
+    def _place(self, at_frame, shape, goal):
+        """Where samples of a gwf.Shape go: (grid, dtype, [(first k, first sample, end sample)]); None if nowhere."""
+        if not (shape.dt > 0 and math.isfinite(shape.dt) and math.isfinite(shape.offset)):
+            return None
+        rate = grid.rate_of(shape.dt)
+        k, phase = grid.place(at_frame + shape.offset, rate)
+        where = grid.Grid(rate, phase)
+        pieces = []
+        total = grid.length(self.plan.window.duration, rate)
+        for run_begin, run_stop in self.runs:
+            first = max(grid.first_at(max(goal.begin, run_begin), where), k, 0)
+            stop = min(grid.first_at(min(goal.end, run_stop), where), k + shape.samples, total)
+            if first < stop:
+                pieces.append((first, first - k, stop - k))
+        return where, gwf.convertible(shape.dtype), pieces
+
+    def _store_carefully(self, rows, numbers, k, values, good, where, goal):
+        """Store what a file gives and no earlier one gave, and note that it gave it.
+
+        values, good: (channels, samples), from sample k of the day on, which go to rows of those numbers.  where:
+        columns of the channels and numbers of their units.
+        """
+        first, width = k - rows.first, values.shape[1]
+        into = rows.data[numbers, first : first + width]
+        free = good.copy()
+        shared = width if goal.reach == math.inf else 0
         if math.isfinite(goal.reach):
-            shared = max(0, min(len(into), grid.first_at(goal.reach, goal.grid) - k))
-        free[:shared] &= np.isnan(into[:shared])
+            shared = max(0, min(width, grid.first_at(goal.reach, rows.grid) - k))
+        free[:, :shared] &= np.isnan(into[:, :shared])
         into[free] = values[free]
+        rows.data[numbers, first : first + width] = into
         free &= ~np.isnan(into)
+        columns, units = where
         for pair in self.pair_rows.get(goal.at, ()):
             _, increment = self.account.pairs[pair]
-            a = grid.first_at(increment * self.plan.increment, goal.grid) - k
-            b = grid.first_at((increment + 1) * self.plan.increment, goal.grid) - k
-            if free[max(0, a) : max(0, b)].any():
-                self.account.gave[pair, self.column[goal.member]] = goal.unit
+            a = grid.first_at(increment * self.plan.increment, rows.grid) - k
+            b = grid.first_at((increment + 1) * self.plan.increment, rows.grid) - k
+            given = free[:, max(0, a) : max(0, b)].any(axis=1)
+            self.account.gave[pair, columns[given]] = units[given]
 
     # --- what came of it -------------------------------------------------------------------
 
@@ -272,7 +442,7 @@ class _BlockReading:
             else:
                 good = rows.good = ~np.isnan(rows.data)
             columns = np.array([self.column[member] for member in rows.members])
-            units = np.array([self.unit_of.get(member, 0) for member in rows.members], dtype=np.uint16)
+            units = self.unit_of[columns]
             for pair, (at, increment) in enumerate(self.account.pairs):
                 if at in self.crowded or self.plan.frames[at].status != catalog.USED:
                     continue
@@ -289,6 +459,10 @@ class _BlockReading:
             for pair in self.pair_rows.get(at, ()):
                 if gave[pair, self.column[member]]:
                     gave[pair, self.column[member]] = unit
+
+
+def _no_rate(spacing):
+    return f"no sample rate: spacing {spacing!r} s"
 
 
 def _reaches(used):

@@ -26,6 +26,13 @@ class Rows:
         self.data = np.full((len(self.members), count), np.nan, dtype=self.dtype)
         self.touched = np.zeros(len(self.members), dtype=bool)
         self.row_of = {member: row for row, member in enumerate(self.members)}
+        self._order = np.argsort(self.members, kind="stable")
+        self._sorted = np.array(self.members, dtype=np.int64)[self._order]
+
+    def rows_of(self, members: np.ndarray) -> np.ndarray:
+        """The row of each of some channels, positions in the plan; -1 where it has none."""
+        at = np.minimum(np.searchsorted(self._sorted, members), len(self._sorted) - 1)
+        return np.where(self._sorted[at] == members, self._order[at], -1)
 
 
 class BlockRows:
@@ -87,6 +94,24 @@ class BlockRows:
         rows.grid = where
         self.groups.append(rows)
         return rows, 0
+
+    def find_all(self, members: np.ndarray, where: grid.Grid, dtype: np.dtype) -> list:
+        """[(Rows, which of the members, their rows)], as of `find`; a member that is left is in none."""
+        found, left = [], np.ones(len(members), dtype=bool)
+        for rows in self.groups:
+            if rows.rate != where.rate or rows.dtype != dtype or (rows.grid and rows.grid.key != where.key):
+                continue
+            numbers = rows.rows_of(members)
+            mine = left & (numbers >= 0)
+            if mine.any():
+                rows.grid = rows.grid or where
+                left &= ~mine
+                found.append((rows, np.flatnonzero(mine), numbers[mine]))
+        for at in np.flatnonzero(left).tolist():
+            rows, row = self.find(int(members[at]), where, dtype)
+            if rows is not None:
+                found.append((rows, np.array([at]), np.array([row])))
+        return found
 
     def _defer(self, member):
         """Leave a channel to another pass over the frames: what is held already fills the memory."""

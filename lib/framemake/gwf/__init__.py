@@ -10,16 +10,43 @@ import stat
 
 from ..errors import wording
 from . import compiled
-from .model import NO_DATA, BadFrame, Damaged, FrameFile, Kind, Series, Unreadable, all_bad, convertible, spread
+from .model import (
+    ABSENT,
+    INEXACT,
+    LOOKED,
+    NO_DATA,
+    ODD,
+    TAKEN,
+    BadFrame,
+    Damaged,
+    FrameFile,
+    Kind,
+    Series,
+    Shape,
+    Spot,
+    Unreadable,
+    Wanted,
+    all_bad,
+    convertible,
+    spread,
+)
 
 __all__ = [
+    "ABSENT",
+    "INEXACT",
+    "LOOKED",
     "NO_DATA",
+    "ODD",
+    "TAKEN",
     "BadFrame",
     "Damaged",
     "FrameFile",
     "Kind",
     "Series",
+    "Shape",
+    "Spot",
     "Unreadable",
+    "Wanted",
     "all_bad",
     "convertible",
     "open_file",

@@ -14,6 +14,7 @@ import numpy as np
 from gwframe import _core
 
 from .model import (
+    ABSENT,
     CHECKSUM,
     CUT,
     INEXACT,
@@ -138,7 +139,7 @@ class CoreFile:
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""
-        wanted.status[:] = ODD
+        wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
 
 
 def _as_referred(found: Any, owned: Owned, kind: str) -> None:

@@ -163,7 +163,7 @@ class Frames8:
         channels = wanted.channels
         for kind, (rows, numbers) in enumerate(wanted.bound[1]):
             if len(rows):
-                channels["position"][rows] = self._places[kind][numbers, index]
+                channels["position"][rows] = self._places[kind][numbers, index] * wanted.active[rows]
         self._about["ahead"] = _MUCH if 2 * len(channels) > wanted.bound[2] else _LITTLE
         packed, kept = _packed(spots)
         texts = _Texts()
@@ -174,6 +174,10 @@ class Frames8:
         )
         wanted.texts = texts.listed()
         del kept
+        if len(wanted.bound[3]):
+            # Of another kind it may be there.
+            some = wanted.bound[3]
+            channels["status"][some[(channels["status"][some] == ABSENT) & wanted.active[some]]] = ODD
 
     def _one(self, index, name, kind):
         """Wanted of one channel, looked at; None if there is no such channel of that kind or no such frame."""
@@ -189,11 +193,14 @@ class Frames8:
             return
         kinds, channels = self.kinds, wanted.channels
         found: list[tuple[list[int], list[int]]] = [([], []) for _ in _KINDS]
+        two = []
         channels["position"], channels["kind"] = 0, -1
         for at, (name, kind) in enumerate(zip(wanted.names, wanted.kinds, strict=True)):
             if not kind or name not in self._names[_KINDS.index(kind)].numbers:
                 kind = kinds.get(name, "")
             if kind:
+                if kinds[name] != kind:
+                    two.append(at)
                 number = _KINDS.index(kind)
                 found[number][0].append(at)
                 found[number][1].append(self._names[number].numbers[name])
@@ -207,7 +214,7 @@ class Frames8:
                     for at in rows.tolist():
                         if wanted.names[at] in self._names[kind].twice:
                             channels["name_size"][at] = -1
-        wanted.bound = self._names, bound, sum(len(names.listed) for names in self._names)
+        wanted.bound = self._names, bound, sum(len(names.listed) for names in self._names), np.array(two, np.intp)
 
 
 class _Texts:

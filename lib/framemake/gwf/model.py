@@ -87,10 +87,11 @@ class Wanted:
     """Channels that are wanted of many frames, what is expected of them, and what came of it in the frame before.
 
     names, kinds: of channels; where a file has no such channel of a kind, '' or another, it is of the file's own kind.
-    spot: int32, the number of the Spot that each is expected to fit, -1 for none.  row: int64, its row there.
-    status: int32 (see above).  type, count, dt, offset, unit, masked, lost: of each that is TAKEN or LOOKED: number of
-    its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; whether samples are not good, or
-    are integers that no float holds.
+    active: bool, whether each is wanted of the next frame; of others ABSENT is told.  spot: int32, the number of the
+    Spot that each is expected to fit, -1 for none.  row: int64, its row there.
+    status: int32 (see above).  channels: the fields type, count, dt, offset, unit, masked and lost of each that is
+    TAKEN or LOOKED: number of its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; whether
+    samples are not good, or are integers that no float holds.
     """
 
     def __init__(self, names: Sequence[str], kinds: Sequence[str] | None = None) -> None:
@@ -99,6 +100,7 @@ class Wanted:
         self.channels = np.zeros(len(self.names), CHANNEL)
         self.channels["spot"] = -1
         self.spot, self.row, self.status = (self.channels[each] for each in ("spot", "row", "status"))
+        self.active = np.ones(len(self.names), dtype=bool)
         self.texts: list[str] = []
         # What the reader knows of them in the files that share a table of contents.
         self.bound: Any = None

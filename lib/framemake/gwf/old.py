@@ -9,8 +9,10 @@ import os
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from .apart import Apart, Ended, Refused
-from .model import CHECKSUM, CUT, INEXACT, ODD, BadFrame, Damaged, Kind, Series, Spot, Wanted, exact, shared_by
+from .model import ABSENT, CHECKSUM, CUT, INEXACT, ODD, BadFrame, Damaged, Kind, Series, Spot, Wanted, exact, shared_by
 
 _PROCESS = Apart("framemake.gwf.lalreader")
 _HEAD_SIZE = 40
@@ -76,7 +78,7 @@ class OldFile:
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""
-        wanted.status[:] = ODD
+        wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
 
     def _ask(self, **request):
         if self._bad:
