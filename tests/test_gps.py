@@ -109,3 +109,12 @@ def test_a_window_is_half_open():
     window = gps.Window(100, 200)
     assert window.overlaps(199, 300) and window.overlaps(0, 101) and window.overlaps(0, 300)
     assert not window.overlaps(200, 300) and not window.overlaps(0, 100)
+
+
+def test_times_of_states_are_read_with_either_zone():
+    now = gps.now_utc()
+    assert now.endswith("+00:00") and gps.unix(now) == gps.unix(now.replace("+00:00", "Z"))
+    assert gps.seconds_between("2024-04-10T00:00:00Z", "2024-04-10T00:01:00+00:00") == 60
+    assert gps.zoned(1396742418) == "2024-04-10T00:00:00+00:00"
+    with pytest.raises(ValueError, match="does not match"):
+        gps.unix("yesterday")

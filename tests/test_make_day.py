@@ -82,7 +82,7 @@ def test_the_jsons_have_the_keys_that_scripts_read(built):
     ]
     assert set(keys) <= set(summary)
     assert (summary["date"], summary["start_gps"], summary["total_seconds"]) == (DAY, START, 86400)
-    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == ("2024-04-10T00:00:00", "2024-04-11T00:00:00")
+    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == (f"{DAY}T00:00:00+00:00", "2024-04-11T00:00:00+00:00")
     assert summary["total_chunks"] == 144 and summary["ffl_path"] == str(built.ffl)
     assert summary["dataset_size_bytes"] == built.h5.stat().st_size
     counts = [summary[f"{kind}_channels"] for kind in ("requested", "valid", "invalid", "pruned")]

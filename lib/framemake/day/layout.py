@@ -5,7 +5,6 @@ chunks, and an old entry can point at a match.  imagecodecs' LZF gives the same 
 half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 """
 
-import time
 import zlib
 
 import h5py
@@ -102,8 +101,13 @@ _DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
 
 
 def describe(dataset, name, rate, unit, t0):
-    """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds."""
-    for key, value in ((b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0)):
+    """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds.
+
+    By xunit gwpy knows a time series: without it TimeSeriesDict.read leaves the channel out.  gwpy takes no attribute
+    that it does not know.
+    """
+    told = (b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0), (b"xunit", "s")
+    for key, value in told:
         text = isinstance(value, str)
         attribute = h5py.h5a.create(dataset, key, _TEXT if text else _DOUBLE, _SCALAR)
         attribute.write(np.array(value, dtype=object if text else np.float64))
@@ -111,9 +115,9 @@ def describe(dataset, name, rate, unit, t0):
 
 def stamp(file, window, increment, name):
     """Write the attributes of a day file: its window, increment in s and name, and now, twice."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    file.attrs["start_dt"] = gps.utc(window.start)
-    file.attrs["end_dt"] = gps.utc(window.end)
+    now = gps.now_utc()
+    file.attrs["start_dt"] = gps.zoned(window.start)
+    file.attrs["end_dt"] = gps.zoned(window.end)
     file.attrs["created_utc"] = now
     file.attrs["increment_size"] = increment
     file.attrs["dama_name"] = name

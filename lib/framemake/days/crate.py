@@ -233,7 +233,7 @@ def _member(summary, path):
 
 def _time(text):
     """A time of a state or summary with its zone written as Python's fromisoformat has taken it since 3.7."""
-    return text.replace("Z", "+00:00")
+    return f"{text[:19]}+00:00"
 
 
 def _moment(seconds):
