@@ -4,7 +4,7 @@
 include $(dir $(realpath $(firstword $(MAKEFILE_LIST))))lib/make/given.mk
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range streams serve install-cron remove-cron demo setup test test-quick test-long test-deps bench lint clean
+.PHONY: help day range crate streams serve install-cron remove-cron demo setup test test-quick test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@$(ROOT)/lib/make/help $(ROOT)/Makefile $(VARIABLES)
@@ -16,6 +16,11 @@ day: $(READY)  ## build the dataset of one UTC day: make DAY=2024-04-10 FFL=tren
 # The frames of all days are listed in one go, and an engine builds the days that have work to do.
 range: $(READY)  ## build the days from FIRST to LAST, N at once: make range -jN FIRST=2024-04-10 LAST=2024-04-30 ...
 	@+exec $(ROOT)/lib/make/range
+
+# Inputs, settings, version and digests, from what the days tell; no sample is read.
+crate: $(READY)  ## describe the finished days of OUT as an RO-Crate [FIRST=] [LAST=] [LICENSE=] [AGENT=]
+	@exec $(ROOT)/bin/make-crate "$$OUT" --spec "$$SPEC" --license "$$LICENSE" --agent "$$AGENT" \
+	  $${FIRST:+--first "$$FIRST"} $${LAST:+--last "$$LAST"}
 
 # A frame that cannot be used makes it exit 3, which make calls a failure.
 streams: $(READY)  ## append new trend frames to the e-Lab's streams: make streams FRAMES=... STREAMS=...

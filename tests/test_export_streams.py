@@ -48,7 +48,10 @@ def test_a_day_of_minutes_is_there_as_the_day_dataset_wants_it(export):
     with h5py.File(path) as file:
         assert set(file["channels"]) == {f"{NAME}.mean", f"{NAME}.rms"}
         assert set(file.attrs) == {"start_dt", "end_dt", "created_utc", "increment_size", "dama_name", "time_stamp"}
-        assert (file.attrs["start_dt"], file.attrs["end_dt"]) == ("2016-05-22T00:00:00", "2016-05-23T00:00:00")
+        assert (file.attrs["start_dt"], file.attrs["end_dt"]) == (
+            "2016-05-22T00:00:00+00:00",
+            "2016-05-23T00:00:00+00:00",
+        )
         assert (file.attrs["dama_name"], file.attrs["increment_size"]) == ("elab_20160522", 600)
         for kind, more in (("mean", 0), ("rms", 1)):
             dataset = file["channels"][f"{NAME}.{kind}"]
@@ -56,7 +59,7 @@ def test_a_day_of_minutes_is_there_as_the_day_dataset_wants_it(export):
             assert dataset.shape == (1440,) and dataset.dtype == np.float64
             np.testing.assert_allclose(dataset[()], want, rtol=1e-9)
             assert dict(dataset.attrs) == {
-                "channel": f"{NAME}.{kind}", "sample_rate": 1 / 60, "unit": "um", "t0": float(FIRST),
+                "channel": f"{NAME}.{kind}", "sample_rate": 1 / 60, "unit": "um", "t0": float(FIRST), "xunit": "s",
             }  # fmt: skip
             assert dataset.compression == "lzf" and dataset.shuffle
 

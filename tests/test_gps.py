@@ -147,3 +147,12 @@ def test_clocks_count_the_last_second_of_a_day_with_a_leap_second_twice():
     before, after = gps.unix_offsets(1167264010.5, 1167264030)
     assert before == (1167264010.5, 315964783) and after == (1167264017, 315964782)
     assert len(gps.unix_offsets(0, 1396742418)) == 19
+
+
+def test_times_of_states_are_read_with_either_zone():
+    now = gps.now_utc()
+    assert now.endswith("+00:00") and gps.unix(now) == gps.unix(now.replace("+00:00", "Z"))
+    assert gps.seconds_between("2024-04-10T00:00:00Z", "2024-04-10T00:01:00+00:00") == 60
+    assert gps.zoned(1396742418) == "2024-04-10T00:00:00+00:00"
+    with pytest.raises(ValueError, match="does not match"):
+        gps.unix("yesterday")

@@ -114,7 +114,10 @@ def test_every_sample_is_the_day_files_and_a_missing_day_is_nan(out, tmp_path):
     assert told == "link-range: left out as missing, NaN: 2024-04-12\n"
     equal(path, out)
     with h5py.File(path) as file:
-        assert (file.attrs["start_dt"], file.attrs["end_dt"]) == ("2024-04-10T00:00:00", "2024-04-14T00:00:00")
+        assert (file.attrs["start_dt"], file.attrs["end_dt"]) == (
+            "2024-04-10T00:00:00+00:00",
+            "2024-04-14T00:00:00+00:00",
+        )
         assert file.attrs["increment_size"] == 600 and file.attrs["dama_name"] == "range"
         with h5py.File(file_of(out, DAYS[0])) as one:
             assert set(file.attrs) == set(one.attrs)

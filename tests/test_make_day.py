@@ -11,7 +11,7 @@ import time
 import numpy as np
 import pytest
 from support.commands import bound, needs
-from support.sites import DAY, ROOT, START, Site, command, contents, make, samples_without_times, signal
+from support.sites import DAY, ROOT, START, Site, command, contents, make, signal
 
 TREE = {
     "V1trend_20240410.h5",
@@ -81,7 +81,7 @@ def test_the_jsons_have_the_keys_that_scripts_read(built):
     ]
     assert set(keys) <= set(summary)
     assert (summary["date"], summary["start_gps"], summary["total_seconds"]) == (DAY, START, 86400)
-    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == ("2024-04-10T00:00:00", "2024-04-11T00:00:00")
+    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == (f"{DAY}T00:00:00+00:00", "2024-04-11T00:00:00+00:00")
     assert summary["total_chunks"] == 144 and summary["ffl_path"] == str(built.ffl)
     assert summary["dataset_size_bytes"] == built.h5.stat().st_size
     counts = [summary[f"{kind}_channels"] for kind in ("requested", "valid", "invalid", "pruned")]

@@ -1,9 +1,13 @@
 """The day file opens as it is with what people have: plain h5py, gwpy, gwdama."""
 
+from datetime import datetime, timedelta
+
 import h5py
 import numpy as np
 import pytest
-from support.commands import needs_package
+from framemake.gps import Window
+from support.commands import call, needs, needs_package
+from support.day_files import day_file
 from support.sites import START, Site, ramp, signal
 
 NAME = "V1:Sa_NE-F0.ACC_mean"
@@ -29,7 +33,7 @@ def test_h5py(site):
     with h5py.File(site.h5) as file:
         dataset = file["channels"][NAME]
         np.testing.assert_array_equal(dataset[()], want())
-        assert set(dataset.attrs) == {"channel", "sample_rate", "unit", "t0"}
+        assert set(dataset.attrs) == {"channel", "sample_rate", "unit", "t0", "xunit"}
         assert all(isinstance(dataset.attrs[key], str) for key in ("channel", "unit"))
         assert all(dataset.attrs[key].dtype == np.float64 for key in ("sample_rate", "t0"))
         assert set(file.attrs) == {"start_dt", "end_dt", "created_utc", "increment_size", "dama_name", "time_stamp"}
@@ -44,6 +48,40 @@ def test_gwpy(site):
     assert str(series.channel) == NAME
     fast = TimeSeries.read(site.h5, "channels/V1:FAST", format="hdf5")
     assert fast.sample_rate.value == 20.0 and len(fast) == 3600
+
+
+def test_gwpy_reads_all_channels_at_once(site):
+    from gwpy.timeseries import TimeSeriesDict
+
+    found = TimeSeriesDict.read(site.h5, format="hdf5", group="channels")
+    assert set(found) == {NAME, "V1:FAST"}
+    np.testing.assert_array_equal(found[NAME].value, want())
+    assert (found["V1:FAST"].sample_rate.value, found[NAME].t0.value) == (20.0, START)
+
+
+def test_its_times_are_what_fromisoformat_takes(site):
+    with h5py.File(site.h5) as file:
+        times = [datetime.fromisoformat(file.attrs[name]) for name in ("start_dt", "end_dt", "created_utc")]
+    told = site.json("summary")
+    times += [datetime.fromisoformat(told[name]) for name in told if name.endswith("_utc")]
+    assert {time.utcoffset() for time in times} == {timedelta(0)} and len(times) == 7
+
+
+@pytest.mark.parametrize(("compression", "opens"), [("gzip", True), ("none", True), ("lzf", False)])
+def test_h5dump_knows_no_lzf(tmp_path, compression, opens):
+    """What reads HDF5 without h5py, as h5dump and MATLAB do, has no filter for lzf: README says so."""
+    needs("h5dump")
+    day = day_file(
+        tmp_path / "day.h5",
+        {"V1:A": (1.0, 0.0, ramp(600))},
+        Window(START, START + 600),
+        compression=compression,
+    )
+    done = call("h5dump", "-d", "/channels/V1:A", "-y", "-w", "1", day)
+    assert (done.returncode == 0) == opens
+    if opens:
+        data = done.stdout.split("DATA {")[1].split("}")[0]
+        np.testing.assert_array_equal([float(value) for value in data.split(",")], ramp(600))
 
 
 def test_gwdama(site):

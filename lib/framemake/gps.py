@@ -16,6 +16,7 @@ _DAY = re.compile(r"(\d{4})-(\d{2})-(\d{2})")
 _UTC = re.compile(r"(\d{4})-(\d{2})-(\d{2})[T ](\d{2}):(\d{2})(?::(\d{2})(\.\d+)?)?(?:Z|\+00:00)?")
 # lal's seconds end in 2048.  From here on they are counted as it does, without leap seconds that nobody knows yet.
 _FAR = (2040, 1, 1)
+_ZONE = "+00:00"
 _NUMBER = re.compile(r"\d+(\.\d+)?")
 # Seconds from 1970 to 1980-01-06, and the last GPS second that lal can count.
 _EPOCH, _LAST = 315964800, 2**31 - 1
@@ -150,15 +151,27 @@ def utc(gps: float) -> str:
     return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*lal.GPSToUTC(int(gps))[:6])
 
 
+def zoned(gps: float) -> str:
+    """The same with its zone, as JSON and attributes have times: '2024-04-10T00:00:00+00:00'.
+
+    Written so, and not with Z, Python's fromisoformat takes it since 3.7; the converter before this project wrote it.
+    """
+    return f"{utc(gps)}{_ZONE}"
+
+
 def now_utc() -> str:
-    """The time of the machine's clock as states and logs have it: '2024-04-10T12:00:00Z'."""
-    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
+    """The time of the machine's clock as states and logs have it: '2024-04-10T12:00:00+00:00'."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime()) + _ZONE
+
+
+def unix(text: str) -> int:
+    """Seconds since 1970 of a time of now_utc(), or of one with Z as older states have; ValueError for neither."""
+    return calendar.timegm(time.strptime(text.removesuffix("Z").removesuffix(_ZONE), "%Y-%m-%dT%H:%M:%S"))
 
 
 def seconds_between(start: str, end: str) -> int:
     """Whole seconds from one time of now_utc() to another."""
-    first, last = (calendar.timegm(time.strptime(text, "%Y-%m-%dT%H:%M:%SZ")) for text in (start, end))
-    return last - first
+    return unix(end) - unix(start)
 
 
 def day_of(gps: float) -> str:

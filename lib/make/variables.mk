@@ -81,6 +81,13 @@ PORT ?= 8100
 ## the address at which it answers: only this machine, unless another is named
 ADDRESS ?= 127.0.0.1
 
+### of crate
+
+## the licence of the dataset, an address or words
+LICENSE ?=
+## who made it, an ORCID's address or a name
+AGENT ?=
+
 ### of install-cron
 
 ## the settings of cron/nightly

@@ -6,7 +6,6 @@ half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 """
 
 import contextlib
-import time
 import zlib
 from collections.abc import Callable, Iterator
 
@@ -155,8 +154,13 @@ _DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
 
 
 def describe(dataset, name, rate, unit, t0):
-    """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds."""
-    for key, value in ((b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0)):
+    """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds.
+
+    By xunit gwpy knows a time series: without it TimeSeriesDict.read leaves the channel out.  gwpy takes no attribute
+    that it does not know.
+    """
+    told = (b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0), (b"xunit", "s")
+    for key, value in told:
         text = isinstance(value, str)
         attribute = h5py.h5a.create(dataset, key, _TEXT if text else _DOUBLE, _SCALAR)
         attribute.write(np.array(value, dtype=object if text else np.float64))
@@ -164,9 +168,9 @@ def describe(dataset, name, rate, unit, t0):
 
 def stamp(file, window, increment, name):
     """Write the attributes of a day file: its window, increment in s and name, and now, twice."""
-    now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-    file.attrs["start_dt"] = gps.utc(window.start)
-    file.attrs["end_dt"] = gps.utc(window.end)
+    now = gps.now_utc()
+    file.attrs["start_dt"] = gps.zoned(window.start)
+    file.attrs["end_dt"] = gps.zoned(window.end)
     file.attrs["created_utc"] = now
     file.attrs["increment_size"] = increment
     file.attrs["dama_name"] = name

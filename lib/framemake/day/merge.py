@@ -22,7 +22,6 @@ from .earlier import Earlier
 from .folder import Folder
 from .parts import Part, PartRow
 
-
 # Bytes of a changed file that hold nothing and that HDF5 does not tell of: it was seen to be 4 to 6 kB each time.
 _UNTOLD = 8192
 

@@ -139,8 +139,8 @@ def _summary(day, folder, counts, covered):
     any_of = functools.reduce(np.maximum, masks).tobytes().decode() if covered else ""
     return {
         "date": gps.day_of(window.start),
-        "start_dt_utc": gps.utc(window.start),
-        "end_dt_utc": gps.utc(window.end),
+        "start_dt_utc": gps.zoned(window.start),
+        "end_dt_utc": gps.zoned(window.end),
         "start_gps": window.start,
         "end_gps": window.end,
         "total_seconds": window.duration,

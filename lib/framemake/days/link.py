@@ -23,7 +23,6 @@ What follows from that, measured with HDF5 2.0:
 import collections
 import json
 import os
-import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -328,9 +327,9 @@ def _write(path, days, range_, made, links, progress):
             dataset.attrs["t0"] = linked.t0
         progress(len(made), len(made))
         file.create_group(layout.PROVENANCE)[LINKS] = np.bytes_(json.dumps(links).encode())
-        now = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
-        file.attrs["start_dt"] = gps.utc(range_.start)
-        file.attrs["end_dt"] = gps.utc(range_.end)
+        now = gps.now_utc()
+        file.attrs["start_dt"] = gps.zoned(range_.start)
+        file.attrs["end_dt"] = gps.zoned(range_.end)
         file.attrs["created_utc"] = now
         file.attrs["increment_size"] = increments.most_common(1)[0][0]
         file.attrs["dama_name"] = os.path.splitext(os.path.basename(path))[0]

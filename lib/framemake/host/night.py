@@ -143,7 +143,7 @@ def range_counts(out: str, first: datetime.date, begun: str) -> RangeCounts | No
     try:
         with open(os.path.join(out, index.RANGE), encoding="utf-8") as source:
             left = json.load(source)
-        if left["start_date"] != str(first) or left["finished_utc"] < begun:
+        if left["start_date"] != str(first) or gps.unix(left["finished_utc"]) < gps.unix(begun):
             return None
         names = ("failed", "no_frame", "vanished", "left_out")
         return RangeCounts(*(int(left.get(name, 0)) for name in names))

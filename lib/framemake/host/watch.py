@@ -31,7 +31,6 @@ _SKEW = 600
 # Of folders that are numbered alike the newest frames are in the last; one before it is looked into as well.
 _NEWEST = 2
 _NUMBERED = re.compile(r"(.*?)(\d+)")
-_UTC = "%Y-%m-%dT%H:%M:%SZ"
 # What a night calls how it, or one of its steps, ended.
 _ENDED = {Verdict.OK.value: OK, Verdict.WARNING.value: WARNING, Verdict.FAILED.value: CRITICAL}
 
@@ -51,7 +50,7 @@ def moment(text: str | None = None) -> Moment:
     """Now by the clock, or the time that a text tells: GPS seconds or ISO UTC."""
     if text is None:
         unix = time.time()
-        return Moment(gps.parse(time.strftime(_UTC, time.gmtime(unix))) + unix % 1, unix)
+        return Moment(gps.parse(time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(unix))) + unix % 1, unix)
     second = gps.parse(text)
     return Moment(second, calendar.timegm(time.strptime(gps.utc(second), "%Y-%m-%dT%H:%M:%S")))
 
@@ -293,6 +292,6 @@ def nightly(path: str, which: str, clock: Callable[[], Moment], hours: Limits) -
 def _seconds(text):
     """Seconds since 1970 of an ISO time in UTC; None if it is none."""
     try:
-        return calendar.timegm(time.strptime(str(text), _UTC))
+        return gps.unix(str(text))
     except ValueError:
         return None
