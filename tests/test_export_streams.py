@@ -56,7 +56,7 @@ def test_a_day_of_minutes_is_there_as_the_day_dataset_wants_it(export):
             assert dataset.shape == (1440,) and dataset.dtype == np.float64
             np.testing.assert_allclose(dataset[()], want, rtol=1e-9)
             assert dict(dataset.attrs) == {
-                "channel": f"{NAME}.{kind}", "sample_rate": 1 / 60, "unit": "um", "t0": float(FIRST),
+                "channel": f"{NAME}.{kind}", "sample_rate": 1 / 60, "unit": "um", "t0": float(FIRST), "xunit": "s",
             }  # fmt: skip
             assert dataset.compression == "lzf" and dataset.shuffle
 
