@@ -225,10 +225,13 @@ def _dataset(file, name):
 
 def _attribute(place, key):
     """A number or text of a dataset's or file's attributes."""
-    if not h5py.h5a.exists(place, key):
+    try:
+        attribute = h5py.h5a.open(place, key)
+    except KeyError:
+        if key != b"unit":
+            raise
         # The converter before this project left out the unit where it knew none.
         return ""
-    attribute = h5py.h5a.open(place, key)
     value = np.empty((), dtype=attribute.dtype)
     attribute.read(value)
     found = value[()]
