@@ -53,6 +53,20 @@ def test_samples_over_midnight_and_a_day_that_is_not_there(days):
     assert np.asarray(series) is series.values and series.good.sum() == 4
 
 
+@pytest.mark.parametrize("at_once", [10, 1 << 26])
+def test_what_no_day_has_is_nan_at_both_ends(days, monkeypatch, at_once):
+    monkeypatch.setattr("framemake.days.series._MOST_AT_ONCE", at_once)
+    # Memory that is used again holds numbers.
+    held = np.ones(300, dtype="f4")
+    del held
+    series = days.read("V1:B", START - 100, START + 100)
+    assert np.isnan(series.values[:100]).all() and series.values[100:102].tolist() == [7, 8]
+    series = days.read("V1:B", START + 4 * 86400 - 100, START + 4 * 86400 + 200)
+    assert series.good[:100].all() and np.isnan(series.values[100:]).all()
+    series = days.read("V1:B", MIDNIGHT + 86400 - 100, MIDNIGHT + 2 * 86400 + 100)
+    assert series.good[:100].all() and np.isnan(series.values[100:-100]).all() and series.good[-100:].all()
+
+
 def test_a_time_is_taken_in_any_form(days):
     second = datetime.datetime(2024, 4, 10, 0, 0, 5, tzinfo=datetime.timezone.utc)
     for start in (START + 5, "2024-04-10T00:00:05", "2024-04-10T00:00:05.0Z", second, np.float64(START + 5)):

@@ -34,9 +34,17 @@ def test_h5py(site):
         dataset = file["channels"][NAME]
         np.testing.assert_array_equal(dataset[()], want())
         assert set(dataset.attrs) == {"channel", "sample_rate", "unit", "t0", "xunit"}
-        assert all(isinstance(dataset.attrs[key], str) for key in ("channel", "unit"))
+        assert all(isinstance(dataset.attrs[key], str) for key in ("channel", "unit", "xunit"))
         assert all(dataset.attrs[key].dtype == np.float64 for key in ("sample_rate", "t0"))
         assert set(file.attrs) == {"start_dt", "end_dt", "created_utc", "increment_size", "dama_name", "time_stamp"}
+
+
+def test_gwpy_reads_all_channels_at_once(site):
+    from gwpy.timeseries import TimeSeriesDict
+
+    found = TimeSeriesDict.read(site.h5, format="hdf5", group="channels")
+    assert sorted(found) == ["V1:FAST", NAME]
+    np.testing.assert_array_equal(found[NAME].value, want())
 
 
 def test_gwpy(site):

@@ -6,6 +6,7 @@ version, and a file that has been replaced meanwhile is seen to have changed.
 
 import collections
 import contextlib
+import datetime
 import os
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -22,6 +23,8 @@ from .onegrid import ChannelForm
 
 # Day files that are kept open: a short read of one day asks several times.
 _OPEN = 4
+# So many days are looked for by their names.
+_FEW = 32
 # What HDF5, h5py and numpy raise where a file is not what it says.
 _FAULTS = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError)
 
@@ -52,6 +55,7 @@ class OpenDays:
         self._open: collections.OrderedDict[tuple, DayFile] = collections.OrderedDict()
         self._held: dict[tuple, Held | None] = {}
         self._one: dict[str, Folder] | None = None
+        self._spec = ""
         if os.path.isfile(self.out):
             with self._faults(self.out), DayFile(self.out) as day:
                 self._one = {gps.day_of(_window(day).start): Folder.holding(self.out)}
@@ -74,7 +78,8 @@ class OpenDays:
             raise BadInput(f"no such folder: {self.out!r}") from None
         if self.spec is None and len(found) > 1:
             raise BadInput(f"several SPECs, spec says which ({', '.join(sorted(found))}): {self.out!r}")
-        days = found.get(self.spec, {}) if self.spec else next(iter(found.values()), {})
+        self._spec = self.spec or next(iter(found), "")
+        days = found.get(self._spec, {})
         if not days:
             raise BadInput(f"no day{f' of {self.spec}' if self.spec else ''} in folder: {self.out!r}")
         return dict(sorted(days.items()))
@@ -89,9 +94,18 @@ class OpenDays:
         first, last = _day_at(start), _day_at(end)
         return {
             date: folder
-            for date, folder in self.folders().items()
+            for date, folder in self._some(first, last).items()
             if first <= date <= last and (date < last or gps.day_window(date).start < end)
         }
+
+    def _some(self, first, last):
+        """Folders among which are all from one day to another: of a few days without a look at all that there are."""
+        days = (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days
+        if self._one is not None or not 0 <= days < _FEW:
+            return self.folders()
+        dates = (str(datetime.date.fromisoformat(first) + datetime.timedelta(each)) for each in range(days + 1))
+        folders = ((date, Folder.of(self.out, self._spec, date)) for date in dates)
+        return {date: folder for date, folder in folders if os.path.isdir(folder.path)}
 
     def held(self, date: str, folder: Folder, name: str) -> Held | None:
         """The channel in the file of a day; None if there is no day file, or the day does not have the channel.
@@ -211,10 +225,13 @@ def _dataset(file, name):
 
 def _attribute(place, key):
     """A number or text of a dataset's or file's attributes."""
-    if not h5py.h5a.exists(place, key):
+    try:
+        attribute = h5py.h5a.open(place, key)
+    except KeyError:
+        if key != b"unit":
+            raise
         # The converter before this project left out the unit where it knew none.
         return ""
-    attribute = h5py.h5a.open(place, key)
     value = np.empty((), dtype=attribute.dtype)
     attribute.read(value)
     found = value[()]
