@@ -191,6 +191,15 @@ def test_a_file_that_is_gone_again_is_no_replaced_one(root, tmp_path):
     assert (done.faulty, done.files) == ([], 0) and made.contents(out) == before
 
 
+def test_a_file_that_goes_between_the_listing_and_the_look_at_it_is_no_replaced_one(root, tmp_path, monkeypatch):
+    out = tmp_path / "streams"
+    made.imported(root, out)
+    before = made.contents(out)
+    real, path = tree.stamp_of, str(made.path_of(root, NIGHT))
+    monkeypatch.setattr(tree, "stamp_of", lambda each: tree.GONE if each == path else real(each))
+    assert importer.run(str(root), str(out)).faulty == [] and made.contents(out) == before
+
+
 @pytest.mark.parametrize("hour", [0, 1])
 def test_a_file_that_was_replaced_takes_the_place_of_what_it_was(root, tmp_path, hour):
     out = tmp_path / "streams"
@@ -249,7 +258,7 @@ def test_a_last_record_that_is_not_whole_is_cut_off_when_a_folder_is_taken_over(
 
 
 @pytest.mark.parametrize(
-    ("slope", "bias", "fits"), [(2.0, 1.0, True), (2.0000001, 1.0, True), (2.1, 1.0, False), (2.0, 1.5, False)]
+    ("slope", "bias", "fits"), [(2.0, 1.0, True), (2.000001, 1.0, True), (2.1, 1.0, False), (2.0, 1.5, False)]
 )
 def test_samples_under_another_calibration_are_left_out_and_what_six_digits_do_not_tell_is_the_same(
     tmp_path, slope, bias, fits

@@ -401,6 +401,30 @@ def fast(site, minute):
     site.frame(60 * minute, 60, [signal(count=120, first=120 * minute, rate=2.0, unit="m")])
 
 
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_frame_that_is_gone_is_kept_once_and_no_longer_when_another_gives_what_it_gave(site, listed):
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    gone = site.frames / f"V-test-{START + 60}-60.gwf"
+    raw = gone.read_bytes()
+    gone.unlink()
+    if not listed:
+        del site.listed[1]
+        site.ffl.write_text("".join(site.listed))
+    site.rebuild(180)
+    same(site.read("V1:A")[0], ramp(180))
+    files = site.json("summary")["frame_files"]
+    assert (files["kept"], files["absent"], files["used"]) == (1, 0, 2)
+    again = site.frames / f"V-again-{START + 60}-60.gwf"
+    again.write_bytes(raw)
+    site.list(again, START + 60, 60)
+    site.rebuild(180)
+    same(site.read("V1:A")[0], ramp(180))
+    files = site.json("summary")["frame_files"]
+    assert (files["kept"], files["used"]) == (0, 3)
+
+
 def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site):
     for minute in range(3):
         site.frame(60 * minute, 60, both(minute))
