@@ -341,11 +341,15 @@ def test_of_samples_that_overlap_those_are_kept_which_the_second_way_keeps(piece
         assert times == expected.time.tolist()
 
 
-@given(some.lists(some.tuples(some.booleans(), some.booleans()), min_size=1, max_size=9), some.integers(1, 3))
-def test_no_data_spreads_to_its_neighbours_as_the_second_way_has_it(flags, files):
+PLACES = some.sets(some.integers(0, 8), max_size=2)
+
+
+@given(some.integers(1, 9), PLACES, PLACES, some.integers(1, 3))
+def test_no_data_spreads_to_its_neighbours_as_the_second_way_has_it(count, zeros, marks, files):
     """A zero in mean or rms, or a bad mark: in the importer, and as check-streams reads it."""
-    mean = np.array([0 if zero else 5 for zero, _ in flags], "f4")
-    bad = np.array([marked for _, marked in flags])
+    mean, bad = np.full(count, 5, "f4"), np.zeros(count, bool)
+    mean[[at for at in zeros if at < count]] = 0
+    bad[[at for at in marks if at < count]] = True
     pieces = [FramePiece(float(NIGHT + 100 * at), 1.0, mean, mean, bad, True) for at in range(files)]
     got = sums.cleaned(pieces, np.dtype("f8"))
     want = reread.without_bad(mean, mean, ~bad, np.dtype("f8"))

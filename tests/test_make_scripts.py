@@ -170,11 +170,11 @@ TOOL = """said=${0##*/}; for word; do said+=" $word"; done
 [ ! -e /proc/self/fd/9 ] || said+=' LOCK'
 printf '%s\\n' "$said" >>"$LOG"
 case ${0##*/} in
-pad-merge) echo h5 >V.h5; echo V.h5 ;;
 parallel) cat ;;
-summarize) [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
+pad-merge) cat >/dev/null; echo h5 >V.h5; echo V.h5 ;;
+summarize) cat >/dev/null; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
 esac
-cat >/dev/null"""
+[ "${0##*/}" = parallel ] || cat >/dev/null"""
 NAMES = "list-frames prune-channels extract-increment pad-merge summarize parallel"
 
 
