@@ -401,6 +401,22 @@ def fast(site, minute):
     site.frame(60 * minute, 60, [signal(count=120, first=120 * minute, rate=2.0, unit="m")])
 
 
+def test_of_a_frame_that_changed_a_channel_that_is_damaged_now_keeps_what_it_had(site, monkeypatch):
+    """The others are what the frame says now; a frame all of which is damaged keeps all."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    lines = list(site.listed)
+    for minute in (0, 1):
+        site.frame(60 * minute, 60, both(minute, offset=5000))
+    site.ffl.write_text("".join(lines))
+    refuse(monkeypatch, (f"{START}-60.gwf", ""), (f"{START + 60}-60.gwf", "V1:B"), error=DAMAGED)
+    site.rebuild(180)
+    same(site.read("V1:A")[0], [*range(60), *range(5060, 5120), *range(120, 180)])
+    same(site.read("V1:B")[0], ramp(180))
+    assert bad_of(site) == {(f"V-test-{START}-60.gwf", ""), (f"V-test-{START + 60}-60.gwf", "V1:B")}
+
+
 @pytest.mark.parametrize("listed", [True, False])
 def test_a_frame_that_is_gone_is_kept_once_and_no_longer_when_another_gives_what_it_gave(site, listed):
     for minute in range(3):
