@@ -196,7 +196,13 @@ def test_a_file_that_goes_between_the_listing_and_the_look_at_it_is_no_replaced_
     made.imported(root, out)
     before = made.contents(out)
     real, path = tree.stamp_of, str(made.path_of(root, NIGHT))
-    monkeypatch.setattr(tree, "stamp_of", lambda each: tree.GONE if each == path else real(each))
+
+    def look(each):
+        if each == path and os.path.exists(path):
+            os.unlink(path)
+        return real(each)
+
+    monkeypatch.setattr(tree, "stamp_of", look)
     assert importer.run(str(root), str(out)).faulty == [] and made.contents(out) == before
 
 
@@ -278,6 +284,25 @@ def test_files_that_overlap_are_in_one_cluster_whatever_lies_between():
 
 
 # --- the sums --------------------------------------------------------------------------------
+
+
+def test_a_sum_that_no_float_holds_is_refused_and_one_that_just_fits_is_not():
+    big = np.full(4, 1e150)
+    piece = FramePiece(float(NIGHT), 60.0, big, big, None, False)
+    assert np.isfinite(extend(Running(), 16, "double", [piece])[2].square)
+    with pytest.raises(sums.Overflow):
+        extend(Running(), 10**9, "double", [piece])
+
+
+def test_what_begins_before_the_last_sample_ends_is_dropped():
+    piece = FramePiece(float(NIGHT), 60.0, np.ones(3, "f4"), np.ones(3, "f4"), None, False)
+    running = extend(Running(), 16, "float", [piece])[2]
+    assert running.reach == NIGHT + 180
+    for start, left in ((150.0, 2), (179.0, 2), (180.0, 3), (181.0, 3), (0.0, 0), (60.0, 1)):
+        got, _, ends = extend(running, 16, "float", [piece._replace(start=NIGHT + start)])
+        assert np.count_nonzero(got["valid"]) == left, start
+        assert ends.last >= running.last
+
 
 VALUES = some.lists(some.integers(1, 1000) | some.floats(0.125, 1e6, width=32), min_size=1, max_size=8)
 FILES = some.lists(some.tuples(some.integers(0, 3), some.sampled_from([1, 60]), VALUES), min_size=1, max_size=5)
