@@ -502,9 +502,9 @@ def test_some_steps_by_hand_are_a_part_of_a_night(night):
 
 
 def test_a_setting_is_what_the_file_says_and_not_what_cron_has_in_its_environment(night):
-    found = night(
-        "CHANNELS=/c FFL=/t.ffl OUT=/o LOGS=/l", SPEC="V1raw", STREAMS="/s", KEEP_DAYS="5", MAKEFLAGS="n", JOBS="8"
-    )
+    there = {"SPEC": "V1raw", "STREAMS": "/s", "KEEP_DAYS": "5", "JOBS": "8", "DAYS": "9", "FIRST_DAY": "2024-04-10"}
+    found = night("CHANNELS=/c FFL=/t.ffl OUT=/o LOGS=/l", **there)
+    assert not [word for word in found[""] if word.startswith(("DAYS=", "FIRST_DAY="))]
     assert list(found) == ["", "build", "index", "status", "faults", "pictures"]
     assert "SPEC=V1trend" in found["build"] and "-j1" in found["build"]
 
