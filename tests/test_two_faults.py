@@ -291,6 +291,16 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
     same(site.read("V1:B")[0], [*[NAN] * 60, *range(60, 120)])
 
 
+@pytest.mark.parametrize(("units", "kept"), [("Vmm", "m"), ("mVV", "V"), ("VmV", "V")])
+def test_the_unit_of_a_channel_is_that_of_most_of_its_files(site, units, kept):
+    site.want("V1:A")
+    for minute, unit in enumerate(units):
+        site.frame(60 * minute, 60, [signal(first=60 * minute, unit=unit)])
+    site.build(180)
+    assert site.read("V1:A")[1]["unit"] == kept
+    assert site.json("summary")["unit_changes"]["V1:A"] == {"kept": kept, "seen": {u: units.count(u) for u in "Vm"}}
+
+
 def test_samples_between_those_of_the_day_are_left_out_and_told(site):
     """Of one rate, but half a sample later: they lie on no time of the day's samples."""
     site.want("V1:A")
