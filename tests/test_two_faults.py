@@ -471,6 +471,25 @@ def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site)
     same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
 
 
+@pytest.mark.parametrize("lost", ["a channel", "a minute", "a second"])
+def test_a_day_that_is_made_anew_may_have_no_less_than_the_one_that_is_there(site, lost):
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    before = site.h5.read_bytes()
+    if lost == "a channel":
+        site.want("V1:A")
+    else:
+        site.listed[1:2] = [] if lost == "a minute" else [site.listed[1].replace(" 60 0 0", " 59 0 0")]
+        site.ffl.write_text("".join(site.listed))
+    done = site.build(180, check=False)
+    seconds = {"a channel": 180, "a minute": 60, "a second": 1}[lost]
+    assert done.returncode == 3 and f"would lose {seconds} s of 'V1:B'" in done.stderr
+    assert site.h5.read_bytes() == before
+    site.build(180, shrink=True)
+    assert site.h5.read_bytes() != before
+
+
 # --- many days -------------------------------------------------------------------------------
 
 
