@@ -64,7 +64,7 @@ test-quick:  ## run the quick tests (a minute)
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -n 2 -m quick $(TESTS)
 
-# These kill hundreds of runs.
+# These kill hundreds of runs, and try properties on thousands of inputs.
 test-long:  ## run the tests that take minutes
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -m long $(TESTS)

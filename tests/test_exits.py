@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import subprocess
 from unittest import mock
 
 import pytest
@@ -15,7 +16,7 @@ from framemake.frames import datafind
 from framemake.gps import Window
 from framemake.streams.intake import importer
 from support import streams as made
-from support.commands import DAY, START, needs, stub
+from support.commands import BIN, DAY, START, needs, stub
 from support.inside import DaySite, inside
 from support.sites import signal
 from support.streams import HOUR, NIGHT
@@ -148,6 +149,15 @@ def test_who_gets_nothing_from_the_command_before_in_a_pipe_fails_without_anothe
     """That one has said why."""
     assert ends(1, "prune-channels", site.ffl, "-") == ("", "")
     assert inside("prune-channels", site.ffl, "-", input="V1:A\n").stdout.startswith("V1:A\t")
+
+
+def test_a_reader_that_is_gone_is_no_error(site):
+    """As `| head -1` once it has its line: the pipe is closed before the first write."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    done = subprocess.run([BIN / "list-frames", site.ffl], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, b"")
 
 
 def test_a_full_disk_is_told_as_that_also_by_those_who_know_it_from_a_text_alone(site, monkeypatch):

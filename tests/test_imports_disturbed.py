@@ -191,6 +191,21 @@ def test_a_file_that_is_gone_again_is_no_replaced_one(root, tmp_path):
     assert (done.faulty, done.files) == ([], 0) and made.contents(out) == before
 
 
+def test_a_file_that_goes_between_the_listing_and_the_look_at_it_is_no_replaced_one(root, tmp_path, monkeypatch):
+    out = tmp_path / "streams"
+    made.imported(root, out)
+    before = made.contents(out)
+    real, path = tree.stamp_of, str(made.path_of(root, NIGHT))
+
+    def look(each):
+        if each == path and os.path.exists(path):
+            os.unlink(path)
+        return real(each)
+
+    monkeypatch.setattr(tree, "stamp_of", look)
+    assert importer.run(str(root), str(out)).faulty == [] and made.contents(out) == before
+
+
 @pytest.mark.parametrize("hour", [0, 1])
 def test_a_file_that_was_replaced_takes_the_place_of_what_it_was(root, tmp_path, hour):
     out = tmp_path / "streams"
@@ -249,7 +264,7 @@ def test_a_last_record_that_is_not_whole_is_cut_off_when_a_folder_is_taken_over(
 
 
 @pytest.mark.parametrize(
-    ("slope", "bias", "fits"), [(2.0, 1.0, True), (2.0000001, 1.0, True), (2.1, 1.0, False), (2.0, 1.5, False)]
+    ("slope", "bias", "fits"), [(2.0, 1.0, True), (2.000001, 1.0, True), (2.1, 1.0, False), (2.0, 1.5, False)]
 )
 def test_samples_under_another_calibration_are_left_out_and_what_six_digits_do_not_tell_is_the_same(
     tmp_path, slope, bias, fits
@@ -269,6 +284,25 @@ def test_files_that_overlap_are_in_one_cluster_whatever_lies_between():
 
 
 # --- the sums --------------------------------------------------------------------------------
+
+
+def test_a_sum_that_no_float_holds_is_refused_and_one_that_just_fits_is_not():
+    big = np.full(4, 1e150)
+    piece = FramePiece(float(NIGHT), 60.0, big, big, None, False)
+    assert np.isfinite(extend(Running(), 16, "double", [piece])[2].square)
+    with pytest.raises(sums.Overflow):
+        extend(Running(), 10**9, "double", [piece])
+
+
+def test_what_begins_before_the_last_sample_ends_is_dropped():
+    piece = FramePiece(float(NIGHT), 60.0, np.ones(3, "f4"), np.ones(3, "f4"), None, False)
+    running = extend(Running(), 16, "float", [piece])[2]
+    assert running.reach == NIGHT + 180
+    for start, left in ((150.0, 2), (179.0, 2), (180.0, 3), (181.0, 3), (0.0, 0), (60.0, 1)):
+        got, _, ends = extend(running, 16, "float", [piece._replace(start=NIGHT + start)])
+        assert np.count_nonzero(got["valid"]) == left, start
+        assert ends.last >= running.last
+
 
 VALUES = some.lists(some.integers(1, 1000) | some.floats(0.125, 1e6, width=32), min_size=1, max_size=8)
 FILES = some.lists(some.tuples(some.integers(0, 3), some.sampled_from([1, 60]), VALUES), min_size=1, max_size=5)
@@ -332,11 +366,15 @@ def test_of_samples_that_overlap_those_are_kept_which_the_second_way_keeps(piece
         assert times == expected.time.tolist()
 
 
-@given(some.lists(some.tuples(some.booleans(), some.booleans()), min_size=1, max_size=9), some.integers(1, 3))
-def test_no_data_spreads_to_its_neighbours_as_the_second_way_has_it(flags, files):
+PLACES = some.sets(some.integers(0, 8), max_size=2)
+
+
+@given(some.integers(1, 9), PLACES, PLACES, some.integers(1, 3))
+def test_no_data_spreads_to_its_neighbours_as_the_second_way_has_it(count, zeros, marks, files):
     """A zero in mean or rms, or a bad mark: in the importer, and as check-streams reads it."""
-    mean = np.array([0 if zero else 5 for zero, _ in flags], "f4")
-    bad = np.array([marked for _, marked in flags])
+    mean, bad = np.full(count, 5, "f4"), np.zeros(count, bool)
+    mean[[at for at in zeros if at < count]] = 0
+    bad[[at for at in marks if at < count]] = True
     pieces = [FramePiece(float(NIGHT + 100 * at), 1.0, mean, mean, bad, True) for at in range(files)]
     got = sums.cleaned(pieces, np.dtype("f8"))
     want = reread.without_bad(mean, mean, ~bad, np.dtype("f8"))

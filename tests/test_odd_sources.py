@@ -6,6 +6,7 @@ Nothing here may wait for ever: a pipe to which nobody writes is the least of wh
 import json
 import os
 import shutil
+import signal
 import socket
 import tempfile
 import threading
@@ -27,10 +28,25 @@ from framemake.streams.intake import disk, importer, samples, tree
 from support import streams as made
 from support.commands import START, needs
 from support.inside import DaySite, inside
-from support.sites import ramp, signal
+from support.sites import ramp
+from support.sites import signal as samples_of
 from support.streams import HOUR, NIGHT
 
 SEIS, RAIN = "H0:PEM-EX_SEISX", "H0:PEM-EX_RAIN"
+
+
+@pytest.fixture(autouse=True)
+def patience():
+    """Who waits for what never comes fails, and does not hold up the others."""
+
+    def over(*_):
+        pytest.fail("waits for ever")  # no Exception, which might be taken for a fault of the file
+
+    before = signal.signal(signal.SIGALRM, over)
+    signal.alarm(40)
+    yield
+    signal.alarm(0)
+    signal.signal(signal.SIGALRM, before)
 
 
 def a_pipe(path):
@@ -77,7 +93,7 @@ def test_what_is_no_file_is_told_and_its_neighbours_come(tmp_path, plant):
     plant(site.frames / f"V-test-{START + 60}-60.gwf")
     site.list(site.frames / f"V-test-{START + 60}-60.gwf", START + 60, 60)
     for minute in (0, 2):
-        site.frame(60 * minute, 60, [signal(first=60 * minute)])
+        site.frame(60 * minute, 60, [samples_of(first=60 * minute)])
     assert "V1:A" in inside("prune-channels", site.ffl, site.channels).stdout
     site.build(180)
     want = ramp(180)
@@ -111,7 +127,7 @@ def test_a_path_that_no_line_can_hold_is_refused_and_not_written(tmp_path):
 
 def test_a_list_may_name_others_but_not_itself(tmp_path):
     site = DaySite(tmp_path)
-    path = site.frame(0, 60, [signal()])
+    path = site.frame(0, 60, [samples_of()])
     inner, outer = tmp_path / "inner.ffl", tmp_path / "outer.ffl"
     inner.write_text(f"file://localhost{str(path).replace('V-test', '%56-test')} {START} 60 0 0\n")
     outer.write_text("inner.ffl\ninner.ffl\n")

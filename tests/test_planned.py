@@ -11,6 +11,8 @@ from framemake.days import plan
 from framemake.errors import BadInput
 from framemake.frames import catalog
 from support.commands import START, stub
+from support.inside import DaySite
+from support.sites import signal
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
 SIX_HOURS = 21600
@@ -305,3 +307,27 @@ def test_a_day_is_finished_only_with_its_file(days):
     assert folder.is_finished()
     os.unlink(folder.h5)
     assert not folder.is_finished()
+
+
+def test_a_finished_day_stands_when_less_or_something_else_is_asked_for(tmp_path):
+    """A longer span makes it longer; a shorter one, another increment or compression would lose what is there."""
+    site = DaySite(tmp_path)
+    site.want("V1:A")
+    site.frame(0, 1200, [signal(count=1200)])
+    site.build(600, increment=60)
+    folder = Folder.of(str(site.out), "V1trend", DAYS[0])
+    os.makedirs(folder.work, exist_ok=True)
+    files.write(folder.settings, "as it was made\n")
+    given = {"CHANNELS": str(site.channels), "SPEC": "V1trend", "INCREMENT": "60", "COMPRESSION": "lzf"}
+
+    def why(**more):
+        return attempt.stands(folder, DAYS[0], attempt.Request.of({**given, **more}))
+
+    assert why(MINUTES="10") == why(MINUTES="20") == why() == ""
+    assert "60 s of it are not in the span" in why(MINUTES="9") and "SHRINK=yes" in why(MINUTES="9")
+    assert "120 s of it are not" in why(START=str(START + 120), END=str(START + 86400))
+    assert why(START=str(START - 60), END=str(START + 600)) == ""
+    assert "INCREMENT=60" in why(INCREMENT="600") and "COMPRESSION=lzf" in why(COMPRESSION="gzip")
+    assert why(INCREMENT="600", SHRINK="yes") == why(MINUTES="1", SHRINK="yes") == ""
+    folder.note(status=FAILED)
+    assert why(INCREMENT="600") == ""

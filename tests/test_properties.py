@@ -309,7 +309,7 @@ def by_hand(files):
     return made
 
 
-@settings_of(max_examples=settings_of().max_examples // 3)
+@settings_of(max_examples=settings_of().max_examples // 4)
 @given(some.lists(FILE, min_size=1, max_size=5), some.integers(7, 100), some.randoms())
 def test_a_day_of_any_frames_is_theirs_second_by_second_and_in_any_order_of_their_coming(
     tmp_path_factory, spans, increment, chance

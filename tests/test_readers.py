@@ -58,15 +58,6 @@ def test_gwpy(site):
     assert fast.sample_rate.value == 20.0 and len(fast) == 3600
 
 
-def test_gwpy_reads_all_channels_at_once(site):
-    from gwpy.timeseries import TimeSeriesDict
-
-    found = TimeSeriesDict.read(site.h5, format="hdf5", group="channels")
-    assert set(found) == {NAME, "V1:FAST"}
-    np.testing.assert_array_equal(found[NAME].value, want())
-    assert (found["V1:FAST"].sample_rate.value, found[NAME].t0.value) == (20.0, START)
-
-
 def test_its_times_are_what_fromisoformat_takes(site):
     with h5py.File(site.h5) as file:
         times = [datetime.fromisoformat(file.attrs[name]) for name in ("start_dt", "end_dt", "created_utc")]

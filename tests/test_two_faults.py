@@ -279,6 +279,8 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
 
         def read(self, index, name, kind):
             asked.append(name)
+            if len(asked) > 50:
+                pytest.fail("tried for ever")
             raise error()
 
     path = str(site.frames / f"V-test-{START}-60.gwf")
@@ -287,6 +289,16 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
     site.build(120, "--retries", "3")
     assert len(asked) == reads
     same(site.read("V1:B")[0], [*[NAN] * 60, *range(60, 120)])
+
+
+@pytest.mark.parametrize(("units", "kept"), [("Vmm", "m"), ("mVV", "V"), ("VmV", "V")])
+def test_the_unit_of_a_channel_is_that_of_most_of_its_files(site, units, kept):
+    site.want("V1:A")
+    for minute, unit in enumerate(units):
+        site.frame(60 * minute, 60, [signal(first=60 * minute, unit=unit)])
+    site.build(180)
+    assert site.read("V1:A")[1]["unit"] == kept
+    assert site.json("summary")["unit_changes"]["V1:A"] == {"kept": kept, "seen": {u: units.count(u) for u in "Vm"}}
 
 
 def test_samples_between_those_of_the_day_are_left_out_and_told(site):
@@ -401,6 +413,46 @@ def fast(site, minute):
     site.frame(60 * minute, 60, [signal(count=120, first=120 * minute, rate=2.0, unit="m")])
 
 
+def test_of_a_frame_that_changed_a_channel_that_is_damaged_now_keeps_what_it_had(site, monkeypatch):
+    """The others are what the frame says now; a frame all of which is damaged keeps all."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    lines = list(site.listed)
+    for minute in (0, 1):
+        site.frame(60 * minute, 60, both(minute, offset=5000))
+    site.ffl.write_text("".join(lines))
+    refuse(monkeypatch, (f"{START}-60.gwf", ""), (f"{START + 60}-60.gwf", "V1:B"), error=DAMAGED)
+    site.rebuild(180)
+    same(site.read("V1:A")[0], [*range(60), *range(5060, 5120), *range(120, 180)])
+    same(site.read("V1:B")[0], ramp(180))
+    assert bad_of(site) == {(f"V-test-{START}-60.gwf", ""), (f"V-test-{START + 60}-60.gwf", "V1:B")}
+
+
+@pytest.mark.parametrize("listed", [True, False])
+def test_a_frame_that_is_gone_is_kept_once_and_no_longer_when_another_gives_what_it_gave(site, listed):
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    gone = site.frames / f"V-test-{START + 60}-60.gwf"
+    raw = gone.read_bytes()
+    gone.unlink()
+    if not listed:
+        del site.listed[1]
+        site.ffl.write_text("".join(site.listed))
+    site.rebuild(180)
+    same(site.read("V1:A")[0], ramp(180))
+    files = site.json("summary")["frame_files"]
+    assert (files["kept"], files["absent"], files["used"]) == (1, 0, 2)
+    again = site.frames / f"V-again-{START + 60}-60.gwf"
+    again.write_bytes(raw)
+    site.list(again, START + 60, 60)
+    site.rebuild(180)
+    same(site.read("V1:A")[0], ramp(180))
+    files = site.json("summary")["frame_files"]
+    assert (files["kept"], files["used"]) == (0, 3)
+
+
 def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site):
     for minute in range(3):
         site.frame(60 * minute, 60, both(minute))
@@ -417,6 +469,25 @@ def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site)
     site.rebuild(180, shrink=True)
     assert site.names("valid") == ["V1:B"]
     same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+
+
+@pytest.mark.parametrize("lost", ["a channel", "a minute", "a second"])
+def test_a_day_that_is_made_anew_may_have_no_less_than_the_one_that_is_there(site, lost):
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    before = site.h5.read_bytes()
+    if lost == "a channel":
+        site.want("V1:A")
+    else:
+        site.listed[1:2] = [] if lost == "a minute" else [site.listed[1].replace(" 60 0 0", " 59 0 0")]
+        site.ffl.write_text("".join(site.listed))
+    done = site.build(180, check=False)
+    seconds = {"a channel": 180, "a minute": 60, "a second": 1}[lost]
+    assert done.returncode == 3 and f"would lose {seconds} s of 'V1:B'" in done.stderr
+    assert site.h5.read_bytes() == before
+    site.build(180, shrink=True)
+    assert site.h5.read_bytes() != before
 
 
 # --- many days -------------------------------------------------------------------------------

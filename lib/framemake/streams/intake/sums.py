@@ -232,8 +232,8 @@ def _accumulate(begin, values, weight):
     """The running sum of values * weight, from begin on: added one after another, as the bytes depend on the order."""
     if values.dtype.kind == "i" and abs(float(begin)) + float(np.abs(values.astype(float) * weight).sum()) >= 2.0**63:
         raise Overflow
-    terms = values * weight
     with np.errstate(over="ignore", invalid="ignore"):
+        terms = values * weight
         sums = np.add.accumulate(np.concatenate((np.array([begin], values.dtype), terms)))[1:]
     if values.dtype.kind == "f" and not np.isfinite(sums[-1]):
         raise Overflow
