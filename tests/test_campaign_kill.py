@@ -375,7 +375,7 @@ def kill(case, folder, times, *seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "times"), [(Range, 2), (Streams, 6), (Export, 2)])
+@pytest.mark.parametrize(("case", "times"), [(Range, 1), (Streams, 4), (Export, 2)])
 def test_what_is_killed_anywhere_is_ended_by_the_next_run(tmp_path, case, times):
     kill(case, tmp_path, times)
 

@@ -310,6 +310,7 @@ def test_a_machine_that_is_lost_and_shares_nothing_leaves_its_day_to_another_and
     site.check()
 
 
+@pytest.mark.long
 def test_when_all_machines_are_lost_the_days_are_told_and_built_by_the_next_run(site, tmp_path):
     (tmp_path / "sshd").mkdir()
     lock = site.day(DAYS[0]) / ".work" / "lock"

@@ -53,7 +53,9 @@ def test_a_day_that_is_made_ready_loses_what_was_left_and_not_what_is_being_writ
     (tmp_path / "list").write_text("V1:A\n")
     day = folder.Folder.of(str(tmp_path), "V1trend", "2024-04-10")
     os.makedirs(day.work)
-    assert writer(KILLED, day.lock).wait() == -9
+    assert writer(KILLED, day.h5).wait() == -9
+    # Of a machine that was lost.
+    (tmp_path / "V1trend-2024-04-10" / ".V1trend_20240410.h5.00000000-1.tmp").touch()
     with writer(WAITS, day.state_path, stdin=-1) as at_work:
         assert at_work.stdout.readline() == b"now\n"
         attempt.prepare(day, "2024-04-10", attempt.Request(str(tmp_path / "list"), "shape"), False, "now")

@@ -198,10 +198,13 @@ def _closed(folder, request, say):
 
 def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: str) -> None:
     """Make a day's folder ready for make: what was left is sorted out, and what the day is made from is laid down."""
+    # A range that plans this day may be writing these at this moment; all else is written under the lock, so by us.
+    planned = tuple(f".{os.path.basename(path)}." for path in (folder.state_path, folder.listed))
     for path, _, names in os.walk(folder.path):
-        for each in (os.path.join(path, name) for name in names):
-            # What a killed run was writing; a range that plans this day may be writing its state at this moment.
-            if files.is_left(each):
+        for name in names:
+            each = os.path.join(path, name)
+            killed = name.startswith(".") and name.endswith(".tmp") and not name.startswith(planned)
+            if killed or files.is_left(each):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(each)
     unfinished = folder.state().get("status") != COMPLETED
