@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from support import processes
-from support.commands import ROOT
+from support.commands import ROOT, needs
 from support.disks import small_disk
 from support.failing import READS, SHORT, WRITES, failing
 from test_campaign_kill import Days, Export, LateDay, NewDay, Night, Range, Streams
@@ -184,3 +184,26 @@ def test_system_calls_that_fail_often(tmp_path, case, times):
     for number in range(times):
         ended += failed(one, tmp_path, f"{os.environ.get('FRAMEMAKE_SEED', '1')} often {number}")
     assert 0 < ended < times
+
+
+# --- a clock that is set back ----------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [Streams, Range, pytest.param(Night, marks=pytest.mark.long)])
+def test_a_clock_that_is_set_back_loses_nothing_and_rebuilds_nothing_for_ever(tmp_path, case):
+    """The run is in the past of what was there before: an hour for what it finds, thirty days for what it made."""
+    needs("faketime")
+    one = case(tmp_path)
+    for back in ("-1h", "-30d"):
+        one.begin()
+        for _ in range(2):
+            process = processes.start("faketime", "-f", back, *one.words(), cwd=one.folder)
+            said = process.communicate()[0].decode()
+            assert process.returncode == 0 and "Traceback" not in said, said
+            assert one.result() == one.want
+            finished = one.untouched()
+        one.again()
+        assert one.result() == one.want
+        # Nothing of it was made again, neither in the past nor now.
+        assert one.untouched() == finished
