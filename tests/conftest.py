@@ -44,6 +44,8 @@ def shared():
 
 
 def pytest_collection_modifyitems(items):
+    # cron fires at the next minute: the one who waits for it does so while others work.
+    items.sort(key=lambda item: "cron_host" not in item.fixturenames)
     known = {}
     for item in items:
         fixtures = (each for found in item._fixtureinfo.name2fixturedefs.values() for each in found)
