@@ -54,10 +54,10 @@ $(READY): $(ROOT)/requirements.lock $(ROOT)/lib/framemake/gwf/frames8.c
 	@$(ROOT)/lib/make/setup run
 endif
 
-# Two at once: a test that runs a day waits for it most of the time.
+# Three at once on two cores: a test that asks a server or a clock waits most of the time.
 test:  ## run the tests (TESTS="-k name" for some of them)
 	@$(ROOT)/lib/make/setup test
-	@cd $(ROOT) && python3 -m pytest -q -n 2 -m 'not long' $(TESTS)
+	@cd $(ROOT) && python3 -m pytest -q -n 3 --dist worksteal -m 'not long' $(TESTS)
 
 # What needs no daemon, no browser and no make of days.
 test-quick:  ## run the quick tests (a minute)

@@ -70,6 +70,8 @@ def shared():
 
 
 def pytest_collection_modifyitems(config, items):
+    # cron fires at the next minute: the one who waits for it does so while others work.
+    items.sort(key=lambda item: "cron_host" not in item.fixturenames)
     known = {}
     for item in items:
         if _is_long(config) and getattr(item.function, "is_hypothesis_test", False):

@@ -1,9 +1,10 @@
-"""A disk that is full at any of its pages: one line that names a file, nothing half-written, and the next run ends it.
+"""A disk that is full, system calls that fail, a clock that is set back: one clear line, and the next run ends it all.
 
 The cases are those of the kills, each on a small file system of its own, where room is left for so many pages: every
-write that takes a page is in turn the first that fails.  $FRAMEMAKE_SEED chooses other pages.
+write that takes a page is in turn the first that fails.  $FRAMEMAKE_SEED chooses other pages and calls.
 """
 
+import errno
 import json
 import os
 import random
@@ -13,9 +14,10 @@ import sys
 
 import pytest
 from support import processes
-from support.commands import ROOT
+from support.commands import ROOT, needs
 from support.disks import small_disk
-from test_campaign_kill import Export, LateDay, NewDay, Night, Range, Streams
+from support.failing import READS, SHORT, WRITES, failing
+from test_campaign_kill import Days, Export, LateDay, NewDay, Night, Range, Streams
 
 # --- the writer of HDF5 ----------------------------------------------------------------------
 
@@ -131,3 +133,77 @@ def test_a_disk_that_is_full_at_every_page(tmp_path, case):
             ended = ended + 1 if filled(one, disk, pages) else 0
             pages += 1
         assert pages > 10
+
+
+# --- system calls that fail at random --------------------------------------------------------
+
+
+def failed(case, folder, seed):
+    """Run a case with calls that fail, and again without; whether it had ended well the first time."""
+    chance = random.Random(seed)
+    # Of a day what cannot be read is for test_campaign_files: frameCPP takes a disk that fails once for a damaged file.
+    names = chance.choice((WRITES, SHORT, WRITES) if isinstance(case, Days) else (READS, WRITES, SHORT, WRITES))
+    share = chance.choice((0.1, 0.03, 0.01, 0.003))
+    number = 0 if names is SHORT else chance.choice((errno.EIO, errno.ENOSPC, errno.EDQUOT, errno.EACCES))
+    case.begin()
+    env = failing(folder / "failing", names, share, number, chance.randrange(1 << 20))
+    process = processes.start(*case.words(), cwd=case.folder, env=env)
+    said = process.communicate()[0].decode(errors="replace")
+    told = f"{type(case).__name__}, seed {seed!r}, {names} at {share} with {number}, exit {process.returncode}:\n{said}"
+    print(told)
+    try:
+        assert not re.search(r"Traceback|Segmentation|core dumped", said)
+        assert process.returncode >= 0
+        assert process.returncode == 0 or re.search(r"(?m)^[a-z-]+: .*: '.*'", said)
+        if names is not READS:
+            # What cannot be read may be left out, if that is told.
+            case.check()
+        if process.returncode == 0 and (names is not READS or not said):
+            assert case.result() == case.want
+        case.again()
+        assert case.result() == case.want
+    except AssertionError as error:
+        raise AssertionError(f"{told}{error}") from error
+    return process.returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("case", "times"), [(Streams, 4), (Export, 3), (NewDay, 2)])
+def test_system_calls_that_fail_at_random(tmp_path, case, times):
+    one = case(tmp_path)
+    for number in range(times):
+        failed(one, tmp_path, f"{os.environ.get('FRAMEMAKE_SEED', '1')} {number}")
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("case", "times"), [(Streams, 150), (Export, 100), (NewDay, 60), (LateDay, 40), (Range, 25), (Night, 15)]
+)
+def test_system_calls_that_fail_often(tmp_path, case, times):
+    one, ended = case(tmp_path), 0
+    for number in range(times):
+        ended += failed(one, tmp_path, f"{os.environ.get('FRAMEMAKE_SEED', '1')} often {number}")
+    assert 0 < ended < times
+
+
+# --- a clock that is set back ----------------------------------------------------------------
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("case", [Streams, Range, pytest.param(Night, marks=pytest.mark.long)])
+def test_a_clock_that_is_set_back_loses_nothing_and_rebuilds_nothing_for_ever(tmp_path, case):
+    """The run is in the past of what was there before: an hour for what it finds, thirty days for what it made."""
+    needs("faketime")
+    one = case(tmp_path)
+    for back in ("-1h", "-30d"):
+        one.begin()
+        for _ in range(2):
+            process = processes.start("faketime", "-f", back, *one.words(), cwd=one.folder)
+            said = process.communicate()[0].decode()
+            assert process.returncode == 0 and "Traceback" not in said, said
+            assert one.result() == one.want
+            finished = one.untouched()
+        one.again()
+        assert one.result() == one.want
+        # Nothing of it was made again, neither in the past nor now.
+        assert one.untouched() == finished

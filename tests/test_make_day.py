@@ -303,7 +303,7 @@ def test_a_read_only_out_is_refused(site):
     fill(site, 2)
     site.out.mkdir()
     site.out.chmod(0o555)
-    refused(site.make(before=bound()), "cannot make the day's folder")
+    refused(site.make(before=bound(reads=False)), "cannot make the day's folder")
 
 
 # --- locks and signals --------------------------------------------------------------------

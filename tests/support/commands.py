@@ -90,12 +90,15 @@ def needs(*programs):
     _missing("program", [name for name in programs if shutil.which(name) is None])
 
 
-def bound():
-    """Words before a command that file permissions bind though root runs it."""
+def bound(reads=True):
+    """Words before a command that file permissions bind though root runs it.
+
+    reads: bound as it reads, too; else only as it writes, and folders of others above the test's are no hindrance.
+    """
     if os.geteuid() != 0:
         return []
     needs("setpriv")
-    without = "-dac_override,-dac_read_search"
+    without = "-dac_override,-dac_read_search" if reads else "-dac_override"
     return ["setpriv", f"--bounding-set={without}", f"--inh-caps={without}"]
 
 
