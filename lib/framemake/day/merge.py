@@ -21,7 +21,6 @@ from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
 from .parts import Part, PartRow
 
-
 # Bytes of a changed file that hold nothing and that HDF5 does not tell of: it was seen to be 4 to 6 kB each time.
 _UNTOLD = 8192
 
