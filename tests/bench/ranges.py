@@ -6,8 +6,9 @@
 Prints the machine, then days an hour for 1, 2 and 4 days at once, beside independent `make DAY=` runs of the same
 days, as many at once; then a range of many finished days (one channel, 3600-s frames) with nothing new, the same
 after one frame of its last day has changed, beside that day's own make; and the planning of as many days from an
-FFL of 100-s frames, half a million lines, whose files are there.  A target that is missed is told, and is no
-failure.  --work DIR is kept, and frames in it are used again.
+FFL of 100-s frames, half a million lines, whose files are there; the CPU of a day of 20 channels; a day of 1,592
+channels, and 50 more in it.  A target that is missed is told, and is no failure.  --work DIR is kept, and frames in it
+are used again.
 """
 
 import argparse
@@ -34,6 +35,8 @@ from day import (
 )
 
 FIRST = datetime.date.fromisoformat(DAY)
+# Channels of a full day, and how many are added to it.
+MANY_CHANNELS, MORE = 1592, 50
 
 
 def days_from(count):
@@ -130,6 +133,30 @@ def planning(work, args):
     return middle(runs)
 
 
+def one(frames, out):
+    return measure(["make", f"DAY={DAY}", *variables(frames, out)])
+
+
+def small_day(work, args):
+    """make DAY= of a day of 20 channels: a Run."""
+    frames = frames_of(work, days_from(1), 20)
+    return middle([one(frames, fresh(os.path.join(work, "small"))) for _ in range(args.runs)])
+
+
+def more_channels(work, args):
+    """(a day of 1,592 channels, the same day with 50 more): a Run each, taking turns."""
+    ffl, listed = frames_of(work, days_from(1), MANY_CHANNELS + MORE)
+    fewer = os.path.join(work, "fewer.txt")
+    with open(listed, encoding="utf-8") as names, open(fewer, "w", encoding="utf-8") as out:
+        out.writelines(names.readlines()[:MANY_CHANNELS])
+    whole, more = [], []
+    for _ in range(args.runs):
+        out = fresh(os.path.join(work, "more"))
+        whole.append(one((ffl, fewer), out))
+        more.append(one((ffl, listed), out))
+    return middle(whole), middle(more)
+
+
 def row(what, run):
     return [what, *(("failed", "", "") if run is None else (f"{run.wall:.2f}", f"{run.cpu:.2f}", f"{run.peak:.0f}"))]
 
@@ -143,6 +170,7 @@ def bench(work, args):
     table(head, rows)
     idle, late, single = many_days(work, args)
     planned = planning(work, args)
+    few, (whole, more) = small_day(work, args), more_channels(work, args)
     say()
     say("And")
     rows = [
@@ -150,6 +178,9 @@ def bench(work, args):
         row("the same with one new frame in its last day", late),
         row("make DAY= of that day, one new frame", single),
         row(f"planning {args.many} days of 100-s frames", planned),
+        row("make DAY= of a day of 20 channels", few),
+        row(f"make DAY= of a day of {MANY_CHANNELS} channels", whole),
+        row(f"the same day, {MORE} channels more", more),
     ]
     table(["what", "wall s", "CPU s", "peak MB"], rows)
     say()
@@ -158,9 +189,12 @@ def bench(work, args):
         judged(f"share of the independent days, {n} at once", share, 0.85, "", False) for n, share in shares.items()
     ]
     rows.append(judged(f"{args.many} days, nothing new", seconds(idle), 3, " s"))
-    more = seconds(late) - seconds(single) if late and single else None
-    rows.append(judged("one new frame: more than that day's time", more, 0.5, " s"))
+    longer = seconds(late) - seconds(single) if late and single else None
+    rows.append(judged("one new frame: more than that day's time", longer, 0.5, " s"))
     rows.append(judged(f"planning {args.many} days", seconds(planned), 5, " s"))
+    rows.append(judged("a day of 20 channels, CPU", few.cpu if few else None, 0.7, " s"))
+    share = more.wall / whole.wall if more and whole else None
+    rows.append(judged(f"{MORE} channels more in a day of {MANY_CHANNELS}, of a full build", share, 0.25, ""))
     table(["what", "target", "measured", ""], rows)
 
 

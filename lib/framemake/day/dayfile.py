@@ -4,7 +4,8 @@ Layout: /channels/<name>, 1-D, always the full window, NaN where there is no dat
 is not written.  /provenance says where the day came from: `inputs` (JSON: frames, channel list, settings,
 version, what was odd), `pairs` and `gave` (which file gave which channel samples in which increment, with
 the unit), and `statistics`, a table for each count of units.  Two builds from the same input differ in nothing but
-their time stamps.
+their time stamps; one that went on with a copy of an earlier file holds the same at other places of the file, and its
+attribute `unused` tells how many bytes of it hold nothing.
 """
 
 import contextlib
