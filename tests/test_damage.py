@@ -6,6 +6,7 @@ taken out, and changed heads of structures.  The short form runs always, the lon
 """
 
 import collections
+import importlib.util
 import json
 import os
 import random
@@ -16,7 +17,6 @@ import sys
 import time
 from pathlib import Path
 
-import gwpy.testing
 import numpy as np
 import pytest
 from framemake import gwf
@@ -93,7 +93,7 @@ def sources(tmp_path_factory, shared):
     masked(folder / "masked.gwf")
     without_checksum(folder / "no-checksum.gwf", shared / "frames/v6/F-TEST-600000000-60.gwf")
     real = [*(shared / "frames").glob("*.gwf"), *(shared / "frames").glob("v*/*")]
-    real.append(Path(gwpy.testing.__file__).parent / "data/HLV-HW100916-968654552-1.gwf")
+    real.append(Path(importlib.util.find_spec("gwpy").origin).parent / "testing/data/HLV-HW100916-968654552-1.gwf")
     return sorted([*folder.iterdir(), *real], key=lambda path: path.name)
 
 

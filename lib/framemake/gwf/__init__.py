@@ -17,6 +17,7 @@ from .model import (
     ODD,
     TAKEN,
     BadFrame,
+    Calibration,
     Damaged,
     FrameFile,
     Kind,
@@ -27,6 +28,7 @@ from .model import (
     Wanted,
     all_bad,
     convertible,
+    read_many,
     spread,
 )
 
@@ -38,6 +40,7 @@ __all__ = [
     "ODD",
     "TAKEN",
     "BadFrame",
+    "Calibration",
     "Damaged",
     "FrameFile",
     "Kind",
@@ -49,6 +52,7 @@ __all__ = [
     "all_bad",
     "convertible",
     "open_file",
+    "read_many",
     "refusal",
     "spread",
 ]
