@@ -453,6 +453,15 @@ def test_it_is_built_once_and_where_it_can_be(tmp_path, monkeypatch):
         compiled.build()
 
 
+def test_where_it_cannot_be_built_the_reason_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "places", lambda: [str(tmp_path / "frames8.so")])
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(SystemExit, match=r"^no C compiler: 'no-such-compiler'$"):
+        compiled.main()
+    monkeypatch.setattr(compiled, "library", lambda: None)
+    assert compiled.lacking().startswith("frames are read by gwframe alone")
+
+
 def test_without_it_framecpp_reads_the_same(tmp_path, monkeypatch):
     signals = frame_of_many(tmp_path / "x.gwf")
     right = [told(gwf.open_file(tmp_path / "x.gwf").read(1, signal.name, "adc")) for signal in signals]
