@@ -52,7 +52,7 @@ def both(library):
 
 def told(series):
     """All that is said of a channel's samples."""
-    if series is None or series.data is None:
+    if not isinstance(series, gwf.Series) or series.data is None:
         return series
     good = np.ones(len(series.data), bool) if series.good is None else series.good
     return series.data.dtype.str, series.data.tobytes(), good.tobytes(), *series[2:]
@@ -376,6 +376,23 @@ def whole(tmp_path_factory):
     paths.append(folder / "masked.gwf")
     write(paths[-1], [(START, 10, [*signals, Signal("V1:M", np.arange(100), 10.0, mask=mask)])])
     return paths
+
+
+@pytest.mark.parametrize("what", ["a sample", "the instance", "a sample, and no checksum"])
+def test_of_a_damaged_vector_either_way_gives_the_same_reason(library, whole, tmp_path, what):
+    raw = whole[-1].read_bytes()
+    with open(whole[-1], "rb", buffering=0) as file:
+        vector = adc.table(file)[3].classes["FrVect"]
+    places = [at for at in damage8.structures(raw) if raw[at + 9] == vector]
+    assert len(places) == 8
+    for at in places:
+        changed = bytearray(raw)
+        changed[at + (10 if what == "the instance" else 70)] ^= 1
+        if what.endswith("no checksum"):
+            end = at + int.from_bytes(raw[at : at + 8], "little")
+            changed[end - 4 : end] = bytes(4)
+        (tmp_path / "x.gwf").write_bytes(changed)
+        assert assert_equal(tmp_path / "x.gwf", library) >= 3
 
 
 def test_what_no_checksum_tells_crashes_nothing(library, whole):
