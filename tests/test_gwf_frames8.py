@@ -1,6 +1,7 @@
 """The compiled reader of format 8: it gives what frameCPP gives, and of a damaged file nothing that is wrong."""
 
 import ctypes
+import importlib.util
 import itertools
 import json
 import os
@@ -9,7 +10,6 @@ import sys
 import zlib
 from pathlib import Path
 
-import gwpy.testing
 import numpy as np
 import pytest
 from framemake import gwf
@@ -52,7 +52,7 @@ def both(library):
 
 def told(series):
     """All that is said of a channel's samples."""
-    if series is None or series.data is None:
+    if not isinstance(series, gwf.Series) or series.data is None:
         return series
     good = np.ones(len(series.data), bool) if series.good is None else series.good
     return series.data.dtype.str, series.data.tobytes(), good.tobytes(), *series[2:]
@@ -191,7 +191,7 @@ def test_masks_of_every_form(library, tmp_path_factory, kind, dtype, count, ther
 
 def test_real_frames(library, shared):
     paths = [*sorted((shared / "frames").glob("*.gwf"))]
-    paths.append(Path(gwpy.testing.__file__).parent / "data/HLV-HW100916-968654552-1.gwf")
+    paths.append(Path(importlib.util.find_spec("gwpy").origin).parent / "testing/data/HLV-HW100916-968654552-1.gwf")
     looked = sum(assert_equal(path, library) for path in paths if path.read_bytes()[5] >= 8)
     assert looked > 150
 
@@ -228,11 +228,11 @@ def test_a_frame_is_taken_in_one_go(library, tmp_path, flags, floats):
     wanted = Wanted([signal.name for signal in signals] + ["V1:NOT"])
     file.take(1, wanted)
     assert wanted.status.tolist() == [LOOKED] * 41 + [ABSENT]
-    shapes = {wanted.shape_of(at): None for at in range(41)}
+    shapes = {wanted.shape(at): None for at in range(41)}
     assert len(shapes) == 10 and all(shape[1:] == (100, 0.1, 0.0) for shape in shapes)
     spots = []
     for number, shape in enumerate(shapes):
-        members = [at for at in range(41) if wanted.shape_of(at) == shape]
+        members = [at for at in range(41) if wanted.shape(at) == shape]
         wanted.spot[members], wanted.row[members] = number, np.arange(len(members))
         # Room between the rows, and two pieces of the samples.
         dtype = convertible(shape.dtype) if floats else shape.dtype
@@ -255,6 +255,50 @@ def test_a_frame_is_taken_in_one_go(library, tmp_path, flags, floats):
         assert bool(wanted.channels["masked"][at]) == (signal.there is not None)
         if flags:
             assert spot.good[row, 5:35].tolist() == there[20:50].tolist()
+
+
+def test_many_are_read_as_each_by_itself(library, tmp_path):
+    signals = frame_of_many(tmp_path / "x.gwf")
+    names = [signal.name for signal in signals]
+    kinds = [Signal(f"V1:{kind}", np.arange(10.0) + 2**60, 1.0, kind=kind) for kind in KINDS]
+    kinds += [Signal("V1:C", np.zeros(10, "c8"), 1.0), Signal("V1:0", np.arange(30), 3.0, offset=0.5)]
+    frame_file(tmp_path, START, 10, *kinds)
+    wanted = Wanted([*names, "V1:NOT", *(signal.name for signal in kinds)])
+    # As they are at first, as was expected, and as they are in another file.
+    for path in [tmp_path / "x.gwf"] * 2 + [*tmp_path.glob("V-*.gwf"), tmp_path / "x.gwf"]:
+        file = frames8.Frames8(path, library)
+        for index in range(len(file.frames)):
+            found = gwf.read_many(file, index, wanted)
+            right = [file.read(index, name, file.kinds.get(name, "adc")) for name in wanted.names]
+            assert list(map(told, found)) == list(map(told, right))
+            assert list(map(told, gwf.read_many(CoreFile(path), index, Wanted(wanted.names)))) == list(map(told, right))
+
+
+def test_a_damaged_channel_among_many_is_a_reason_and_the_others_are_whole(library, tmp_path):
+    frame_of_many(tmp_path / "x.gwf")
+    wanted = Wanted([f"V1:{n}" for n in range(40)])
+    right = gwf.read_many(frames8.Frames8(tmp_path / "x.gwf", library), 0, wanted)
+    raw = bytearray((tmp_path / "x.gwf").read_bytes())
+    raw[raw.index(b"V1:7\0", raw.index(b"V1:7\0") + 1) + 60] ^= 8
+    (tmp_path / "x.gwf").write_bytes(raw)
+    for again in (wanted, Wanted(wanted.names)):
+        found = gwf.read_many(frames8.Frames8(tmp_path / "x.gwf", library), 0, again)
+        assert str(found.pop(7)) == "damaged: checksum does not match"
+        assert list(map(told, found)) == list(map(told, [*right[:7], *right[8:]]))
+
+
+def test_calibrations_are_those_of_either_way(library, tmp_path, shared):
+    paths = [path for path in sorted((shared / "frames").glob("*.gwf")) if path.read_bytes()[5] >= 8]
+    kinds = [Signal(f"V1:{kind}", np.arange(10.0), 1.0, kind=kind, bias=1.5, slope=0.25, nbits=12) for kind in KINDS]
+    paths.append(frame_file(tmp_path, START, 10, *kinds, Signal("V1:C", np.zeros(10, "c8"), 1.0, slope=3.0)))
+    count = 0
+    for path in paths:
+        file = frames8.Frames8(path, library)
+        assert file.calibrations() == CoreFile(path).calibrations() == adc.calibrations(path)
+        some = [*list(file.kinds)[::2], "V1:NOT"]
+        assert file.calibrations(some) == adc.calibrations(path, some)
+        count += len(file.calibrations())
+    assert count > 20
 
 
 def test_what_is_not_as_expected_is_told_and_nothing_of_it_is_written(library, tmp_path):
@@ -334,6 +378,23 @@ def whole(tmp_path_factory):
     return paths
 
 
+@pytest.mark.parametrize("what", ["a sample", "the instance", "a sample, and no checksum"])
+def test_of_a_damaged_vector_either_way_gives_the_same_reason(library, whole, tmp_path, what):
+    raw = whole[-1].read_bytes()
+    with open(whole[-1], "rb", buffering=0) as file:
+        vector = adc.table(file)[3].classes["FrVect"]
+    places = [at for at in damage8.structures(raw) if raw[at + 9] == vector]
+    assert len(places) == 8
+    for at in places:
+        changed = bytearray(raw)
+        changed[at + (10 if what == "the instance" else 70)] ^= 1
+        if what.endswith("no checksum"):
+            end = at + int.from_bytes(raw[at : at + 8], "little")
+            changed[end - 4 : end] = bytes(4)
+        (tmp_path / "x.gwf").write_bytes(changed)
+        assert assert_equal(tmp_path / "x.gwf", library) >= 3
+
+
 def test_what_no_checksum_tells_crashes_nothing(library, whole):
     counts = damage8.campaign(library, whole, 200, "short")
     assert counts[TAKEN] > 100 and counts[ODD] > 50
@@ -407,6 +468,15 @@ def test_it_is_built_once_and_where_it_can_be(tmp_path, monkeypatch):
     path.unlink()
     with pytest.raises(compiled.Missing, match=r"^no C compiler: 'no-such-compiler'$"):
         compiled.build()
+
+
+def test_where_it_cannot_be_built_the_reason_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(compiled, "places", lambda: [str(tmp_path / "frames8.so")])
+    monkeypatch.setenv("CC", "no-such-compiler")
+    with pytest.raises(SystemExit, match=r"^no C compiler: 'no-such-compiler'$"):
+        compiled.main()
+    monkeypatch.setattr(compiled, "library", lambda: None)
+    assert compiled.lacking().startswith("frames are read by gwframe alone")
 
 
 def test_without_it_framecpp_reads_the_same(tmp_path, monkeypatch):

@@ -58,7 +58,7 @@ def campaign(library, paths, count, seed):
             file.take(index, wanted)
             spots = []
             for at in np.flatnonzero(wanted.status == LOOKED).tolist():
-                shape = wanted.shape_of(at)
+                shape = wanted.shape(at)
                 if shape.samples * shape.dtype.itemsize < 1 << 20:
                     wanted.spot[at], wanted.row[at] = len(spots), 0
                     out = np.zeros((1, shape.samples), convertible(shape.dtype))

@@ -17,9 +17,6 @@ from .plan import Block, Plan, part_path
 from .reader import Reader
 from .rows import BlockRows
 
-# So many ways of lying on the time axis are kept in mind.
-_MOST_SHAPES = 1000
-
 
 class _Goal(NamedTuple):
     """Where samples of one file go.
@@ -39,9 +36,8 @@ class _Goal(NamedTuple):
 class _Group:
     """Channels that are read out of many frames, and what the frame before has told of them.
 
-    members: positions in the plan.  wanted: the same for the frame files.  columns: positions in the block.  shapes:
-    gwf.Shapes that were met, and shape_of the number of that which each was of, -1 where none is known.  seen: whether
-    each was in any file.
+    members: positions in the plan.  wanted: the same for the frame files.  columns: positions in the block.  seen:
+    whether each was in any file.
     """
 
     def __init__(self, plan: Plan, members: list[int], column: dict[int, int]):
@@ -50,30 +46,7 @@ class _Group:
         self.members = np.array(members, dtype=np.int64)
         self.columns = np.array([column[member] for member in members], dtype=np.int64)
         self.wanted = gwf.Wanted([channel.name for channel in channels], [channel.kind for channel in channels])
-        self.shapes: list[gwf.Shape] = []
-        self.shape_of = np.full(len(members), -1)
         self.seen = np.zeros(len(members), dtype=bool)
-
-    def learn(self, told: np.ndarray) -> np.ndarray:
-        """Take up the shapes of those channels, bool array, that were looked at; which of them had another before."""
-        left, new = told.copy(), np.zeros(len(told), dtype=bool)
-        found = self.wanted.channels
-        if len(self.shapes) > _MOST_SHAPES:
-            self.shapes, self.shape_of = [], np.full(len(told), -1)
-        while left.any():
-            shape = self.wanted.shape_of(int(np.argmax(left)))
-            same = left & (found["type"] == found["type"][np.argmax(left)]) & (found["count"] == shape.samples)
-            same &= (found["dt"] == shape.dt) & (found["offset"] == shape.offset)
-            if not same.any():
-                # No number: see _place.
-                same[np.argmax(left)] = True
-            if shape not in self.shapes:
-                self.shapes.append(shape)
-            number = self.shapes.index(shape)
-            new |= same & (self.shape_of != number)
-            self.shape_of[same] = number
-            left &= ~same
-        return new
 
 
 class _BlockReading:
@@ -248,10 +221,10 @@ class _BlockReading:
             if not todo.any():
                 return left
             looked = todo
-            todo = group.learn(looked)
+            todo = wanted.learn(looked)
             self._see(group, looked & ~todo)
             for each in np.flatnonzero(looked & ~todo).tolist():
-                shape = group.shapes[group.shape_of[each]]
+                shape = wanted.shapes[wanted.shape_of[each]]
                 if self._place(at_frame, shape, goal) is None:
                     self.account.problems.setdefault(group.wanted.names[each], _no_rate(shape.dt))
             if again:
@@ -265,29 +238,29 @@ class _BlockReading:
 
     def _spots(self, group, todo, at_frame, goal):
         """[(gwf.Spot, Rows, channels of the group, their rows, pieces)] of those channels whose shape is known."""
-        spots = []
-        group.wanted.spot[:] = -1
-        for number in np.unique(group.shape_of[todo]).tolist():
-            place = self._place(at_frame, group.shapes[number], goal) if number >= 0 else None
+        spots, wanted = [], group.wanted
+        wanted.spot[:] = -1
+        for number in np.unique(wanted.shape_of[todo]).tolist():
+            place = self._place(at_frame, wanted.shapes[number], goal) if number >= 0 else None
             if place is None or not place[2]:
                 continue
             where, dtype, pieces = place
-            some = np.flatnonzero(todo & (group.shape_of == number))
+            some = np.flatnonzero(todo & (wanted.shape_of == number))
             for rows, mine, numbers in self.rows.find_all(group.members[some], where, dtype):
-                group.wanted.spot[some[mine]] = len(spots)
+                wanted.spot[some[mine]] = len(spots)
                 if goal.careful:
                     # Beside the day's own rows, to be looked at first.
                     widths = [b - a for _, a, b in pieces]
                     columns = np.cumsum([0, *widths[:-1]]).tolist()
                     out = np.empty((len(mine), sum(widths)), dtype=rows.dtype)
                     good = np.empty(out.shape, dtype=bool)
-                    group.wanted.row[some[mine]] = np.arange(len(mine))
+                    wanted.row[some[mine]] = np.arange(len(mine))
                 else:
                     columns = [k - rows.first for k, _, _ in pieces]
                     out, good = rows.data, None
-                    group.wanted.row[some[mine]] = numbers
+                    wanted.row[some[mine]] = numbers
                 cut = np.array([(c, a, b) for c, (_, a, b) in zip(columns, pieces, strict=True)], dtype=np.int64)
-                spots.append((gwf.Spot(group.shapes[number], out, good, cut), rows, some[mine], numbers, pieces))
+                spots.append((gwf.Spot(wanted.shapes[number], out, good, cut), rows, some[mine], numbers, pieces))
         return spots
 
     def _note_taken(self, group, spots, goal):

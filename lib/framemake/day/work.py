@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable
 
 from .. import files
+from ..gwf import compiled
 from .earlier import Earlier
 from .extract import extract
 from .plan import Plan, part_path
@@ -27,10 +28,12 @@ def work(
     share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
     which they are joined; each has a lock while it is made, and one that another process holds is left to it.
     there: called with the path of each part that is there, by one of the processes.  log: called with a line on
-    each part that this process made.  progress: called with how many parts are done, of how many, and how many
-    increments from the first on are complete.
+    each part that this process made, and with one where frames are read slowly.  progress: called with how many parts
+    are done, of how many, and how many increments from the first on are complete.
     """
     reader = Reader(retries, max(1000, len(plan.channels)))
+    if share[0] == 1 and compiled.lacking():
+        log(compiled.lacking())
     for number, block in enumerate(plan.blocks):
         path = part_path(folder, block)
         if os.path.exists(path):

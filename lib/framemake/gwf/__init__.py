@@ -18,6 +18,7 @@ from .model import (
     ODD,
     TAKEN,
     BadFrame,
+    Calibration,
     Damaged,
     FrameFile,
     Kind,
@@ -28,6 +29,7 @@ from .model import (
     Wanted,
     all_bad,
     convertible,
+    read_many,
     spread,
 )
 
@@ -39,6 +41,7 @@ __all__ = [
     "ODD",
     "TAKEN",
     "BadFrame",
+    "Calibration",
     "Damaged",
     "FrameFile",
     "Kind",
@@ -50,6 +53,7 @@ __all__ = [
     "all_bad",
     "convertible",
     "open_file",
+    "read_many",
     "refusal",
     "spread",
 ]

@@ -17,7 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from . import compiled
-from .model import CHECKSUM, CUT, BadFrame, Damaged, shared_by
+from .model import CHECKSUM, CUT, BadFrame, Calibration, Damaged, shared_by
 
 _FORMAT = 8
 _ORDERS = {b"\x34\x12": "<", b"\x12\x34": ">"}
@@ -31,18 +31,6 @@ _NONE = 2**32 - 1
 _MIRRORED = bytes(int(f"{byte:08b}"[::-1], 2) for byte in range(256))
 
 _MISFIT = "damaged: a length or position does not fit"
-
-
-class Calibration(NamedTuple):
-    """How stored samples become physical ones: stored * slope + bias, in units.
-
-    nbits: bits of the converter, or of the stored samples.  All are as the frame has them, even a slope of 0.
-    """
-
-    bias: float
-    slope: float
-    nbits: int
-    units: str
 
 
 class Names:

@@ -55,6 +55,11 @@ def build() -> str:
     raise Missing(reason)
 
 
+def lacking() -> str:
+    """That frames are read without the library, in words; '' if it is there."""
+    return "" if library() else "frames are read by gwframe alone, several times slower: see make setup"
+
+
 def main() -> None:
     """Build it, for lib/make/setup; ends the program with the reason where it cannot be."""
     try:

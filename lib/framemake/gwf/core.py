@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from gwframe import _core
 
+from . import adc
 from .model import (
     ABSENT,
     CHECKSUM,
@@ -22,6 +23,7 @@ from .model import (
     ODD,
     TYPES,
     BadFrame,
+    Calibration,
     Damaged,
     Kind,
     Series,
@@ -43,6 +45,7 @@ class CoreFile:
     """An open frame file of format 8 or later: a model.FrameFile."""
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        self._path = path
         # First, as it holds the table of contents against its checksum: a wrong one can take all memory.
         self._owners = Owners(path)
         self.verified = self._owners.verified
@@ -136,6 +139,10 @@ class CoreFile:
             raise
         except Exception as error:
             raise _damage(error) from error
+
+    def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
+        """{channel name: Calibration} of the ADC channels, those of `names`, or all for None: see model.FrameFile."""
+        return adc.calibrations(self._path, names)
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""

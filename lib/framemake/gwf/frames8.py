@@ -28,6 +28,7 @@ from .model import (
     ODD,
     TAKEN,
     TYPES,
+    Calibration,
     Damaged,
     FrameFile,
     Kind,
@@ -129,9 +130,15 @@ class Frames8:
         wanted = self._one(index, name, kind)
         if wanted is None or wanted.status[0] == ABSENT:
             return None
-        if wanted.status[0] == ODD:
-            return self._core.describe(index, name, kind)
-        return _kind(wanted, 0)
+        if wanted.status[0] == LOOKED:
+            # None of its samples, but all of its checksums.
+            told, shape = _kind(wanted, 0), wanted.shape(0)
+            wanted.spot[0] = wanted.row[0] = 0
+            nothing = np.empty((1, 1), shape.dtype)
+            self.take(index, wanted, [Spot(shape, nothing, None, np.empty((0, 3), np.int64))])
+            if wanted.status[0] == TAKEN:
+                return told
+        return self._core.describe(index, name, kind)
 
     def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
         """{name: Kind} of those channels of the first frame that are plain; others need describe."""
@@ -147,7 +154,7 @@ class Frames8:
         if wanted is None or wanted.status[0] == ABSENT:
             return None
         if wanted.status[0] == LOOKED:
-            shape = wanted.shape_of(0)
+            shape = wanted.shape(0)
             data, good = np.empty((1, shape.samples), shape.dtype), np.empty((1, shape.samples), bool)
             wanted.spot[0] = wanted.row[0] = 0
             self.take(index, wanted, [Spot(shape, data, good, np.array([[0, 0, shape.samples]]))])
@@ -156,6 +163,23 @@ class Frames8:
         told = wanted.channels[0]
         unit, lost = wanted.texts[told["unit"]], INEXACT if told["lost"] else ""
         return Series(data[0], good[0] if told["masked"] else None, shape.offset, shape.dt, unit, lost=lost)
+
+    def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
+        """{channel name: Calibration} of the ADC channels, those of `names`, or all for None: see model.FrameFile."""
+        adcs = self._names[0].numbers
+        asked = list(adcs) if names is None else [name for name in dict.fromkeys(names) if name in adcs]
+        wanted, odd = Wanted(asked, ["adc"] * len(asked)), []
+        found: dict[str, Calibration] = {}
+        for index in range(len(self.frames)):
+            self.take(index, wanted)
+            found.update(wanted.calibrations())
+            odd += [asked[at] for at in np.flatnonzero(wanted.status == ODD).tolist()]
+            wanted.active &= wanted.status == ABSENT
+            if not wanted.active.any():
+                break
+        if odd:
+            found.update(adc.calibrations(self._path, odd))
+        return {name: found[name] for name in asked if name in found}
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take the samples of channels in frame `index`: see model.FrameFile."""
@@ -254,7 +278,7 @@ def _packed(spots: Sequence[Spot]) -> tuple[np.ndarray, Any]:
 
 
 def _kind(wanted: Wanted, at: int) -> Kind:
-    shape = wanted.shape_of(at)
+    shape = wanted.shape(at)
     return Kind(shape.dtype, shape.dt, wanted.texts[wanted.channels["unit"][at]])
 
 

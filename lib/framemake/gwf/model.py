@@ -14,6 +14,8 @@ INEXACT = "integers beyond 2^53, which no float holds"
 CHECKSUM = "damaged: checksum does not match"
 CUT = "cut short or damaged: no table of contents"
 _EXACT = 2**53
+# So many Shapes of channels are kept in mind.
+_MOST_SHAPES = 1000
 
 
 class BadFrame(Exception):
@@ -92,6 +94,7 @@ class Wanted:
     status: int32 (see above).  channels: the fields type, count, dt, offset, unit, masked and lost of each that is
     TAKEN or LOOKED: number of its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; whether
     samples are not good, or are integers that no float holds.
+    shapes: those that were met, and shape_of the number of that which each was of, -1 where none is known: see learn.
     """
 
     def __init__(self, names: Sequence[str], kinds: Sequence[str] | None = None) -> None:
@@ -102,14 +105,45 @@ class Wanted:
         self.spot, self.row, self.status = (self.channels[each] for each in ("spot", "row", "status"))
         self.active = np.ones(len(self.names), dtype=bool)
         self.texts: list[str] = []
+        self.shapes: list[Shape] = []
+        self.shape_of = np.full(len(self.names), -1)
         # What the reader knows of them in the files that share a table of contents.
         self.bound: Any = None
 
-    def shape_of(self, at: int) -> Shape:
+    def shape(self, at: int) -> Shape:
         """The Shape of a channel that is TAKEN or LOOKED."""
         channel = self.channels[at]
         count, dt, offset = (channel[each].item() for each in ("count", "dt", "offset"))
         return Shape(TYPES[channel["type"].item()], count, dt, offset)
+
+    def calibrations(self) -> "dict[str, Calibration]":
+        """{channel: Calibration} of the ADC channels that are TAKEN or LOOKED."""
+        found = np.flatnonzero((self.channels["kind"] == 0) & ((self.status == TAKEN) | (self.status == LOOKED)))
+        told = (self.channels[each][found].tolist() for each in ("bias", "slope", "nbits", "units"))
+        return {
+            self.names[at]: Calibration(bias, slope, nbits % 2**32, self.texts[units])
+            for at, bias, slope, nbits, units in zip(found.tolist(), *told, strict=True)
+        }
+
+    def learn(self, told: np.ndarray) -> np.ndarray:
+        """Take up the Shapes of those channels, bool array, that were looked at; which of them had another before."""
+        left, new, found = told.copy(), np.zeros(len(told), dtype=bool), self.channels
+        if len(self.shapes) > _MOST_SHAPES:
+            self.shapes, self.shape_of[:] = [], -1
+        while left.any():
+            first = int(np.argmax(left))
+            shape = self.shape(first)
+            same = left & (found["type"] == found["type"][first]) & (found["count"] == shape.samples)
+            same &= (found["dt"] == shape.dt) & (found["offset"] == shape.offset)
+            # A spacing that is no number is like no other, itself included.
+            same[first] = True
+            if shape not in self.shapes:
+                self.shapes.append(shape)
+            number = self.shapes.index(shape)
+            new |= same & (self.shape_of != number)
+            self.shape_of[same] = number
+            left &= ~same
+        return new
 
 
 # As frames8.c has it.
@@ -126,6 +160,18 @@ TYPES = {
     for number, name in enumerate(("i1", "i2", "f8", "f4", "i4", "i8", "c8", "c16", "", "u2", "u4", "u8", "u1"))
     if name
 }
+
+
+class Calibration(NamedTuple):
+    """How stored samples become physical ones: stored * slope + bias, in units.
+
+    nbits: bits of the converter, or of the stored samples.  All are as the frame has them, even a slope of 0.
+    """
+
+    bias: float
+    slope: float
+    nbits: int
+    units: str
 
 
 class FrameFile(Protocol):
@@ -158,12 +204,63 @@ class FrameFile(Protocol):
         """The Series of a channel in frame `index`; None if there is no such channel of that kind."""
         ...
 
+    def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
+        """{channel name: Calibration} of the ADC channels, those of `names`, or all for None.
+
+        Each is that of the first frame that has the channel; a name that is in none is left out.  Files of formats
+        before 8 give {}.
+        """
+        ...
+
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take the samples of all channels that are what they are expected to be, in one go, and tell of the others.
 
         Never raises for what is damaged: that is ODD, and what is wrong is told by `read`.
         """
         ...
+
+
+def read_many(file: FrameFile, index: int, wanted: Wanted) -> "list[Series | BadFrame | None]":
+    """What `read` gives of each of the channels that are wanted, or the BadFrame that it raises.
+
+    Those that are alike share the memory of their samples.  Keep the Wanted for the frames that follow.
+    """
+    found: list[Series | BadFrame | None] = [None] * len(wanted.names)
+    todo = np.ones(len(found), dtype=bool)
+    # Once as the frame before was, and once more for those that are not like it.
+    for _ in range(2):
+        spots: list[Spot] = []
+        wanted.spot[:], wanted.active[:] = -1, todo
+        for number in np.unique(wanted.shape_of[todo]).tolist():
+            if number >= 0:
+                some = np.flatnonzero(todo & (wanted.shape_of == number))
+                shape = wanted.shapes[number]
+                data = np.empty((len(some), shape.samples), shape.dtype)
+                wanted.spot[some], wanted.row[some] = len(spots), np.arange(len(some))
+                spots.append(Spot(shape, data, np.empty(data.shape, bool), np.array([[0, 0, shape.samples]])))
+        file.take(index, wanted, spots)
+        taken = np.flatnonzero(wanted.status == TAKEN)
+        told = (wanted.channels[each][taken].tolist() for each in ("spot", "row", "unit", "masked", "lost"))
+        for at, number, row, unit, masked, lost in zip(taken.tolist(), *told, strict=True):
+            shape, data, flags, _ = spots[number]
+            good = flags[row] if flags is not None and masked else None
+            text = wanted.texts[unit]
+            found[at] = Series(data[row], good, shape.offset, shape.dt, text, "", INEXACT if lost else "")
+        alone = wanted.status == ODD
+        todo = wanted.status == LOOKED
+        if todo.any():
+            alone |= todo & ~wanted.learn(todo)
+        for at in np.flatnonzero(alone).tolist():
+            name = wanted.names[at]
+            kind = wanted.kinds[at] or file.kinds.get(name, "")
+            try:
+                found[at] = file.read(index, name, kind) if kind else None
+            except BadFrame as error:
+                found[at] = error
+        todo &= ~alone
+        if not todo.any():
+            break
+    return found
 
 
 def all_bad(length: int) -> np.ndarray:

@@ -12,7 +12,22 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 import numpy as np
 
 from .apart import Apart, Ended, Refused
-from .model import ABSENT, CHECKSUM, CUT, INEXACT, ODD, BadFrame, Damaged, Kind, Series, Spot, Wanted, exact, shared_by
+from .model import (
+    ABSENT,
+    CHECKSUM,
+    CUT,
+    INEXACT,
+    ODD,
+    BadFrame,
+    Calibration,
+    Damaged,
+    Kind,
+    Series,
+    Spot,
+    Wanted,
+    exact,
+    shared_by,
+)
 
 _PROCESS = Apart("framemake.gwf.lalreader")
 _HEAD_SIZE = 40
@@ -75,6 +90,10 @@ class OldFile:
         good = exact(arrays[0])
         lost = "" if good is None else INEXACT
         return Series(arrays[0], good, told["offset"], told["dt"], told["unit"], lost=lost)
+
+    def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
+        """None: lalframe does not give them."""
+        return {}
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""

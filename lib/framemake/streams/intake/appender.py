@@ -9,7 +9,6 @@ from collections.abc import Collection, Iterable
 
 from ... import gwf
 from ...errors import wording
-from ...gwf import adc
 from .. import records
 from . import samples, sums, tree
 from .journal import Journal
@@ -150,5 +149,5 @@ class Appender:
         return [*names, "# done"] if last and self._logged else names
 
 
-def _six_digits(calibration: adc.Calibration | records.Info) -> tuple[str, str]:
+def _six_digits(calibration: gwf.Calibration | records.Info) -> tuple[str, str]:
     return f"{calibration.slope:g}", f"{calibration.bias:g}"

@@ -8,7 +8,6 @@ from typing import NamedTuple
 import numpy as np
 
 from ... import gwf
-from ...gwf import adc
 from .. import records
 from . import sums, tree
 
@@ -26,7 +25,7 @@ class ChannelTrend(NamedTuple):
 
     channel: str
     datatype: str
-    calibration: adc.Calibration | None
+    calibration: gwf.Calibration | None
     pieces: list[sums.FramePiece]
 
     @property
@@ -85,7 +84,8 @@ def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated
 
     calibrated: look for calibrations as well.  Raises gwf.BadFrame if nothing of the file can be used, and OSError.
     """
-    return _twice(lambda: _read(file, wanted, calibrated))
+    contents, doubtful = _twice(lambda: _read(file, wanted, calibrated))
+    return _read(file, wanted, calibrated)[0] if doubtful else contents
 
 
 def _twice(attempt):
@@ -97,22 +97,26 @@ def _twice(attempt):
 
 
 def _read(file, wanted, calibrated):
+    """(Contents, whether a channel could not be read)."""
     source = gwf.open_file(file.path)
     spans = _spans(source.frames, file)
-    chosen, faults = _channels(source.kinds, wanted)
-    known = adc.calibrations(file.path, [channel + _MEAN for channel in chosen.values()]) if calibrated else {}
-    found = {}
-    for stream, channel in chosen.items():
-        attempt = functools.partial(_pieces, source, channel, source.kinds[channel + _MEAN], spans, file.fine)
+    chosen, faults = _chosen(source.kinds, wanted)
+    means, all_rms, known = _series(source, list(chosen.values()), len(spans))
+    unknown = [channel + _MEAN for channel in chosen.values() if channel + _MEAN not in known]
+    if calibrated and unknown:
+        known.update(source.calibrations(unknown))
+    found, doubtful = {}, False
+    for stream, channel, mean, rms in zip(chosen, chosen.values(), means, all_rms, strict=True):
         try:
-            datatype, pieces = _twice(attempt)
+            datatype, pieces = _pieces(mean, rms, spans, file.fine)
             found[stream] = ChannelTrend(channel, datatype, known.get(channel + _MEAN), pieces)
         except (_Unusable, gwf.BadFrame) as error:
             faults.append((channel, str(error)))
+            doubtful |= isinstance(error, gwf.BadFrame)
     reasons = {reason for _, reason in faults}
     if len(faults) > 1 and len(reasons) == 1 and not found:
         raise gwf.BadFrame(f"no channel of it can be used: {reasons.pop()}")
-    return Contents(found, faults)
+    return Contents(found, faults), doubtful
 
 
 def raw_rate(path: str, channel: str) -> int | None:
@@ -163,6 +167,18 @@ def _spans(frames, file):
     return spans
 
 
+# Of the file before: (names, wanted streams, what _channels gave).
+_before: list = [None, None, None]
+
+
+def _chosen(kinds, wanted):
+    """What _channels gives, to be changed at will."""
+    if _before[0] is not kinds or _before[1] != wanted:
+        _before[:] = kinds, None if wanted is None else frozenset(wanted), _channels(kinds, wanted)
+    chosen, faults = _before[2]
+    return chosen, list(faults)
+
+
 def _channels(kinds, wanted):
     """{stream: channel} of the pairs of .mean and .rms among the names of a file, and the faults of the others."""
     chosen: dict[str, str] = {}
@@ -187,12 +203,34 @@ def _channels(kinds, wanted):
     return chosen, faults
 
 
-def _pieces(source, channel, kind, spans, fine):
+# What was asked of the file before: the files of a night have the same channels.
+_asked: dict[tuple[str, ...], gwf.Wanted] = {}
+
+
+def _series(source, channels, frames):
+    """(of .mean, of .rms, calibrations): for each of the channels what gwf.read_many gives, an item a frame.
+
+    calibrations: {channel with .mean: that of the first frame}, where it is known.
+    """
+    key = tuple(channels)
+    if key not in _asked:
+        _asked.clear()
+        _asked[key] = gwf.Wanted([name + _MEAN for name in key] + [name + _RMS for name in key])
+    wanted = _asked[key]
+    by_frame = [gwf.read_many(source, 0, wanted)]
+    known = wanted.calibrations()
+    by_frame += [gwf.read_many(source, number, wanted) for number in range(1, frames)]
+    of_all = list(zip(*by_frame, strict=True))
+    return of_all[: len(key)], of_all[len(key) :], known
+
+
+def _pieces(means, all_rms, spans, fine):
     """(datatype, a FramePiece for each frame with it) of a channel; _Unusable if these do not fill their frames."""
     pieces, dtypes = [], set()
-    for number, (start, duration) in enumerate(spans):
-        mean = source.read(number, channel + _MEAN, kind)
-        rms = source.read(number, channel + _RMS, kind)
+    for number, (mean, rms, (start, duration)) in enumerate(zip(means, all_rms, spans, strict=True)):
+        for series in (mean, rms):
+            if isinstance(series, gwf.BadFrame):
+                raise series
         if mean is None and rms is None:
             continue
         for ending, series in ((_MEAN, mean), (_RMS, rms)):

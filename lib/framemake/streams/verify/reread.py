@@ -13,7 +13,6 @@ import numpy as np
 
 from ... import gwf
 from ...day import second
-from ...gwf import adc
 from .. import records
 from ..records import SAME
 
@@ -54,7 +53,7 @@ class TrendChannel(NamedTuple):
     """A channel in one file: its datatype, calibration if it has one, and a TrendPiece for each frame that has it."""
 
     datatype: str
-    calibration: adc.Calibration | None
+    calibration: gwf.Calibration | None
     pieces: list[TrendPiece]
 
 
@@ -111,7 +110,7 @@ def read(file: TreeFile) -> list[tuple[str, TrendChannel]]:
     kinds = source.kinds
     stems = [name[: -len(_MEAN)] for name in kinds if name.endswith(_MEAN)]
     stems = [stem for stem in stems if kinds.get(stem + _RMS) == kinds[stem + _MEAN]]
-    calibrations = adc.calibrations(file.path, [stem + _MEAN for stem in stems])
+    calibrations = source.calibrations([stem + _MEAN for stem in stems])
     again = [second.read(file.path, [stem + end for stem in stems for end in _ENDS], *span) for span in spans]
     found = []
     for stem in stems:
