@@ -19,6 +19,7 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .day.dayfile import open_day
+    from .day.statistics import digest
     from .errors import BadInput
     from .frames.catalog import Frame, Listing, list_frames
     from .gps import Window, day_window
@@ -35,6 +36,7 @@ __all__ = [
     "Window",
     "__version__",
     "day_window",
+    "digest",
     "list_frames",
     "open_day",
     "open_frame",
@@ -50,6 +52,7 @@ _PLACES = {
     "Series": ("framemake.gwf", "Series"),
     "Window": ("framemake.gps", "Window"),
     "day_window": ("framemake.gps", "day_window"),
+    "digest": ("framemake.day.statistics", "digest"),
     "list_frames": ("framemake.frames.catalog", "list_frames"),
     "open_day": ("framemake.day.dayfile", "open_day"),
     "open_frame": ("framemake.gwf", "open_file"),

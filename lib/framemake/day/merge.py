@@ -77,7 +77,7 @@ def merge(
         provenance = made.provenance(origin)
         group = file.create_group(layout.PROVENANCE)
         provenance.save(group)
-        write_statistics(group, made.statistics)
+        write_statistics(group, made.statistics, provenance)
         layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
         if not shrink:
             made.refuse_loss(out, file[layout.CHANNELS], provenance)
@@ -178,7 +178,7 @@ class _Channel:
             dataset.write_direct_chunk((first,), data, mask)
 
     def join_statistics(self, cut: grid.Cut, total: int) -> np.ndarray:
-        result = np.empty((math.ceil(total / cut.unit), 7))
+        result = np.empty((math.ceil(total / cut.unit), statistics.COLUMNS))
         result[:] = statistics.NOTHING
         if self.held:
             result[self.held] = self.keep.statistics(self.name)[self.held]
@@ -191,7 +191,7 @@ class _Channel:
     def write_samples(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
         """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved; the statistics."""
         held = set(self.held)
-        result = np.empty((math.ceil(total / cut.unit), 7))
+        result = np.empty((math.ceil(total / cut.unit), statistics.COLUMNS))
         for unit in range(len(result)):
             a, b = unit * cut.unit, min((unit + 1) * cut.unit, total)
             values = np.full(b - a, np.nan, dtype=dataset.dtype)
