@@ -24,6 +24,7 @@ CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")
 GZIP_LEVEL = 4
+AXIS_UNIT = "s"
 # HDF5 types by dtype.
 TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
 # Bits of a chunk's filter mask, in the order of the filters: a bit that is set says that the filter was left out.
@@ -103,11 +104,10 @@ _DOUBLE = h5py.h5t.py_create(np.dtype("f8"))
 def describe(dataset, name, rate, unit, t0):
     """Write the attributes of a channel's dataset: rate in Hz, t0 in GPS seconds.
 
-    By xunit gwpy knows a time series: without it TimeSeriesDict.read leaves the channel out.  gwpy takes no attribute
-    that it does not know.
+    By xunit, that of the axis, gwpy's TimeSeriesDict.read(path, format="hdf5", group="channels") knows a series.
     """
-    told = (b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0), (b"xunit", "s")
-    for key, value in told:
+    found = ((b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0), (b"xunit", AXIS_UNIT))
+    for key, value in found:
         text = isinstance(value, str)
         attribute = h5py.h5a.create(dataset, key, _TEXT if text else _DOUBLE, _SCALAR)
         attribute.write(np.array(value, dtype=object if text else np.float64))

@@ -363,6 +363,7 @@ def _write(path, days, range_, made, links, progress):
             dataset.attrs["sample_rate"] = linked.rate
             dataset.attrs["unit"] = linked.unit
             dataset.attrs["t0"] = linked.t0
+            dataset.attrs["xunit"] = layout.AXIS_UNIT
         progress(len(made), len(made))
         file.create_group(layout.PROVENANCE)[LINKS] = np.bytes_(json.dumps(links).encode())
         now = gps.now_utc()
