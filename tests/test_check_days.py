@@ -129,6 +129,8 @@ def test_the_commands(days):
     name = os.path.basename(days[0].h5)
     what = "is not what it was: its SHA-256 differs"
     assert run("check-days", out, "-j", "1") == (1, f"{FIRST}\tV1trend\t{name}\t{what}\n", "")
+    lost = "its samples are not those that were written: their SHA-256 differs"
+    assert run("check-days", out, "--samples")[1].splitlines()[1:] == [f"{FIRST}\tV1trend\tV1:A\t{lost}"]
     assert run("check-day", "--fast", days[0].h5) == (1, f"{name}\t\t\t{what}\n", "")
     os.unlink(days[0].manifest)
     status, printed, told = run("check-days", out)

@@ -16,6 +16,7 @@ from support.sites import DAY, ROOT, START, Site, command, contents, make, signa
 TREE = {
     "V1trend_20240410.h5",
     "V1trend_20240410.summary.json",
+    "V1trend_20240410.sha256",
     "channels_info",
     "state_day.json",
     "worker.log",

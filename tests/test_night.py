@@ -243,7 +243,7 @@ def test_each_step_is_told_by_its_status_and_what_it_said(tmp_path):
     assert steps["data"]["message"].splitlines()[:10] == [str(number) for number in range(1, 11)]
     # The log has all of it, data after messages.
     text = Path(log).read_bytes().decode("utf-8", "replace")
-    assert "message 12\n\ufffd1\n2\n3\n" in text and "\n11\n12\n" in text and text.count("Z nightly: ") == 11
+    assert "message 12\n\ufffd1\n2\n3\n" in text and "\n11\n12\n" in text and text.count("+00:00 nightly: ") == 11
 
 
 def test_a_step_that_cannot_be_started_stops_no_other(tmp_path, monkeypatch):

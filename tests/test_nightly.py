@@ -228,7 +228,7 @@ def test_when_all_is_well_it_is_silent_and_its_log_and_account_tell(quick):
     night = quick.night(until=DAYS[0])
     assert (night.status, night.said) == (0, ""), night.said
     assert (night.told["status"], night.told["start"], night.told["end"]) == ("ok", DAYS[0], DAYS[0])
-    assert night.told["started_utc"] <= night.told["finished_utc"] and night.told["finished_utc"].endswith("Z")
+    assert night.told["started_utc"] <= night.told["finished_utc"] and night.told["finished_utc"].endswith("+00:00")
     (step,) = night.told["steps"]
     assert (step["name"], step["status"], step["exit"], step["message"]) == ("mirror", "ok", 0, None)
     lines = quick.log().splitlines()

@@ -21,6 +21,7 @@ from .version import VERSION as __version__
 
 if TYPE_CHECKING:
     from .day.dayfile import open_day
+    from .day.statistics import digest
     from .days.read import open_days
     from .errors import BadInput
     from .frames.catalog import Frame, Listing, list_frames
@@ -38,6 +39,7 @@ __all__ = [
     "Window",
     "__version__",
     "day_window",
+    "digest",
     "list_frames",
     "open_day",
     "open_days",
@@ -54,6 +56,7 @@ _PLACES = {
     "Series": ("framemake.gwf", "Series"),
     "Window": ("framemake.gps", "Window"),
     "day_window": ("framemake.gps", "day_window"),
+    "digest": ("framemake.day.statistics", "digest"),
     "list_frames": ("framemake.frames.catalog", "list_frames"),
     "open_day": ("framemake.day.dayfile", "open_day"),
     "open_days": ("framemake.days.read", "open_days"),

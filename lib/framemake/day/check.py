@@ -45,6 +45,15 @@ def structure(path: str) -> Iterator[tuple]:
                 yield name, "", "", f"has {found} samples, its coverage says {good}"
 
 
+def samples(path: str) -> Iterator[tuple]:
+    """Which channels of a day file do not hold what was written, by their digests, a line each; no frame is read."""
+    with open_day(path) as day:
+        for name in day.datasets:
+            told, dataset = day.digest_of(name), day.dataset(name)
+            if told and dataset is not None and statistics.digest(dataset, day.provenance.unit_of(name)) != told:
+                yield name, "", "", "its samples are not those that were written: their SHA-256 differs"
+
+
 def missing(path: str) -> tuple[int, int, int]:
     """(samples that are NaN, all samples, channels asked for that are not there) of a day file."""
     with open_day(path) as day:

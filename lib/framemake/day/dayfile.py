@@ -113,6 +113,10 @@ class Provenance(NamedTuple):
             inputs.get("source"),
         )
 
+    def unit_of(self, name: str) -> int:
+        """Samples a unit of a channel: see grid.cut."""
+        return grid.cut(self.datasets[name].rate, self.increment, self.window.duration).unit
+
     def odd(self) -> Iterator[str]:
         """What was odd about the day, a line each."""
         for (path, name), reason in sorted(self.account.bad.items()):
@@ -237,7 +241,7 @@ class DayFile:
         return catalog.slots(self.provenance.frames, self.window)
 
     def statistics(self, name: str) -> np.ndarray:
-        """Statistics of each unit of a channel: float64 (units, 7), see statistics; KeyError if it has no sample."""
+        """Statistics of a channel's units: float64 (units, COLUMNS), see statistics; KeyError if it has no sample."""
         if self._statistics is None:
             self._statistics = {}
             for members, values in self._tables():
@@ -252,7 +256,7 @@ class DayFile:
         for table in self.file[layout.PROVENANCE]["statistics"].values():
             row = np.flatnonzero(table["members"][()] == number)
             if len(row) == 1:
-                return table["values"][int(row[0])]
+                return _widened(table["values"][int(row[0])])
         raise KeyError(name)
 
     def totals(self) -> dict[str, np.ndarray]:
@@ -263,25 +267,31 @@ class DayFile:
         return made
 
     def _tables(self):
-        """(channels, float64 (channels, units, 7)) of each table of statistics."""
+        """(channels, float64 (channels, units, COLUMNS)) of each table of statistics."""
         if layout.PROVENANCE not in self.file:
             return [([name], self._counted(name)[None]) for name in self.datasets]
         try:
             tables = self.file[layout.PROVENANCE]["statistics"].values()
             read = self.provenance.channels
-            return [([read[at] for at in table["members"][()].tolist()], table["values"][()]) for table in tables]
+            return [
+                ([read[at] for at in table["members"][()].tolist()], _widened(table["values"][()])) for table in tables
+            ]
         except (KeyError, IndexError, OSError):
             raise BadInput(f"not a day file of this project: {self.path!r}") from None
 
     def _counted(self, name):
         """Statistics of each unit of a channel of a file that has none, from its samples."""
         dataset = self.datasets[name]
-        unit = grid.cut(dataset.rate, self.provenance.increment, self.window.duration).unit
+        unit = self.provenance.unit_of(name)
         rows = []
         for first in range(0, dataset.total, unit):
             samples = self.samples(name, first, min(first + unit, dataset.total))[None]
             rows.append(statistics.of_units(samples, ~np.isnan(samples), first, unit)[0])
         return np.concatenate(rows)
+
+    def digest_of(self, name: str) -> str:
+        """The digest of the samples of a channel, as statistics has it; '' if the file does not tell, as older ones."""
+        return statistics.joined(self.statistics(name)[:, statistics.WORDS])
 
     # --- samples -----------------------------------------------------------------------------
 
@@ -347,6 +357,14 @@ class DayFile:
         return BadInput(f"day file is damaged, or has changed while it was read: {self.path!r}")
 
 
+def _widened(values):
+    """A table of statistics with all columns: older ones have no digests, which are not known then."""
+    missing = statistics.COLUMNS - values.shape[-1]
+    if not missing:
+        return values
+    return np.concatenate((values, np.full((*values.shape[:-1], missing), np.nan)), axis=-1)
+
+
 def _of_converter(file):
     """The Provenance of a day file of the converter before this project, as far as its attributes tell.
 
@@ -396,8 +414,11 @@ def find(path: str) -> DayFile | None:
         return None
 
 
-def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray]) -> None:
-    """Write {number of a channel: float64 (units, 7)} below a provenance, a table for each count of units."""
+def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray], made: Provenance) -> None:
+    """Write {number of a channel: float64 (units, COLUMNS)} below a provenance, a table for each count of units.
+
+    Beside the table of the units stand the digest of each channel, `sha256`, and its `span`: see statistics.
+    """
     by_count: dict[int, list[int]] = {}
     for at, values in tables.items():
         by_count.setdefault(len(values), []).append(at)
@@ -406,4 +427,6 @@ def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray]) -> None:
         table = group.create_group(f"units{count}")
         table["members"] = np.array(members, dtype=np.int32)
         values = np.array([tables[at] for at in members])
+        table["sha256"] = np.array([statistics.joined(units[:, statistics.WORDS]) for units in values], dtype="S64")
+        table["span"] = np.array([made.unit_of(made.channels[at]) for at in members], dtype=np.int64)
         table.create_dataset("values", data=values, compression="gzip", compression_opts=1, shuffle=True)

@@ -64,7 +64,7 @@ class Writer:
         group = self._file.create_group(layout.PROVENANCE)
         provenance.save(group)
         number = {name: at for at, name in enumerate(provenance.channels)}
-        write_statistics(group, {number[name]: units for name, units in self._statistics.items()})
+        write_statistics(group, {number[name]: units for name, units in self._statistics.items()}, provenance)
         layout.stamp(self._file, self.window, self.increment, os.path.splitext(os.path.basename(self._path))[0])
 
 

@@ -81,7 +81,12 @@ class Earlier:
         return True
 
     def statistics(self, name: str) -> np.ndarray:
-        return self.day.statistics(name)
+        """As of DayFile.statistics; digests that an older file does not have are taken from the samples."""
+        found = self.day.statistics(name)
+        if np.isnan(found[:, statistics.WORDS]).any():
+            unit = self.day.provenance.unit_of(name)
+            found[:] = statistics.with_digest(found, unit, self.day.dataset(name))
+        return found
 
     def chunks(self, name: str, units: set[int], unit: int) -> Iterator[tuple[int, bytes, int]]:
         """The stored chunks of some units of a channel, as of DayFile.chunks; unit: samples a unit."""

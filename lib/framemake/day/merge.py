@@ -198,7 +198,7 @@ class _Channel:
         return bool(there.all())
 
     def join_statistics(self, cut: grid.Cut, total: int) -> np.ndarray:
-        result = np.empty((math.ceil(total / cut.unit), 7))
+        result = np.empty((math.ceil(total / cut.unit), statistics.COLUMNS))
         result[:] = statistics.NOTHING
         if self.held:
             result[self.held] = self.keep.statistics(self.name)[self.held]
@@ -211,7 +211,7 @@ class _Channel:
     def write_samples(self, dataset: h5py.h5d.DatasetID, cut: grid.Cut, total: int, compression: str) -> np.ndarray:
         """Join samples unit by unit where dtype or cut differ, so that chunks cannot be moved; the statistics."""
         held = set(self.held)
-        result = np.empty((math.ceil(total / cut.unit), 7))
+        result = np.empty((math.ceil(total / cut.unit), statistics.COLUMNS))
         for unit in range(len(result)):
             a, b = unit * cut.unit, min((unit + 1) * cut.unit, total)
             values = np.full(b - a, np.nan, dtype=dataset.dtype)
@@ -292,7 +292,7 @@ class _Merge:
             del file[layout.PROVENANCE]
         group = file.create_group(layout.PROVENANCE)
         provenance.save(group)
-        write_statistics(group, self.statistics)
+        write_statistics(group, self.statistics, provenance)
         if self.copied:
             group.attrs["unused"] = self.copied.day.unused + file.id.get_freespace() + _UNTOLD
 

@@ -97,7 +97,7 @@ class PartRow(NamedTuple):
         return self.part.samples(self, first, end)
 
     def statistics(self) -> np.ndarray:
-        """Statistics of each unit: float64 (units, 7)."""
+        """Statistics of each unit: float64 (units, statistics.COLUMNS)."""
         return self.part.statistics(self)
 
 

@@ -48,7 +48,10 @@ def _requested(day):
 def coverage_of(day: DayFile) -> dict[str, dict]:
     """The entries of channels_coverage.json, by channel."""
     totals, masks = day.totals(), day.masks()
-    return {name: _covered(name, dataset, totals[name], masks[name]) for name, dataset in day.datasets.items()}
+    covered = {name: _covered(name, dataset, totals[name], masks[name]) for name, dataset in day.datasets.items()}
+    for name, entry in covered.items():
+        entry.update(sha256=day.digest_of(name) or None, sha256_span=day.provenance.unit_of(name))
+    return covered
 
 
 def _covered(name, dataset, values, mask):

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
 
+from ..day import check as check_day
 from ..day import manifest
 from ..day.folder import COMPLETED, QUEUED, RUNNING, Folder
 from ..errors import BadInput
@@ -26,22 +27,24 @@ def check(
     last: str | None = None,
     jobs: int = 1,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    samples: bool = False,
 ) -> Iterator[CheckedDay]:
     """Each day of an output folder of which there is something to tell, in order.
 
     spec, first, last: as of status.days_of, whose BadInput is raised.  jobs: so many days at once, each in a thread:
-    hashing is done outside of Python.  progress: called with how many of all days are done.
+    hashing is done outside of Python.  progress: called with how many of all days are done.  samples: read the samples
+    as well, and hold each channel against its digest.
     """
     days = status.days_of(out, spec, first, last)
     with ThreadPoolExecutor(jobs) as pool:
-        found = pool.map(lambda day: _look(out, day), days)
+        found = pool.map(lambda day: _look(out, day, samples), days)
         for number, checked in enumerate(found, 1):
             progress(number, len(days))
             if checked.faults or checked.why:
                 yield checked
 
 
-def _look(out, day):
+def _look(out, day, samples):
     folder = Folder.of(out, day.spec, day.date)
     state = folder.standing()[1]
     if state in (RUNNING, QUEUED):
@@ -51,6 +54,8 @@ def _look(out, day):
     before = _written(folder)
     try:
         faults = manifest.faults(folder)
+        if samples and os.path.exists(folder.h5):
+            faults += [(name, what) for name, _, _, what in check_day.samples(folder.h5)]
     except BadInput as unknown:
         return CheckedDay(day, [], str(unknown))
     # What is made again meanwhile is another, and not damaged.

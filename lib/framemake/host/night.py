@@ -294,7 +294,7 @@ class _Night:
         self.span = span(asked, until)
         self.steps, self.worst = [], Verdict.OK
         self.stopped, self.child, self.unwritten = False, None, False
-        stamp = re.sub(r"[:Z-]", "", self.began)
+        stamp = re.sub(r"[:-]", "", self.began[:19])
         self.log = _Log(self._file(f"{NAME}-{stamp}-{os.getpid()}.log"), say)
         self._tidy()
 

@@ -25,7 +25,7 @@ class OpenChannel(NamedTuple):
     """A channel in a day file.
 
     rate in Hz, unit, t0: GPS s of sample 0, total samples; size: samples a unit (the last may have less); units:
-    statistics, float64 (units, 7), see day.statistics.
+    statistics, float64 (units, columns), see day.statistics.
     """
 
     path: str
