@@ -1,5 +1,9 @@
 """run-steps: several commands in one process do what they do in a pipe."""
 
+import json
+import subprocess
+import time
+
 import pytest
 from support.commands import BIN, call, refused, run
 from support.sites import START, Site, signal
@@ -44,3 +48,17 @@ def test_what_is_too_much_for_one_process_is_not_read(site):
     assert [path.name for path in parts.iterdir()] == ["plan.json"] and not (site.folder / "x.h5").exists()
     status, out, told = run("run-steps", *words, "--alone", "100", *after)
     assert (status, out, told) == (0, f"{site.folder / 'x.h5'}\n", "")
+
+
+def test_a_part_that_what_a_killed_run_left_is_still_at_is_waited_for(site):
+    parts = site.folder / "parts"
+    words = ("extract-increment", site.ffl, site.channels, "--start", START, "--end", START + 100, "--parts", parts)
+    assert run(*words, "--alone", "0")[0] == 4
+    (block,) = json.loads((parts / "plan.json").read_text())["blocks"]
+    lock = parts / f".{block[0]}.lock"
+    holder = subprocess.Popen(["flock", lock, "sleep", "3"])
+    while not lock.exists():
+        time.sleep(0.01)
+    assert run(*words)[0] == 0
+    assert (parts / f"{block[0]}.h5").exists()
+    holder.wait()

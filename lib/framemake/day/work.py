@@ -26,7 +26,8 @@ def work(
     """Make every part of a plan that is not there yet; several processes may do so at once.
 
     share: (i, n), which of n processes this is.  Parts are made in the order of the plan, which is the order in
-    which they are joined; each has a lock while it is made, and one that another process holds is left to it.
+    which they are joined; each has a lock while it is made, and one that another process holds is left to it, or, by
+    one that is alone, waited for: what a killed run left may still be at it.
     there: called with the path of each part that is there, by one of the processes.  log: called with a line on
     each part that this process made, and with one where frames are read slowly.  progress: called with how many parts
     are done, of how many, and how many increments from the first on are complete.
@@ -41,7 +42,7 @@ def work(
                 there(path)
             continue
         lock = os.path.join(folder, f".{block.id}.lock")
-        with files.locked(lock, wait=False) as mine:
+        with files.locked(lock, wait=share[1] == 1) as mine:
             if mine is not None and not os.path.exists(path):
                 since = time.monotonic()
                 extract(plan, block, folder, reader, keep)
