@@ -190,10 +190,10 @@ def test_a_name_that_makes_gwpy_crash_is_read_under_another(shared, tmp_path):
 
 @pytest.mark.long
 def test_every_sample_of_a_range_with_troubles_is_that_of_its_frames(tmp_path):
-    """Three days as make demo has one, in frames of three lengths: a file absent, holes, a channel that comes late."""
+    """Three days as make demo has one: in each a file absent, holes, a channel that comes late."""
     days, lines = ["2024-04-10", "2024-04-11", "2024-04-12"], []
-    for day, length in zip(days, (3600, 900, 21600), strict=True):
-        span = ("--day", day, "--channels", 40, "--duration", length, "--trouble", "--list", tmp_path / "list")
+    for day in days:
+        span = ("--day", day, "--channels", 20, "--duration", 3600, "--trouble", "--list", tmp_path / "list")
         lines.append(command("make-frames", tmp_path / "frames", *span).stdout)
     (tmp_path / "t.ffl").write_text("".join(lines))
     given = (f"FFL={tmp_path}/t.ffl", f"CHANNELS={tmp_path}/list", f"OUT={tmp_path}/out")
