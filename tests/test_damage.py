@@ -313,6 +313,23 @@ def test_a_vector_whose_head_is_damaged_is_damage_and_never_another_vector(tmp_p
     assert len(places) == 16 and damaged == len(places)
 
 
+@pytest.mark.parametrize("opened", [gwf.open_file, CoreFile])
+def test_a_channel_whose_length_is_damaged_is_damage_and_not_without_data(tmp_path, opened):
+    """Its reference to the data was read in the wrong place, where there may be none, and no checksum looked at."""
+    path = tmp_path / "x.gwf"
+    write(path, [(START, 10, [Signal(f"V1:{n}", np.arange(10.0), 1.0, kind="proc") for n in range(3)])])
+    raw, _ = vectors(path)
+    with open(path, "rb") as file:
+        _, _, _, table = adc.table(file)
+    for n in range(3):
+        (at,) = table.channels["proc"].positions(f"V1:{n}")
+        (length,) = struct.unpack_from("<Q", raw, at)
+        for more in (-8, -1, 1, 6, 10, 24, 40):
+            path.write_bytes(changed(raw, at, "Q", length + more))
+            with pytest.raises(gwf.BadFrame, match=r"^damaged: "):
+                opened(path).read(0, f"V1:{n}", "proc")
+
+
 def test_a_vector_that_lies_elsewhere_in_its_frame_is_found(tmp_path):
     """A writer may put all vectors behind all channels."""
     path = tmp_path / "x.gwf"

@@ -99,7 +99,8 @@ class Owners:
             raw += self._pread(length - len(raw), position + len(raw))
         if length > len(raw):
             raise Damaged(_ASTRAY)
-        self._verify(position, length, scheme, raw[length - 4 : length])
+        # Before a word of it is believed: frameCPP reads it too, but not if it says that it has no data, say.
+        self._verify(position, length, scheme, raw[length - 4 : length], always=True)
         at, behind = length - _DATA[kind], position + length
         data, behind = self._chain(index, self._reference.unpack_from(raw, at), behind)
         aux = 0
@@ -166,9 +167,12 @@ class Owners:
         if head + 24 + count + 24 * dimensions > position + length:
             raise Damaged(_MISFIT)
 
-    def _verify(self, position, length, scheme, checksum):
-        """Damaged, if frameCPP would not see it: it takes a checksum of 0, or of no type, for none."""
-        if not self.verified or (scheme == 1 and any(checksum)):
+    def _verify(self, position, length, scheme, checksum, always=False):
+        """Damaged, if frameCPP would not see it: it takes a checksum of 0, or of no type, for none.
+
+        always: if it would, too.
+        """
+        if not self.verified or (not always and scheme == 1 and any(checksum)):
             return
         raw = self._pread(length, position)
         if scheme != 1 or struct.unpack(self._order + "I", checksum)[0] != adc.cksum(raw[:-4]):
