@@ -6,7 +6,7 @@ import os
 import h5py
 import numpy as np
 import pytest
-from support.commands import command
+from support.commands import bound, command
 from support.sites import DAY, START, Site, make, ramp, signal
 
 NAN = np.nan
@@ -280,3 +280,15 @@ def test_a_day_from_a_machine_that_did_not_have_the_old_one_may_not_have_less(si
     assert (
         state["status"] == "completed" and "would lose" in state["left_out"] and not out.joinpath(there.path).exists()
     )
+
+
+def test_a_day_file_that_cannot_be_looked_at_is_not_taken_for_none(site):
+    finished(site)
+    before = site.h5.read_bytes()
+    gone(site, 3)
+    unlist(site, 3)
+    site.h5.chmod(0)
+    done = site.make("INCREMENT=120", "MINUTES=10", before=bound())
+    site.h5.chmod(0o644)
+    assert done.returncode == 2 and f"cannot be opened, permission denied: '{site.h5.name}'" in done.stderr
+    assert site.h5.read_bytes() == before

@@ -188,3 +188,13 @@ def test_a_copy_of_a_file_that_is_shorter_than_it_was_fails(tmp_path):
         with pytest.raises(OSError, match="shorter"):
             files.copy_head(source.fileno(), out.fileno(), 200)
     assert re.fullmatch(b"x{160}", (tmp_path / "b").read_bytes())
+
+
+def test_a_file_whose_datasets_tell_less_than_they_do_now_is_written_as_a_whole(site):
+    build(site)
+    with h5py.File(site.h5, "r+") as file:
+        for dataset in file["channels"].values():
+            del dataset.attrs["xunit"]
+    site.want(*NAMES)
+    build(site)
+    agrees(site)

@@ -9,6 +9,7 @@ attribute `unused` tells how many bytes of it hold nothing.
 """
 
 import contextlib
+import errno
 import hashlib
 import json
 import os
@@ -24,6 +25,12 @@ from ..frames import catalog
 from ..gps import Window
 from . import coverage, layout, statistics
 from .account import Account
+
+_NOT_GIVEN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENFILE, errno.EMFILE, errno.ENOMEM)
+
+
+class NotGiven(BadInput):
+    """The system has a day file and does not give it now, which says nothing of what the file holds."""
 
 
 class Dataset(NamedTuple):
@@ -142,13 +149,15 @@ class DayFile:
     """
 
     def __init__(self, path: str):
-        """Raises BadInput, which names the path, if there is no such file, or it is no HDF5 file."""
+        """Raises BadInput, which names the path, if there is no such file, or it is no HDF5 file; NotGiven is one."""
         self.path = path
         try:
             self.file = h5py.File(path, "r")
         except FileNotFoundError:
             raise BadInput(f"no such file: {path!r}") from None
         except OSError as error:
+            if error.errno in _NOT_GIVEN:
+                raise NotGiven(f"day file cannot be opened, {os.strerror(error.errno).lower()}: {path!r}") from None
             raise BadInput(f"day file cannot be read as HDF5: {path!r}: {' '.join(str(error).split())[:120]}") from None
         self._size = self._bytes()
         self._provenance: Provenance | None = None
@@ -407,9 +416,14 @@ def open_day(path: str) -> DayFile:
 
 
 def find(path: str) -> DayFile | None:
-    """The open day file of a path, whoever made it; None if there is none, or it cannot be read."""
+    """The open day file of a path, whoever made it; None if there is none, or what is there is none.
+
+    Raises NotGiven: what cannot be looked at is not taken for nothing.
+    """
     try:
         return open_day(path)
+    except NotGiven:
+        raise
     except BadInput:
         return None
 

@@ -71,14 +71,22 @@ class Earlier:
         return grid.Grid(dataset.rate, phase), np.dtype(dataset.dtype)
 
     def copy_to(self, path: str) -> bool:
-        """Copy the file, to go on with the copy; whether it did: not where too much of the file holds nothing."""
+        """Copy the file, to go on with the copy; whether it did.
+
+        Not where too much of the file holds nothing, nor where an older version made it, whose datasets tell less.
+        """
         handle = self.day.file.id.get_vfd_handle()
         size = os.fstat(handle).st_size
-        if self.day.unused * _UNUSED > size:
+        if self.day.unused * _UNUSED > size or not self._tells_all():
             return False
         with open(path, "wb") as out:
             files.copy_head(handle, out.fileno(), size)
         return True
+
+    def _tells_all(self):
+        """Whether the datasets have all attributes that they are given now; one is asked for all."""
+        some = next(iter(self.day.file[layout.CHANNELS].values()), None)
+        return some is None or set(layout.ATTRIBUTES) <= set(some.attrs)
 
     def statistics(self, name: str) -> np.ndarray:
         """As of DayFile.statistics; digests that an older file does not have are taken from the samples."""

@@ -27,6 +27,8 @@ PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")
 GZIP_LEVEL = 4
 AXIS_UNIT = "s"
+# The attributes of a channel's dataset.
+ATTRIBUTES = ("channel", "sample_rate", "unit", "t0", "xunit")
 # HDF5 types by dtype.
 TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
 # Bits of a chunk's filter mask, in the order of the filters: a bit that is set says that the filter was left out.
@@ -161,11 +163,10 @@ def describe(dataset, name, rate, unit, t0):
     By xunit, that of the axis, gwpy knows a time series: without it TimeSeriesDict.read leaves the channel out.  gwpy
     takes no attribute that it does not know.
     """
-    told = (b"channel", name), (b"sample_rate", rate), (b"unit", unit), (b"t0", t0), (b"xunit", AXIS_UNIT)
-    for key, value in told:
+    for key, value in zip(ATTRIBUTES, (name, rate, unit, t0, AXIS_UNIT), strict=True):
         kind, dtype, held = (_TEXT, object, _OBJECT) if isinstance(value, str) else (_DOUBLE, np.float64, _DOUBLE)
         # With the type in memory given, h5py does not make one from the value's dtype: half of the time.
-        h5py.h5a.create(dataset, key, kind, _SCALAR).write(np.array(value, dtype=dtype), held)
+        h5py.h5a.create(dataset, key.encode(), kind, _SCALAR).write(np.array(value, dtype=dtype), held)
 
 
 def stamp(file, window, increment, name):
