@@ -121,7 +121,10 @@ def test_the_last_second_of_a_day_and_its_leap_second(tmp_path):
     site.build(120, start=begin)
     same(site.read("V1:A")[0], ramp(120))
     summary = site.json("summary")
-    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == ("2016-12-31T23:58:01", "2017-01-01T00:00:00")
+    assert (summary["start_dt_utc"], summary["end_dt_utc"]) == (
+        "2016-12-31T23:58:01+00:00",
+        "2017-01-01T00:00:00+00:00",
+    )
     assert summary["date"] == "2016-12-31" and summary["total_chunks"] == 2
     frames = catalog.list_frames(str(site.ffl), LEAP_DAY).frames
     assert [frame.start - begin for frame in frames] == [0, 60]

@@ -21,7 +21,7 @@ from framemake.streams import store
 from framemake.streams.intake import importer, writing
 from support import streams as made
 from support.commands import DAY, START
-from support.inside import DaySite
+from support.inside import DaySite, ReadAlone
 from support.streams import HOUR, NIGHT
 
 QUARTER = 21600
@@ -133,14 +133,12 @@ def test_a_day_that_differs_from_its_frames_keeps_them(site):
     assert kept(site) == dict.fromkeys(range(4))
 
 
-class Broken:
+class Broken(ReadAlone):
     """A frame file of which one channel fails."""
 
     def __init__(self, file, error):
-        self._file, self._error = file, error
-
-    def __getattr__(self, name):
-        return getattr(self._file, name)
+        super().__init__(file)
+        self._error = error
 
     def read(self, *_):
         raise self._error()

@@ -11,7 +11,7 @@ from framemake import files
 from framemake.day import attempt, layout
 from framemake.day.folder import Folder
 from support.inside import DaySite
-from support.sites import DAY, START, samples_without_times, signal
+from support.sites import DAY, START, contents, signal
 
 LENGTH = 360
 
@@ -142,7 +142,7 @@ def as_if_nothing_was_there(site, tmp_path, seconds=LENGTH, *options, **more):
     assert done.stderr == ""
     more.pop("keep", None)  # of it there is nothing in what is made from nothing
     other = site.fresh(tmp_path / "fresh", seconds, *options, **more)
-    assert samples_without_times(site.h5) == samples_without_times(other.h5)
+    assert contents(site.h5) == contents(other.h5)
     assert all((site.parts / name).read_bytes() == b"half a part" for name in spoilt)
 
 

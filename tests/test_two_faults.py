@@ -17,8 +17,8 @@ from framemake.host.night import RangeCounts, Verdict
 from framemake.host.plugin import CRITICAL, OK, UNKNOWN, WARNING, Finding
 from framemake.host.retention import Kept, Reason
 from support.commands import DAY, START, stub
-from support.inside import DaySite, inside
-from support.sites import ramp, samples_without_times, signal
+from support.inside import DaySite, ReadAlone, inside
+from support.sites import contents, ramp, signal
 
 NAN = np.nan
 
@@ -162,12 +162,10 @@ def refuse(monkeypatch, *where, error=BROKEN, what="read"):
     def is_meant(path, channel):
         return any(str(path).endswith(ending) and name == channel for ending, name in where)
 
-    class Failing:
+    class Failing(ReadAlone):
         def __init__(self, path, file):
-            self._path, self._file = path, file
-
-        def __getattr__(self, name):
-            return getattr(self._file, name)
+            super().__init__(file)
+            self._path = path
 
         def read(self, index, name, kind):
             if is_meant(self._path, name):
@@ -242,13 +240,7 @@ def test_a_channel_that_fails_once_is_read_again_at_once(site, monkeypatch):
     site.frame(0, 60, both(0))
     real, failed = gwf.open_file, []
 
-    class Once:
-        def __init__(self, file):
-            self._file = file
-
-        def __getattr__(self, name):
-            return getattr(self._file, name)
-
+    class Once(ReadAlone):
         def read(self, index, name, kind):
             if name == "V1:B" and not failed:
                 failed.append(name)
@@ -270,13 +262,7 @@ def test_a_file_is_tried_again_so_often_and_not_each_of_its_channels_and_damage_
     site.frame(60, 60, both(1))
     asked, real = [], gwf.open_file
 
-    class Counting:
-        def __init__(self, file):
-            self._file = file
-
-        def __getattr__(self, name):
-            return getattr(self._file, name)
-
+    class Counting(ReadAlone):
         def read(self, index, name, kind):
             asked.append(name)
             if len(asked) > 50:
@@ -324,7 +310,7 @@ def test_a_late_frame_of_a_fast_channel_is_put_where_it_belongs_whatever_the_lis
     (part,) = site.parts.glob("*.h5")
     assert part.stat().st_size < 60 * 512 * 4 * 2
     other = site.fresh(tmp_path / "fresh", 600)
-    assert samples_without_times(site.h5) == samples_without_times(other.h5)
+    assert contents(site.h5) == contents(other.h5)
 
 
 def test_a_bad_channel_and_a_bad_file_are_both_told_and_both_made_up_for_by_others(site, monkeypatch):
@@ -398,7 +384,7 @@ def test_frames_that_come_late_flip_which_rate_is_that_of_the_day_and_back(site,
         site.rebuild(480, shrink=True)
         assert site.read("V1:A")[1]["sample_rate"] == rate
         other = site.fresh(tmp_path / f"fresh{later[0]}", 480)
-        assert samples_without_times(site.h5) == samples_without_times(other.h5)
+        assert contents(site.h5) == contents(other.h5)
     change = site.json("summary")["rate_changes"]["V1:A"]
     assert change == {"kept": "2 Hz", "dropped_seconds": {"1 Hz": 180}}
     site.listed = site.listed[:4]
@@ -406,7 +392,7 @@ def test_frames_that_come_late_flip_which_rate_is_that_of_the_day_and_back(site,
     site.rebuild(480, shrink=True)
     assert site.read("V1:A")[1]["sample_rate"] == 1
     other = site.fresh(tmp_path / "back", 480)
-    assert samples_without_times(site.h5) == samples_without_times(other.h5)
+    assert contents(site.h5) == contents(other.h5)
 
 
 def fast(site, minute):

@@ -73,8 +73,8 @@ sys.path[0] = os.path.dirname(words[0])
 del contextlib, gc, importlib, pkgutil, socket, time
 runpy.run_path(words[0], run_name="__main__")
 """
-# What few commands load, and takes long; and what looks at how it was started.
-_LATER = ("framemake.days.plots", "framemake.gwf.lalreader")
+# What takes long to load, or starts threads, which a fork does not have.
+_LATER = ("framemake.days.plots", "framemake.days.lazy", "framemake.gwf.lalreader")
 
 
 def can(program, env, bare):

@@ -16,10 +16,13 @@ import tempfile
 from typing import NamedTuple
 from unittest import mock
 
+import numpy as np
+from framemake import gwf
+
 from support.commands import BIN
 from support.sites import START, Site
 
-__all__ = ["DaySite", "Done", "inside"]
+__all__ = ["DaySite", "Done", "ReadAlone", "inside"]
 
 
 class Done(NamedTuple):
@@ -102,3 +105,16 @@ class DaySite(Site):
         other.ffl, other.channels = self.ffl, self.channels
         other.build(seconds, *options, **more)
         return other
+
+
+class ReadAlone:
+    """A frame file around another that takes no channels together: each is read by itself, as a test has `read` do."""
+
+    def __init__(self, file):
+        self._file = file
+
+    def __getattr__(self, name):
+        return getattr(self._file, name)
+
+    def take(self, index, wanted, spots=()):
+        wanted.status[:] = np.where(wanted.active, gwf.ODD, gwf.ABSENT)

@@ -116,7 +116,8 @@ def contents(path):
 
     Two builds from the same frames and lists share it, whether they were made at once or one after another.
     """
-    with h5py.File(path) as file, open(path, "rb") as raw:
+    # By one handle: another file may take its place at any moment.
+    with open(path, "rb") as raw, h5py.File(f"/proc/self/fd/{raw.fileno()}") as file:
         held = {"": sorted((key, repr(value)) for key, value in file.attrs.items() if key not in STAMPS)}
         for name, dataset in file["channels"].items():
             made, chunks = dataset.id.get_create_plist(), []

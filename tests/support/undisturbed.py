@@ -11,12 +11,13 @@ from pathlib import Path
 from framemake.streams import store
 
 from support import streams as elab
-from support.sites import samples_without_times
+from support.sites import contents
 
-# When it was, how long it took, and how many days had nothing new: what no two runs need share.
+# When it was, how long it took, how many days had nothing new, and how large a file is that holds the same: what no two
+# runs need share.
 TIMES = {
     "started_at_utc", "finished_at_utc", "completed_at_utc", "elapsed_time_seconds", "started_utc", "finished_utc",
-    "run_utc_started", "built", "unchanged",
+    "run_utc_started", "built", "unchanged", "one_go", "dataset_size_bytes",
 }  # fmt: skip
 # What tells what happened, and not what is there.
 HISTORIES = {"worker.log", "nightly.json", "ImportData.errors"}
@@ -28,7 +29,8 @@ HISTORIES = {"worker.log", "nightly.json", "ImportData.errors"}
 def days(out):
     """{path: content} of all files of an output folder, hidden ones too, by their paths in it.
 
-    Of a day file a digest of all but its time stamps, of JSON the value without TIMES, of HISTORIES and locks None.
+    Of a day file a digest of what it holds but its time stamps, of a manifest the names, of JSON the value without TIMES,
+    of HISTORIES and locks None.
     The folder's own path reads OUT, so that two folders can be compared.
     """
     out = Path(out)
@@ -40,7 +42,9 @@ def content(path, out):
     if path.name in HISTORIES or path.suffix == ".log" or path.name.endswith("lock"):
         return None
     if path.suffix == ".h5":
-        return hashlib.sha256(samples_without_times(path)).hexdigest()
+        return hashlib.sha256(repr(contents(path)).encode()).hexdigest()
+    if path.suffix == ".sha256":
+        return [line.split(maxsplit=1)[1] for line in path.read_text().splitlines()]
     text = path.read_bytes().replace(str(out).encode(), b"OUT")
     return without_times(json.loads(text)) if path.suffix == ".json" else text
 
