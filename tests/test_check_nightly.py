@@ -1,5 +1,6 @@
 """check-nightly: the one line and the exit status that a Nagios or Icinga sees, whatever there is to look at."""
 
+import fcntl
 import json
 import os
 import re
@@ -180,18 +181,26 @@ def test_the_newest_finished_day_and_those_that_failed(tmp_path):
 def test_a_day_that_runs_or_waits_is_not_failed_and_a_fresh_folder_has_none_missing(tmp_path):
     state(tmp_path, "2024-04-10")
     state(tmp_path, "2024-04-11", "queued")
-    status, text, data = check(tmp_path)
+    assert check(tmp_path)[2]["days_failed"][0] == 1  # no range is at work that would build it
+    at_work = tmp_path / ".range.abc123"
+    at_work.mkdir()
+    with open(at_work / "lock", "w") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        status, text, data = check(tmp_path)
     assert status == OK and data["days_failed"][0] == 0 and "0 of 2 days failed" in text
+    shutil.rmtree(tmp_path / "V1trend-2024-04-11")
     running = state(tmp_path, "2024-04-12", "running")
-    assert check(tmp_path)[2]["days_failed"][0] == 1  # nobody builds it: it was interrupted
+    assert (
+        check(tmp_path)[2]["days_failed"][0] == 2
+    )  # the 11th is missing, and nobody builds the 12th: it was interrupted
     (running / ".work").mkdir()
     (running / ".work" / "lock").write_text("")
     holder = subprocess.Popen(["flock", running / ".work" / "lock", "sleep", "60"], start_new_session=True)
     try:
         until = time.monotonic() + 10
-        while check(tmp_path)[2]["days_failed"][0] and time.monotonic() < until:
+        while check(tmp_path)[2]["days_failed"][0] > 1 and time.monotonic() < until:
             time.sleep(0.1)
-        assert check(tmp_path)[2]["days_failed"][0] == 0
+        assert check(tmp_path)[2]["days_failed"][0] == 1
     finally:
         os.killpg(holder.pid, 9)
         holder.wait()

@@ -46,7 +46,7 @@ def test_samples_of_any_stretch_and_their_statistics(site):
         totals = day.totals()["V1:A"]
         assert totals[statistics.COUNT] == 180 and totals[statistics.MAX] == 239
         assert (totals[statistics.FIRST], totals[statistics.LAST]) == (0, 239)
-        assert day.statistics("V1:A").shape[1] == 7
+        assert day.statistics("V1:A").shape[1] == statistics.COLUMNS
         np.testing.assert_array_equal(statistics.combine(day.statistics("V1:A")), totals)
         assert day.dataset("V1:NEVER") is None and day.dataset("V1:A/x") is None
         with pytest.raises(KeyError):

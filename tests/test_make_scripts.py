@@ -170,12 +170,13 @@ TOOL = """said=${0##*/}; for word; do said+=" $word"; done
 [ ! -e /proc/self/fd/9 ] || said+=' LOCK'
 printf '%s\\n' "$said" >>"$LOG"
 case ${0##*/} in
+run-steps) cat >/dev/null; exit 4 ;;
 parallel) cat ;;
 pad-merge) cat >/dev/null; echo h5 >V.h5; echo V.h5 ;;
 summarize) cat >/dev/null; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
 esac
 [ "${0##*/}" = parallel ] || cat >/dev/null"""
-NAMES = "list-frames prune-channels extract-increment pad-merge summarize parallel"
+NAMES = "list-frames run-steps extract-increment pad-merge summarize parallel"
 
 
 @pytest.fixture
@@ -250,6 +251,14 @@ def test_in_a_range_the_frames_have_been_listed(day):
 def test_the_cores_of_a_scheduler_are_a_days_share(day):
     (parallel,) = called(day(CORES="7"), "parallel")
     assert parallel[parallel.index("-j") + 1] == "7" and "{}/7" in parallel
+
+
+def test_a_day_of_one_core_is_made_in_one_process_whatever_it_takes(day):
+    (steps,) = called(day(CORES="1"), "run-steps")
+    assert "--alone" not in steps and steps.count("|") == 3
+    (day.folder / "V.h5").unlink()
+    (steps,) = called(day(CORES="2", ALONE="7"), "run-steps")
+    assert steps[steps.index("--alone") + 1] == "7"
 
 
 def test_a_day_whose_telling_is_older_is_told_again_and_not_read(day):

@@ -82,7 +82,7 @@ class Kept:
 
 def planned(site, **more):
     inputs = plan.RangeInputs.of({**VARIABLES, "CHANNELS": str(site.channels), "OUT": str(site.out), **more})
-    ((day, why),), _ = plan.plan(str(site.ffl), [DAY], inputs, write=False)
+    ((day, why, *_),), _ = plan.plan(str(site.ffl), [DAY], inputs, write=False)
     assert day == DAY
     return why
 

@@ -72,10 +72,11 @@ def write_day(
         origin = Origin(spec, "/trend.ffl", "/channels.txt", "", requested, odd.pop("rejected", []))
         made = group.parent.create_group(layout.PROVENANCE)
         dropped = odd.pop("dropped", {})
-        Provenance(
+        provenance = Provenance(
             "0", window, INCREMENT, "lzf", origin, list(channels), datasets, frames, account, dropped, {}
-        ).save(made)  # fmt: skip
-        write_statistics(made, tables)
+        )  # fmt: skip
+        provenance.save(made)
+        write_statistics(made, tables, provenance)
         layout.stamp(file, window, INCREMENT, folder.name)
     assert not odd, odd
     if state:

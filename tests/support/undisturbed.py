@@ -29,8 +29,8 @@ HISTORIES = {"worker.log", "nightly.json", "ImportData.errors"}
 def days(out):
     """{path: content} of all files of an output folder, hidden ones too, by their paths in it.
 
-    Of a day file a digest of what it holds but its time stamps, of a manifest the names, of JSON the value without TIMES,
-    of HISTORIES and locks None.
+    Of a day file a digest of what it holds but its time stamps, of a manifest the names, of JSON the value without
+    TIMES, of HISTORIES and locks None.
     The folder's own path reads OUT, so that two folders can be compared.
     """
     out = Path(out)

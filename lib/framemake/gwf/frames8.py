@@ -34,6 +34,7 @@ from .model import (
     Kind,
     Series,
     Spot,
+    Unreadable,
     Wanted,
     convertible,
     shared_by,
@@ -104,6 +105,7 @@ class Frames8:
         self._places = [members.places for members in self._members]
         self.plain = all(names.raw.isascii() for names in self._names)
         classes = self._table.classes
+        self._opened = self._stamp()
         self._about = np.zeros(1, _FILE)
         self._about[0] = (
             *(os.fstat(self._file.fileno()).st_size, end, next(_IDS), 0, self._file.fileno()),
@@ -120,6 +122,11 @@ class Frames8:
     def shared(self) -> Collection[str]:
         """The names that more than one channel of the file has."""
         return shared_by(names.listed for names in self._names)
+
+    def _stamp(self):
+        """What changes with what is in the file: of one that was written over, the table of contents is another's."""
+        about = os.fstat(self._file.fileno())
+        return about.st_size, about.st_mtime_ns
 
     @functools.cached_property
     def _core(self) -> FrameFile:
@@ -158,6 +165,8 @@ class Frames8:
             data, good = np.empty((1, shape.samples), shape.dtype), np.empty((1, shape.samples), bool)
             wanted.spot[0] = wanted.row[0] = 0
             self.take(index, wanted, [Spot(shape, data, good, np.array([[0, 0, shape.samples]]))])
+        if self._stamp() != self._opened:
+            raise Unreadable("it changed while it was read")
         if wanted.status[0] != TAKEN:
             return self._core.read(index, name, kind)
         told = wanted.channels[0]
@@ -185,6 +194,9 @@ class Frames8:
         """Take the samples of channels in frame `index`: see model.FrameFile."""
         self._bind(wanted)
         channels = wanted.channels
+        if self._stamp() != self._opened:
+            wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
+            return
         for kind, (rows, numbers) in enumerate(wanted.bound[1]):
             if len(rows):
                 channels["position"][rows] = self._places[kind][numbers, index] * wanted.active[rows]
