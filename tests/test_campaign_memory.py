@@ -43,7 +43,7 @@ def host(tmp_path_factory):
     return folder
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_process_and_no_temporary_file_is_left_of_any_command(host, tmp_path):
     """A night runs most of them; then those that it does not run, and the same where something fails."""
     temporary = tmp_path / "tmp"

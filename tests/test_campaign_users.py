@@ -80,7 +80,7 @@ def words(place, who, *more):
 RANGE = ("range", "-j2", f"FIRST={DAYS[0]}", f"LAST={DAYS[1]}")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_users_who_share_a_group_take_turns(place):
     """Two ranges and a day at once."""
     out = shared(place, 0o2775, GROUP)

@@ -304,7 +304,7 @@ def test_a_real_cron_fires_it_and_mails_what_is_wrong(cron_host, tmp_path):
     with daemon(*there, "timeout", "600", "cron", "-f", stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL):
         wait_until(lambda: len(list(logs.glob("nightly-*.log"))) == 2, "two runs", 75)
         wait_until(lambda: list(mails.glob("[0-9]*")), "a mail", 30)
-        told = [path.read_text().splitlines()[-1][21:] for path in sorted(logs.glob("nightly-*.log"))]
+        told = [path.read_text().splitlines()[-1].split(" ", 1)[1] for path in sorted(logs.glob("nightly-*.log"))]
     assert sorted(line.split(":")[1] for line in told) == [" ok", " warning"]
     (mail,) = (path.read_text() for path in mails.iterdir())
     head, _, body = mail.partition("\n\n")

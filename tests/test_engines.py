@@ -294,6 +294,7 @@ def test_a_machine_that_is_lost_in_mid_day_leaves_it_to_another(site, machines):
     site.check()
 
 
+@pytest.mark.long
 def test_a_machine_that_is_lost_and_shares_nothing_leaves_its_day_to_another_and_its_folder_to_the_next(tmp_path, away):
     site, scratch = Site(tmp_path, away.home / "lost"), tmp_path / "scratch"
     process = begun(site, away, "ENGINE=ssh", site.hosts("one", "two"), f"SCRATCH={scratch}", "LIMIT_DAYS=2")
@@ -340,7 +341,9 @@ def test_a_child_that_the_system_kills_fails_its_day_alone_and_the_next_run_buil
     process = processes.start(*line, cwd=site.folder)
     reads = lambda: [  # noqa: E731
         pid for pid, words in processes.alive(process.mark).items()
-        if "bin/extract-increment" in words and "parallel" not in words and DAYS[0] in words
+        if ("bin/run-steps" in words or "bin/extract-increment" in words)
+        and "parallel" not in words
+        and DAYS[0] in words
     ]  # fmt: skip
     killed = set()
     while process.poll() is None:

@@ -4,11 +4,9 @@ import json
 import os
 import shutil
 import subprocess
-from unittest import mock
 
 import pytest
 from framemake.day import attempt, check
-from framemake.day import plan as planning
 from framemake.day.folder import COMPLETED, FAILED, Folder
 from framemake.days import plan, run
 from framemake.errors import BadInput
@@ -158,20 +156,6 @@ def test_a_reader_that_is_gone_is_no_error(site):
     done = subprocess.run([BIN / "list-frames", site.ffl], stdout=writing, stderr=subprocess.PIPE, check=False)
     os.close(writing)
     assert (done.returncode, done.stderr) == (0, b"")
-
-
-def test_a_full_disk_is_told_as_that_also_by_those_who_know_it_from_a_text_alone(site, monkeypatch):
-    span = ("--start", START, "--end", START + 60, "--parts", site.parts)
-    for error in (
-        OSError("Can't write data (errno = 28, error message = 'No space left on device')"),
-        RuntimeError("unable to flush: No space left on device"),
-        OSError(28, "No space left on device", "/a/file"),
-    ):
-        with monkeypatch.context() as full:
-            full.setattr(planning, "save", mock.Mock(side_effect=error))
-            told = ends(1, "extract-increment", site.ffl, site.channels, *span)[1]
-        where = "/a/file" if getattr(error, "filename", None) else os.getcwd()
-        assert told == f"extract-increment: disk full: {where!r}\n"
 
 
 def test_frames_that_wait_for_a_day_are_missing_data_and_a_day_that_is_wrong_is_a_failure(tmp_path, monkeypatch):

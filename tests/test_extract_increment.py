@@ -596,6 +596,7 @@ def peak(*command):
     return int(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
 
+@pytest.mark.long
 def test_a_raw_channel_takes_no_more_memory_than_a_trend(site):
     """20 kHz for 20 minutes: a day's row of chunks would be more than one read brings, and than memory holds."""
     span = ("--start", START, "--end", START + 1200)
@@ -629,6 +630,7 @@ def test_a_block_fits_into_memory_whatever_the_rate_and_the_frames(rate, dtype, 
     assert max(sizes) <= max(planning.BUDGET, 600 * rate * np.dtype(dtype).itemsize)
 
 
+@pytest.mark.long
 def test_twenty_thousand_channels(site):
     names = [f"V1:SYS_{i % 100}_CH{i:05d}_mean" for i in range(20_000)]
     site.want(*names)

@@ -166,6 +166,7 @@ np.testing.assert_array_equal(TimeSeries.read(sys.argv[1], name, format="hdf5").
     return done.returncode, done.stderr.splitlines()[-1:]
 
 
+@pytest.mark.long
 def test_gwpy_given_the_path_reads_it_or_says_that_it_cannot(out, tmp_path):
     """It hands h5py a Python file object, through which HDF5 sees no other file: no wrong answer may come of that."""
     path = tmp_path / "range.h5"

@@ -31,7 +31,7 @@ from hypothesis import settings as settings_of
 from hypothesis import strategies as some
 from support.commands import START
 from support.inside import DaySite
-from support.sites import samples_without_times
+from support.sites import contents
 
 # --- days and GPS ----------------------------------------------------------------------------
 
@@ -338,7 +338,7 @@ def test_a_day_of_any_frames_is_theirs_second_by_second_and_in_any_order_of_thei
         return  # none of the first ones is of this day
     late.ffl.write_text("".join(lines))
     late.rebuild(LENGTH, increment=increment, shrink=True)
-    assert samples_without_times(late.h5) == samples_without_times(site.h5)
+    assert contents(late.h5) == contents(site.h5)
 
 
 # --- lists and names -------------------------------------------------------------------------
