@@ -78,6 +78,7 @@ def test_a_reader_that_crashes_leaves_no_copy_of_the_frame(shared, tmp_path):
     assert said == "2\n", "it did not crash"
 
 
+@pytest.mark.long
 def test_a_server_that_is_asked_1000_times_has_what_it_had_open(tmp_path):
     start, name = gps.day_window("2016-05-22").start // 60 * 60 + 60, "H0:PEM-EX_SEISX"
     for each in (name, "H0:PEM-EX_SEISY"):

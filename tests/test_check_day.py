@@ -174,7 +174,7 @@ def test_what_gwpy_does_not_read_is_not_compared_and_no_difference(tmp_path):
     assert check(site)[:2] == (1, f"V1:A\t{START + 100}\t{START + 101}\tdiffers from the frame: 1 samples\n")
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_name_that_makes_gwpy_crash_is_read_under_another(shared, tmp_path):
     """L-1126259446-6-10.gwf and the like ended check-day."""
     path = tmp_path / "F-600000000-6-10.gwf"

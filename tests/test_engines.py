@@ -184,6 +184,7 @@ def away(tmp_path_factory):
         yield part
 
 
+@pytest.mark.long
 def test_machines_that_share_frames_alone_build_the_days(tmp_path, away):
     site = Site(tmp_path, away.home / 'ho\'me of "it" & co')
     scratch = tmp_path / "scratch"

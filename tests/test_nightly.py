@@ -268,6 +268,7 @@ def test_a_day_without_a_frame_is_missing_data_and_not_a_failure(site):
     assert night.told["built_to"] == DAYS[2]
 
 
+@pytest.mark.long
 def test_the_picture_has_the_days_that_there_are_up_to_the_last_that_was_built(site):
     site.set(STREAMS="", SOURCES=f"'{site.pool / 'virgo/trend'}'", DAYS=1, FIRST_DAY="", PICTURE_DAYS=2)
     spans = []
@@ -370,6 +371,7 @@ def test_the_last_days_are_counted_by_the_calendar_across_a_change_of_clocks(qui
         assert quick.night(until=until, env={**os.environ, "TZ": "Europe/Rome"}).told["start"] == start
 
 
+@pytest.mark.long
 def test_after_nights_that_the_host_was_down_it_goes_back_to_where_it_was(site):
     site.arrive("virgo/**/*.gwf")
     site.set(STREAMS="", DAYS=1, SOURCES=f"'{site.pool / 'virgo/trend'}'")
@@ -440,6 +442,7 @@ def test_a_night_that_reached_a_day_to_come_switches_nothing_off(site):
     ] == (DAYS[2].encode())
 
 
+@pytest.mark.long
 def test_what_is_faulty_is_told_each_night_until_it_is_healed(site):
     """The second night said that all was well."""
     site.set(SOURCES="", PICTURE_DAYS="")

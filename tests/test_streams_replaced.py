@@ -188,7 +188,7 @@ def test_an_import_that_is_stopped_forgets_no_replaced_frame(tmp_path, tree, out
     assert made.contents(out) == once(tmp_path, tree)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_an_import_of_a_replaced_frame_that_is_killed_at_any_of_its_writes_is_continued(tmp_path, tree, out):
     hours(tree, 0, 1, 3)
     made.imported(tree, out)
