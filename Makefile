@@ -60,7 +60,7 @@ test:  ## run the tests (TESTS="-k name" for some of them)
 	@cd $(ROOT) && python3 -m pytest -q -n 3 --dist worksteal -m 'not long' $(TESTS)
 
 # What needs no daemon, no browser and no make of days.
-test-quick:  ## run the quick tests (a minute)
+test-quick:  ## run the quick tests (two minutes)
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -n 2 -m quick $(TESTS)
 
