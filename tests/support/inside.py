@@ -16,9 +16,6 @@ import tempfile
 from typing import NamedTuple
 from unittest import mock
 
-import numpy as np
-from framemake import gwf
-
 from support.commands import BIN
 from support.sites import START, Site
 
@@ -117,4 +114,4 @@ class ReadAlone:
         return getattr(self._file, name)
 
     def take(self, index, wanted, spots=()):
-        wanted.status[:] = np.where(wanted.active, gwf.ODD, gwf.ABSENT)
+        wanted.leave()

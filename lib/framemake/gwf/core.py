@@ -13,14 +13,12 @@ from typing import Any
 import numpy as np
 from gwframe import _core
 
-from . import adc
+from . import adc, flags
 from .model import (
-    ABSENT,
     CHECKSUM,
     CUT,
     INEXACT,
     NO_DATA,
-    ODD,
     TYPES,
     BadFrame,
     Calibration,
@@ -29,16 +27,9 @@ from .model import (
     Series,
     Spot,
     Wanted,
-    all_bad,
     convertible,
-    exact,
-    spread,
 )
 from .owners import Owned, Owners
-
-# dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
-_SOME_MISSING = 2
-_AVAILABLE = "Available_data_for_"
 
 
 class CoreFile:
@@ -120,21 +111,13 @@ class CoreFile:
             axis = vector.get_dim(0)
             dt, origin = _spacing(axis.dx, found, kind), axis.start_x
             unit = vector.get_unit_y()
-            good = None
-            if isinstance(data, np.ma.MaskedArray):
-                good, data = ~np.ma.getmaskarray(data), data.data
             problem = _problem(vector, getattr(data, "dtype", None), owned)
             if problem:
                 return Series(None, None, 0.0, 0.0, unit, problem)
-            if kind == "adc":
-                good = _valid(found, data, good)
-            if owned.data > 1:
-                good = _available(found, name, data, good)
-            held = exact(data)
-            if held is not None:
-                good = held if good is None else good & held
-            lost = "" if held is None else INEXACT
-            return Series(data, good, found.get_time_offset() + origin, dt, unit, lost=lost)
+            bad = flags.of(found, kind, data)
+            good = ~np.logical_or.reduce(list(bad.values())) if bad else None
+            lost = INEXACT if flags.INTEGER in bad else ""
+            return Series(np.ma.getdata(data), good, found.get_time_offset() + origin, dt, unit, lost=lost)
         except BadFrame:
             raise
         except Exception as error:
@@ -146,7 +129,7 @@ class CoreFile:
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""
-        wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
+        wanted.leave()
 
 
 def _as_referred(found: Any, owned: Owned, kind: str) -> None:
@@ -171,35 +154,6 @@ def _spacing(dx, found, kind):
     if not dx > 0 and kind == "adc" and found.get_sample_rate() > 0:
         return 1 / found.get_sample_rate()
     return dx
-
-
-def _valid(adc, data, good):
-    """Apply what an FrAdcData says of its samples: dataValid, and the CDS mask in its auxiliary vector."""
-    flags = adc.get_data_valid()
-    # Then the second vector has them, and _available applies it.
-    in_vector = flags == _SOME_MISSING and adc.get_data_size() > 1
-    if flags and not in_vector:
-        return all_bad(len(data))
-    if adc.get_aux_size():
-        vector = adc.get_aux_vector(0)
-        mask = vector.get_data_uncompressed()
-        # An auxiliary vector is free-form; only 16-bit words that divide the samples are a CDS mask, and not one alone.
-        if getattr(mask, "dtype", None) in (np.int16, np.uint16) and len(mask) > 1:
-            clear = spread(mask == 0, len(data))
-            if clear is not None:
-                return clear if good is None else good & clear
-    return good
-
-
-def _available(found, name, data, good):
-    """Apply Virgo's second vector, int8, 1 where a sample is there; one that does not fit leaves nothing good."""
-    vector = found.get_data_vector(1)
-    if not vector.get_name().startswith(_AVAILABLE):
-        return good
-    there = spread(vector.get_data_uncompressed() == 1, len(data))
-    if there is None:
-        return all_bad(len(data))
-    return there if good is None else good & there
 
 
 def _type_name(dtype):

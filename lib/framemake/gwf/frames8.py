@@ -195,8 +195,7 @@ class Frames8:
         self._bind(wanted)
         channels = wanted.channels
         if self._stamp() != self._opened:
-            wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
-            return
+            return wanted.leave()
         for kind, (rows, numbers) in enumerate(wanted.bound[1]):
             if len(rows):
                 channels["position"][rows] = self._places[kind][numbers, index] * wanted.active[rows]

@@ -125,6 +125,10 @@ class Wanted:
             for at, bias, slope, nbits, units in zip(found.tolist(), *told, strict=True)
         }
 
+    def leave(self) -> None:
+        """Take none: each is to be read by itself."""
+        self.status[:] = np.where(self.active, ODD, ABSENT)
+
     def learn(self, told: np.ndarray) -> np.ndarray:
         """Take up the Shapes of those channels, bool array, that were looked at; which of them had another before."""
         left, new, found = told.copy(), np.zeros(len(told), dtype=bool), self.channels
@@ -261,11 +265,6 @@ def read_many(file: FrameFile, index: int, wanted: Wanted) -> "list[Series | Bad
         if not todo.any():
             break
     return found
-
-
-def all_bad(length: int) -> np.ndarray:
-    """Flags of so many samples, none of them good."""
-    return np.zeros(length, dtype=bool)
 
 
 def spread(flags: np.ndarray, length: int) -> np.ndarray | None:

@@ -9,15 +9,11 @@ import os
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
-import numpy as np
-
 from .apart import Apart, Ended, Refused
 from .model import (
-    ABSENT,
     CHECKSUM,
     CUT,
     INEXACT,
-    ODD,
     BadFrame,
     Calibration,
     Damaged,
@@ -97,7 +93,7 @@ class OldFile:
 
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""
-        wanted.status[:] = np.where(wanted.active, ODD, ABSENT)
+        wanted.leave()
 
     def _ask(self, **request):
         if self._bad:
