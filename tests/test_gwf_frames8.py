@@ -1,6 +1,7 @@
 """The compiled reader of format 8: it gives what frameCPP gives, and of a damaged file nothing that is wrong."""
 
 import ctypes
+import errno
 import importlib.util
 import itertools
 import json
@@ -489,3 +490,15 @@ def test_without_it_framecpp_reads_the_same(tmp_path, monkeypatch):
     wanted = Wanted(["V1:0"])
     file.take(0, wanted)
     assert wanted.status.tolist() == [ODD] and file.describe_all(["V1:0"]) == {}
+
+
+def test_a_read_that_the_system_does_not_give_is_its_error_and_no_damage(library, tmp_path):
+    path = tmp_path / "V-a-1396742418-64.gwf"
+    write(path, [(START, 64, [Signal(name, np.arange(64, dtype="f4"), 1.0) for name in ("V1:A", "V1:B")])])
+    file = frames8.Frames8(path, library)
+    handle = os.open(path, os.O_WRONLY)  # of the same file, and none that can be read
+    os.dup2(handle, file._file.fileno())
+    os.close(handle)
+    with pytest.raises(OSError, match="Bad file descriptor") as raised:
+        file.read(0, "V1:A", "adc")
+    assert raised.value.errno == errno.EBADF and raised.value.filename == str(path)

@@ -6,6 +6,7 @@
    verified by a checksum is so before it is decoded.  Whatever is wrong or only out of the ordinary is ODD: nothing of
    it is given, and frameCPP is asked.  So this need not know every kind of file, nor the reason of a fault. */
 
+#include <errno.h>
 #include <limits.h>
 #include <stdint.h>
 #include <stdlib.h>
@@ -50,7 +51,7 @@ struct file {
     int32_t verified;   /* every structure has a checksum */
     int32_t vector;     /* class of FrVect */
     int32_t owner[3];   /* class of FrAdcData, FrProcData, FrSimData; -1 for none */
-    int32_t spare;
+    int32_t failed;     /* set: the errno of a read that the system did not give, 0 for none */
 };
 
 /* What a channel is to be if it is taken, and where its samples go. */
@@ -89,6 +90,7 @@ struct room {
     u8 *window, *samples, *mask, *good;
     i64 window_room, samples_room, mask_room, good_room;
     i64 id, from, to;
+    int failed; /* errno of a read */
 };
 
 /* Distinct texts of one call, one after another, each without its zero. */
@@ -154,6 +156,10 @@ static const u8 *at(const struct file *file, struct room *room, i64 position, i6
         return NULL;
     while (got < want) {
         ssize_t some = pread(file->number, room->window + got, (size_t)(want - got), (off_t)(position + got));
+        if (some < 0 && errno == EINTR)
+            continue;
+        if (some < 0)
+            room->failed = errno;
         if (some <= 0)
             break;
         got += some;
@@ -897,14 +903,16 @@ static int one(const struct file *file, struct room *room, const char *const *na
 
 /* Look at channels in one frame, and take the samples of those that are what they are expected to be.  names: those
    of each kind, as the table of contents has them.  How many were taken. */
-i64 take(const struct file *file, struct room *room, const char *const *names, struct channel *channels, i64 count,
+i64 take(struct file *file, struct room *room, const char *const *names, struct channel *channels, i64 count,
          const struct spot *spots, i64 n_spots, struct texts *texts, inflater inflate)
 {
     i64 done = 0;
     texts->used = texts->count = texts->at[0] = 0;
+    room->failed = 0;
     for (i64 n = 0; n < count; n++) {
         channels[n].status = one(file, room, names, channels + n, spots, n_spots, texts, inflate);
         done += channels[n].status == TAKEN;
     }
+    file->failed = room->failed;
     return done;
 }

@@ -46,7 +46,7 @@ _NUMBERS = {dtype: number for number, dtype in TYPES.items()}
 _FILE = np.dtype(
     [(name, "i8") for name in ("size", "end", "id", "ahead")]
     + [(name, "i4") for name in ("number", "swap", "verified", "vector")]
-    + [("owner", "i4", (3,)), ("spare", "i4")]
+    + [("owner", "i4", (3,)), ("failed", "i4")]
 )
 _SPOT = np.dtype(
     [("count", "i8"), ("dt", "f8"), ("offset", "f8"), ("out", "u8"), ("good", "u8")]
@@ -167,6 +167,10 @@ class Frames8:
             self.take(index, wanted, [Spot(shape, data, good, np.array([[0, 0, shape.samples]]))])
         if self._stamp() != self._opened:
             raise Unreadable("it changed while it was read")
+        failed = int(self._about["failed"][0])
+        if wanted.status[0] != TAKEN and failed:
+            # frameCPP would take it for damage.
+            raise OSError(failed, os.strerror(failed), os.fspath(self._path))
         if wanted.status[0] != TAKEN:
             return self._core.read(index, name, kind)
         told = wanted.channels[0]
