@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 from framemake import gps
 from support import processes, undisturbed
-from support.commands import BIN, ROOT, call, needs
+from support.commands import BIN, ROOT, call, make, needs
 from support.sites import Signal
 from support.stream_files import DOUBLE, Written
 
@@ -65,7 +65,8 @@ def shared(place, mode, group=0):
     return out
 
 
-def words(place, who, *more):
+def words(*more):
+    """The words of make for one's own list of two days."""
     given = {
         "FFL": "t.ffl",
         "CHANNELS": "channels.txt",
@@ -74,7 +75,7 @@ def words(place, who, *more):
         "INCREMENT": 300,
         "MAX_RETRIES": 0,
     }
-    return [*who, "make", "-f", ROOT / "Makefile", *more, *(f"{name}={value}" for name, value in given.items())]
+    return [*more, *(f"{name}={value}" for name, value in given.items())]
 
 
 RANGE = ("range", "-j2", f"FIRST={DAYS[0]}", f"LAST={DAYS[1]}")
@@ -87,9 +88,10 @@ def test_users_who_share_a_group_take_turns(place):
     env = {"HOME": str(place)}
     before = os.umask(0o002)
     try:
-        lines = [words(place, user(ONE, GROUP), *RANGE), words(place, user(OTHER, GROUP), *RANGE)]
-        lines.append(words(place, user(OTHER, GROUP), f"DAY={DAYS[1]}"))
-        runs = [processes.start(*line, cwd=place, env=env) for line in lines]
+        runs = [
+            processes.start(*user(uid, GROUP), "make", "-f", ROOT / "Makefile", *words(*what), cwd=place, env=env)
+            for uid, what in ((ONE, RANGE), (OTHER, RANGE), (OTHER, [f"DAY={DAYS[1]}"]))
+        ]
         told = [run.communicate()[0].decode() for run in runs]
     finally:
         os.umask(before)
@@ -102,7 +104,7 @@ def test_users_who_share_a_group_take_turns(place):
         assert log.count("pad-merge: wrote") == 1, log
         assert os.stat(out / f"V1trend-{day}").st_gid == GROUP
     shutil.rmtree(out)
-    assert call(*words(place, (), *RANGE), cwd=place).returncode == 0
+    assert make(*words(*RANGE), cwd=place).returncode == 0
     want = undisturbed.days(out)
     assert {path for path in {*want, *found} if found.get(path) != want.get(path)} == set()
 
@@ -110,7 +112,7 @@ def test_users_who_share_a_group_take_turns(place):
 @pytest.mark.slow
 def test_what_another_user_has_and_nobody_else_may_write_is_one_line(place):
     out, env = shared(place, 0o1777), {"HOME": str(place)}
-    assert call(*words(place, user(ONE, ONE), f"DAY={DAYS[0]}"), cwd=place, env=env).returncode == 0
+    assert make(*words(f"DAY={DAYS[0]}"), cwd=place, before=user(ONE, ONE), env=env).returncode == 0
     # To read it they need nobody.
     assert call(*user(OTHER, OTHER), BIN / "day-status", out, env=env).returncode == 0
     before, made = undisturbed.days(out), undisturbed.made(out)
@@ -118,7 +120,7 @@ def test_what_another_user_has_and_nobody_else_may_write_is_one_line(place):
         ((f"DAY={DAYS[0]}", "SHRINK=yes"), f"make: cannot write to the day's folder: '{out}/V1trend-{DAYS[0]}'\n"),
         (RANGE, f"make: permission denied: '{out}/.index.lock'\n"),
     ):
-        done = call(*words(place, user(OTHER, OTHER), *more), cwd=place, env=env)
+        done = make(*words(*more), cwd=place, before=user(OTHER, OTHER), env=env)
         assert done.returncode != 0
         said = "".join(line for line in done.stderr.splitlines(True) if not line.startswith("make: ***"))
         assert said == why
