@@ -8,10 +8,10 @@ import os
 import re
 import subprocess
 import sys
-import time
 
 import pytest
 from framemake import files
+from framemake.days.status import days_of
 from support.commands import BIN, needs, refused, run, well
 from support.sites import ROOT, Site, signal
 
@@ -345,7 +345,7 @@ def test_of_a_day_four_small_files_are_opened_and_no_day_file(out):
     for number in range(20):
         out.day(number, nan_samples=number)
     sys.addaudithook(look)
-    status.days_of(str(out.path))
+    days_of(str(out.path))
     assert len(opened) <= 20 * 4 and not any(name.endswith(".h5") for name in opened)
 
 

@@ -240,8 +240,9 @@ def read_text(path: str) -> str:
         if not text and not sys.stdin.isatty():
             raise Told
         return text
-    with open(path, encoding="utf-8", errors="surrogateescape") as source:
-        return source.read()
+    from .files import read_text
+
+    return read_text(path)
 
 
 def source(path: str) -> str | TextIO:

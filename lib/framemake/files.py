@@ -236,6 +236,26 @@ def boot() -> str:
         return ""
 
 
+@contextlib.contextmanager
+def named(path: Path) -> Iterator[None]:
+    """Give an OSError this path: that of a read or a write names none."""
+    try:
+        yield
+    except OSError as error:
+        raise OSError(error.errno or errno.EIO, error.strerror or str(error), path) from None
+
+
+def read_bytes(path: Path) -> bytes:
+    """All that is in a file; an OSError names it, whichever call of the system failed."""
+    with named(path), open(path, "rb") as source:
+        return source.read()
+
+
+def read_text(path: Path) -> str:
+    """All of a file as text that keeps every byte and every end of a line; an OSError names it."""
+    return read_bytes(path).decode("utf-8", "surrogateescape")
+
+
 def _sync(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

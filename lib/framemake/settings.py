@@ -10,7 +10,7 @@ import re
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
-from . import gps
+from . import files, gps
 from .errors import BadInput
 
 DAY, RANGE = "day", "range"
@@ -208,8 +208,7 @@ VARIABLES = list(
 
 def read(path: str, purpose: str) -> dict[str, Any]:
     """The settings {key: value} of a TOML file; OSError if it cannot be read, BadInput as in parse."""
-    with open(path, encoding="utf-8", errors="surrogateescape") as source:
-        return parse(source.read(), path, purpose)
+    return parse(files.read_text(path), path, purpose)
 
 
 def parse(text: str, source: str, purpose: str) -> dict[str, Any]:

@@ -220,12 +220,10 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
             if not request.resume or (path == folder.frames and again):
                 with contextlib.suppress(FileNotFoundError):
                     os.unlink(path)
-        with open(request.channels, "rb") as source:
-            folder.lay_down(folder.requested, source.read())
+        folder.lay_down(folder.requested, files.read_bytes(request.channels))
         folder.lay_down(folder.settings, os.fsencode(request.shape + "\n"))
         if request.listed:
-            with open(folder.listed, "rb") as source:
-                folder.lay_down(folder.frames, source.read())
+            folder.lay_down(folder.frames, files.read_bytes(folder.listed))
     # If the state does not say that the day is done, summarize runs again at least: the state may have been lost.
     if unfinished:
         for path in (folder.summary, folder.stamp):

@@ -224,9 +224,8 @@ class Folder(NamedTuple):
     def lay_down(self, path: str, content: bytes) -> None:
         """Write one of the inputs, if its content is another."""
         try:
-            with open(path, "rb") as there:
-                if there.read() == content:
-                    return
+            if files.read_bytes(path) == content:
+                return
         except FileNotFoundError:
             pass
         with files.replacing(path, durable=False) as aside, open(aside, "wb") as out:
@@ -282,8 +281,7 @@ class Folder(NamedTuple):
         many days were made at once then, and the bytes of the day file that came of it.
         """
         try:
-            with open(self.state_path, encoding="utf-8") as source:
-                said = json.load(source)
+            said = json.loads(files.read_bytes(self.state_path))
         except (FileNotFoundError, ValueError):
             return {}
         return said if isinstance(said, dict) else {}

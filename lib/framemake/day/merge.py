@@ -35,8 +35,7 @@ def origin_of(
     """
     origin = Origin(spec, source or "")
     if requested:
-        with open(requested, "rb") as file:
-            raw = file.read()
+        raw = files.read_bytes(requested)
         names, _ = channels.read(raw.decode("utf-8", "surrogateescape"), requested)
         origin = origin._replace(
             channel_list=os.path.abspath(channel_list or requested),

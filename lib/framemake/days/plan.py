@@ -54,8 +54,7 @@ class RangeInputs(NamedTuple):
     @classmethod
     def of(cls, variables: Mapping) -> "RangeInputs":
         """The RangeInputs that make's variables come to; OSError if the channel list cannot be read."""
-        with open(variables["CHANNELS"], "rb") as source:
-            requested = source.read()
+        requested = files.read_bytes(variables["CHANNELS"])
         minutes = variables.get("MINUTES")
         return cls(
             variables["OUT"],

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
+from .. import files
 from ..errors import BadInput
 from ..gps import Window
 from . import datafind
@@ -208,8 +209,7 @@ def _read_whole(path):
     """The text of a list as it was at one moment: at the source, lists are rewritten every few seconds."""
     for _ in range(_ATTEMPTS):
         before = os.stat(path)
-        with open(path, encoding="utf-8", errors="surrogateescape", newline="") as lines:
-            text = lines.read()
+        text = files.read_text(path)
         after = os.stat(path)
         if text and (before.st_ino, before.st_size, before.st_mtime_ns) == (
             after.st_ino,

@@ -16,6 +16,7 @@ from typing import IO, NamedTuple, TypedDict
 import numpy as np
 
 from ..errors import BadInput, wording
+from ..files import named
 from . import records
 
 HIDDEN, STATE, ASIDE = ".framemake", "state.json", "new"
@@ -95,7 +96,8 @@ def _hold(folder: str) -> tuple[State | None, IO[str] | None]:
     except FileNotFoundError:
         return None, None
     try:
-        state = json.load(source)
+        with named(path):
+            state = json.load(source)
     except ValueError:
         source.close()
         raise BadInput(f"damaged state of the streams: {path!r}") from None

@@ -1,21 +1,11 @@
 """Writing, copying and cutting files at exact places; errors of the system name the path."""
 
-import contextlib
 import ctypes
-import errno
 import os
-from collections.abc import Iterator
 
 import numpy as np
 
-
-@contextlib.contextmanager
-def named(path: str) -> Iterator[None]:
-    """Give an OSError that names no path this one."""
-    try:
-        yield
-    except OSError as error:
-        raise OSError(error.errno or errno.EIO, error.strerror or str(error), path) from None
+from ...files import named
 
 
 def write_at(path: str, offset: int, data: bytes | np.ndarray) -> int:

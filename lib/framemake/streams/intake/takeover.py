@@ -55,8 +55,7 @@ class Takeover:
     def _info(self, name, path, messages):
         """The Info of a stream; one that is not whole is written anew, as the frames tell it."""
         try:
-            with open(path + records.INFO, encoding="utf-8", errors="surrogateescape") as source:
-                return records.parse_info(source.read(), path + records.INFO)
+            return records.parse_info(files.read_text(path + records.INFO), path + records.INFO)
         except (FileNotFoundError, BadInput):
             _, found = self._newest(name)
             if found is None or found.calibration is None:

@@ -212,8 +212,7 @@ class Writer:
     def _mend_info(self, name, info):
         path = self._path(name, records.INFO)
         try:
-            with open(path, encoding="utf-8", errors="surrogateescape") as source:
-                records.parse_info(source.read(), path)
+            records.parse_info(files.read_text(path), path)
         except (FileNotFoundError, BadInput):
             self.mended.append((name, "its .info was not whole: written anew"))
             files.write(path, records.info_text(info))
@@ -317,7 +316,7 @@ class Writer:
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
             new = self._aside(name, suffix)
-            with disk.named(new), open(new, "wb") as out:
+            with files.named(new), open(new, "wb") as out:
                 if count:
                     with open(self._path(name, suffix), "rb") as source:
                         files.copy_head(source.fileno(), out.fileno(), count * dtype.itemsize)
@@ -411,9 +410,7 @@ class Writer:
         """
         if self._reindexed:
             path = self._path(min(self._reindexed), records.INFO)
-            with open(path, encoding="utf-8", errors="surrogateescape", newline="") as source:
-                text = source.read()
-            files.write(path, text + "\n")
+            files.write(path, files.read_text(path) + "\n")
 
     def close(self) -> None:
         """Note that nothing lies beyond what is committed."""
@@ -449,7 +446,7 @@ class Tail:
         self._path, self.dtype = path, dtype
         self.counts = Lengths(0, 0)
         for suffix in (records.BIN, records.INDEX_BIN):
-            with disk.named(path), open(path + suffix + _TAIL, "wb"):
+            with files.named(path), open(path + suffix + _TAIL, "wb"):
                 pass
 
     def append(self, made: np.ndarray, index: np.ndarray) -> None:
