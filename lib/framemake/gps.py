@@ -1,11 +1,14 @@
 """Days, UTC and GPS seconds.
 
 GPS seconds count from 1980-01-06T00:00:00 UTC and know no leap seconds, so a UTC day with one has 86,401 of them.
-lal holds the table of leap seconds, which the IERS announces; it is loaded when a time is converted.
+lal holds the table of leap seconds, which the IERS announces; it is loaded when a time is converted.  Its C functions
+are called as they are: lal's own Python loads numpy, which takes five times as long as the rest of a small command.
 """
 
 import calendar
+import functools
 import math
+import os
 import re
 import time
 from typing import Any, NamedTuple
@@ -36,21 +39,72 @@ class Window(NamedTuple):
         return start < self.end and end > self.start
 
 
+@functools.cache
+def _lal() -> Any:
+    """(UTC to GPS, GPS to UTC, leap seconds) of lal: of (year, month, day, h, min, s), of GPS seconds, and of these."""
+    import importlib.util
+
+    found = importlib.util.find_spec("lal")
+    if found is None or not found.origin:
+        raise ModuleNotFoundError(name="lal")
+    folder = os.path.dirname(found.origin)
+    wrapped = [name for name in os.listdir(folder) if name.startswith("_lal.") and name.endswith(".so")]
+    return _lal_in_c(os.path.join(folder, wrapped[0])) if wrapped else _lal_in_python()
+
+
+def _lal_in_c(path):
+    """The same by lal's C functions, which the extension module at a path is linked with."""
+    import ctypes
+
+    class Tm(ctypes.Structure):
+        _fields_ = [
+            *((f"tm_{name}", ctypes.c_int) for name in ("sec", "min", "hour", "mday", "mon", "year", "wday", "yday")),
+            *(("tm_isdst", ctypes.c_int), ("tm_gmtoff", ctypes.c_long), ("tm_zone", ctypes.c_char_p)),
+        ]
+
+    library = ctypes.CDLL(path)
+    to_utc, to_gps, leaps = library.XLALGPSToUTC, library.XLALUTCToGPS, library.XLALLeapSeconds
+    to_utc.restype, to_utc.argtypes = ctypes.c_void_p, (ctypes.POINTER(Tm), ctypes.c_int)
+    to_gps.restype, to_gps.argtypes = ctypes.c_int, (ctypes.POINTER(Tm),)
+    leaps.restype, leaps.argtypes = ctypes.c_int, (ctypes.c_int,)
+
+    def gps_of(year, month, day, hour, minute, second):
+        return to_gps(Tm(second, minute, hour, day, month - 1, year - 1900))
+
+    def utc_of(gps):
+        tm = Tm()
+        if not to_utc(tm, gps):
+            raise ValueError(f"no such GPS second: {gps}")
+        return tm.tm_year + 1900, tm.tm_mon + 1, tm.tm_mday, tm.tm_hour, tm.tm_min, tm.tm_sec
+
+    return gps_of, utc_of, leaps
+
+
+def _lal_in_python():
+    """The same by lal's own Python, should its extension module have another name."""
+    import lal
+
+    return (
+        lambda *utc: int(lal.UTCToGPS((*utc, 0, 0, 0))),
+        lambda gps: tuple(lal.GPSToUTC(gps)[:6]),
+        lambda gps: int(lal.LeapSeconds(gps)),
+    )
+
+
 def _to_gps(year: int, month: int, day: int, hour: int = 0, minute: int = 0, second: int = 0) -> int:
     """GPS second of a UTC time; ValueError if there is no such time, which lal does not check."""
     import datetime
 
-    import lal
-
+    to_gps, to_utc, _ = _lal()
     if datetime.datetime(year, month, day, hour, minute, min(second, 59)) < datetime.datetime(1980, 1, 6):
         raise ValueError
     if year >= _FAR[0]:
         whole = datetime.datetime(year, month, day, hour, minute, second) - datetime.datetime(*_FAR)
-        return int(lal.UTCToGPS((*_FAR, 0, 0, 0, 0, 0, 0))) + whole.days * 86400 + whole.seconds
-    gps = lal.UTCToGPS((year, month, day, hour, minute, second, 0, 0, 0))
-    if second > 59 and lal.GPSToUTC(gps)[5] != second:
+        return to_gps(*_FAR, 0, 0, 0) + whole.days * 86400 + whole.seconds
+    gps = to_gps(year, month, day, hour, minute, second)
+    if second > 59 and to_utc(gps)[5] != second:
         raise ValueError
-    return int(gps)
+    return gps
 
 
 def day_window(day: str, minutes: int | None = None) -> Window:
@@ -126,9 +180,8 @@ def unix_offsets(start: float, end: float) -> list[tuple[float, int]]:
 
     One more for each leap second between the two GPS seconds.  Clocks count the last second of such a day twice.
     """
-    import lal
-
-    offset = lambda gps: _EPOCH + 19 - int(lal.LeapSeconds(min(int(gps), _LAST)))  # noqa: E731
+    _, _, leaps = _lal()
+    offset = lambda gps: _EPOCH + 19 - leaps(min(int(gps), _LAST))  # noqa: E731
     found: list[tuple[float, int]] = [(start, offset(start))]
     while offset(end) != found[-1][1]:
         low, high = int(found[-1][0]), math.ceil(end)
@@ -143,12 +196,11 @@ def utc(gps: float) -> str:
     """ISO UTC text of a GPS second, as '2024-04-10T00:00:00'."""
     import datetime
 
-    import lal
-
-    far = int(lal.UTCToGPS((*_FAR, 0, 0, 0, 0, 0, 0)))
+    to_gps, to_utc, _ = _lal()
+    far = to_gps(*_FAR, 0, 0, 0)
     if gps >= far:
         return (datetime.datetime(*_FAR) + datetime.timedelta(seconds=int(gps) - far)).isoformat()
-    return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*lal.GPSToUTC(int(gps))[:6])
+    return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*to_utc(int(gps)))
 
 
 def zoned(gps: float) -> str:

@@ -217,7 +217,7 @@ def bad(days: list[DayStatus]) -> str:
 
 
 def _dates(first, last):
-    """Days from first to last, both included: as plan.days, but lal's table of leap seconds would bring numpy."""
+    """Days from first to last, both included: as plan.days, which knows leap seconds and so loads lal."""
     first, last = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
     return [str(first + datetime.timedelta(days=number)) for number in range((last - first).days + 1)]
 
