@@ -14,7 +14,7 @@ import sys
 
 import pytest
 from support import processes
-from support.commands import ROOT, needs
+from support.commands import ROOT, long, needs
 from support.disks import small_disk
 from support.failing import READS, SHORT, WRITES, failing
 from test_campaign_kill import Export, LateDay, NewDay, Night, Range, Streams
@@ -66,7 +66,7 @@ else:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("libver", [["earliest", "v110"], pytest.param("latest", marks=pytest.mark.long)])
+@pytest.mark.parametrize("libver", [["earliest", "v110"], long("latest")])
 def test_a_file_for_which_there_is_no_room_at_any_page_raises_what_names_it(tmp_path, libver):
     with small_disk(tmp_path / "disk", "1m") as disk:
         given = [ROOT / "lib", ROOT / "tests", disk.folder, json.dumps(libver)]
@@ -189,7 +189,7 @@ def test_system_calls_that_fail_often(tmp_path, case, times):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("case", [Streams, *(pytest.param(case, marks=pytest.mark.long) for case in (Range, Night))])
+@pytest.mark.parametrize("case", [Streams, long(Range), long(Night)])
 def test_a_clock_that_is_set_back_loses_nothing_and_rebuilds_nothing_for_ever(tmp_path, case):
     """The run is in the past of what was there before: an hour for what it finds, thirty days for what it made."""
     needs("faketime")

@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from framemake.day import check as check_module
+from support.inside import inside
 from support.sites import START, Site, command, make, signal
 
 
@@ -24,7 +25,8 @@ def spoil(site, change):
 
 
 def check(site, *options):
-    done = command("check-day", "--all", site.h5, *options, check=False)
+    # In this process: the one of gwpy, which takes seconds to start, stays from test to test.
+    done = inside("check-day", "--all", site.h5, *options, check=False)
     return done.returncode, done.stdout, done.stderr
 
 
@@ -199,6 +201,6 @@ def test_every_sample_of_a_range_with_troubles_is_that_of_its_frames(tmp_path):
     given = (f"FFL={tmp_path}/t.ffl", f"CHANNELS={tmp_path}/list", f"OUT={tmp_path}/out")
     assert make("range", "-j2", f"FIRST={days[0]}", f"LAST={days[-1]}", *given, cwd=tmp_path).returncode == 0
     for path in sorted(tmp_path.glob("out/V1trend-*/*.h5")):
-        done = command("check-day", "--all", path, check=False)
+        done = inside("check-day", "--all", path, check=False)
         assert (done.returncode, done.stdout) == (3, ""), done.stdout[:1000]
         assert done.stderr.startswith("check-day: ") and "data is missing" in done.stderr

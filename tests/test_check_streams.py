@@ -69,7 +69,7 @@ def test_silent_when_all_is_well(folder):
     assert well("check-streams", folder) == ""
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_original_importers_streams_are_well(shared):
     path = shared / "elab"
     if not path.is_dir():

@@ -141,6 +141,7 @@ def test_machines_that_share_a_file_system_build_the_days(site, machines):
     a_bad_day_stops_itself_alone(site, machines, machines.logins, "ENGINE=ssh", site.hosts("one", "two"))
 
 
+@pytest.mark.long
 def test_a_machine_that_is_down_leaves_its_days_to_the_others(site, machines):
     done = site.range(machines, "ENGINE=ssh", site.hosts("three", "one"))
     assert done.returncode == 0, done.stderr
@@ -148,6 +149,7 @@ def test_a_machine_that_is_down_leaves_its_days_to_the_others(site, machines):
     site.check()
 
 
+@pytest.mark.long
 def test_a_login_that_prints_harms_nothing(site, tmp_path):
     with daemons.sshd(tmp_path, ("one", "two"), greeting="Welcome to this machine") as part:
         done = site.range(part, "ENGINE=ssh", site.hosts("# ours", "", "one", "2/two"))

@@ -7,6 +7,7 @@ import h5py
 import numpy as np
 import pytest
 from support.commands import bound, command
+from support.inside import inside
 from support.sites import DAY, START, Site, make, ramp, signal
 
 NAN = np.nan
@@ -142,11 +143,11 @@ def test_check_day_does_not_compare_what_is_kept_and_finds_what_is_wrong_beside_
     (path,) = site.frames.glob(f"V-test-{START + 240}-60.gwf")
     path.write_bytes(path.read_bytes()[:200])
     finished(site)
-    done = command("check-day", site.h5, "--all", check=False)
+    done = inside("check-day", site.h5, "--all", check=False)
     assert (done.returncode, done.stdout) == (0, "") and "2 frame files are gone" in done.stderr
     with h5py.File(site.h5, "a") as file:
         file["channels/V1:A"][130] = -1
-    done = command("check-day", site.h5, "--all", check=False)
+    done = inside("check-day", site.h5, "--all", check=False)
     assert done.returncode == 1 and "differs from the frame: 1 samples" in done.stdout
 
 

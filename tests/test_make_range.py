@@ -14,7 +14,7 @@ import pytest
 from framemake import files, gps
 from framemake.day.folder import Folder
 from framemake.days import plan
-from support.commands import bound, needs, run, well
+from support.commands import bound, long, needs, run, well
 from support.sites import ROOT, command, make, samples_without_times
 
 FIRST, LAST = "2024-04-10", "2024-04-13"
@@ -250,6 +250,7 @@ def test_resume_no_makes_every_day_anew(built):
     assert set(before.values()) & set(built.made().values()) == {before[day] for day in DAYS[2:]}
 
 
+@pytest.mark.long
 def test_summary_no_writes_none(built):
     first = built.h5(FIRST).with_suffix(".summary.json")
     assert "0 built, 2 had nothing new" in built.make(LIMIT_DAYS=2).stderr and first.exists()
@@ -271,7 +272,7 @@ def test_a_day_that_another_make_holds_is_not_taken_for_built(days):
     assert "1 built, 3 had nothing new, 0 failed" in days.make("-j2").stderr
 
 
-@pytest.mark.parametrize("damage", [b"", b"{", b"[1]"])
+@pytest.mark.parametrize("damage", [b"{", long(b""), long(b"[1]")])
 def test_a_damaged_state_is_made_again(built, damage):
     for day in DAYS[:2]:
         (built.folder_of(day) / "state_day.json").write_bytes(damage)
@@ -289,6 +290,7 @@ def test_a_dry_run_says_what_it_would_do_and_writes_nothing(days):
     assert days.make("-n").stdout.endswith(done.stdout) and not days.out.exists()
 
 
+@pytest.mark.long
 def test_a_day_of_which_a_frame_could_not_be_had_has_work_to_do_until_it_can(days):
     denied = days.frames / "V-trend-1396936800-21600.gwf"
     denied.chmod(0)
@@ -354,6 +356,7 @@ def test_smoke_mode_takes_the_first_days_and_their_first_minutes(days):
         assert {len(dataset) for dataset in file["channels"].values()} == {86400}
 
 
+@pytest.mark.long
 def test_stagger_keeps_the_starts_apart(days):
     """Four seconds asked for: on a busy machine two are left at least; without, both start at once."""
     assert days.make("-j2", STAGGER="4", LIMIT_DAYS=2, MINUTES=20).returncode == 0
@@ -419,6 +422,7 @@ def test_an_output_folder_with_an_odd_name(days, tmp_path):
     assert not list(tmp_path.rglob("owned")) and not (days.folder / "owned").exists()
 
 
+@pytest.mark.long
 def test_the_index_is_whole_whenever_it_is_looked_at(days):
     line = ["make", "-j4", "-f", str(ROOT / "Makefile"), "range", *days.variables()]
     process = subprocess.Popen(line, cwd=days.folder, stderr=subprocess.DEVNULL)
@@ -436,7 +440,7 @@ def test_the_index_is_whole_whenever_it_is_looked_at(days):
     assert process.returncode == 0 and seen == {"queued", "running", "completed"}
 
 
-@pytest.mark.parametrize("start", ["2024-04-10T06:00:00", "2024-04-10T06:00:00Z", "1396764018"])
+@pytest.mark.parametrize("start", ["2024-04-10T06:00:00", long("2024-04-10T06:00:00Z"), long("1396764018")])
 def test_a_span_goes_to_the_folder_of_its_day(days, start):
     given = (f"START={start}", "END=2024-04-10T06:10:00", f"FFL={days.ffl}", f"CHANNELS={days.channels}")
     done = make("day", *given, f"OUT={days.out}", cwd=days.folder)

@@ -195,6 +195,7 @@ def test_three_nights_end_as_one_that_has_everything(site):
     assert site.result() == result and {day: site.h5(day).stat().st_mtime_ns for day in DAYS} == before
 
 
+@pytest.mark.long
 def test_a_night_that_is_killed_while_frames_come_goes_on(site):
     site.arrive("virgo/**/*.gwf", "lho/**/*.gwf", "llo/**/*.gwf")
     site.set(MIRROR_OPTIONS="(--bwlimit 500)")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from framemake.streams import reading, records, store
 from framemake.streams.records import Info
-from support.commands import needs, refused, run, well
+from support.commands import long, needs, refused, run, well
 from support.stream_files import DOUBLE, FLOAT, INT, Written, write
 
 T0 = 1148000400
@@ -233,7 +233,7 @@ def random_stream(random, rate, info):
     return written
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [0, 8, 11, *map(long, (*range(1, 8), 9, 10))])
 def test_values_are_those_of_a_reader_that_looks_at_every_sample(tmp_path, seed):
     random = np.random.default_rng(seed)
     written = random_stream(random, list(RATES)[seed % 4], (FLOAT, INT)[seed % 2])

@@ -11,7 +11,7 @@ from framemake.host import faults
 from framemake.streams import records, store
 from framemake.streams.intake import importer, writing
 from support import streams as made
-from support.commands import run, well
+from support.commands import long, run, well
 from support.streams import HOUR, NIGHT
 
 # Each imports several times over.
@@ -57,7 +57,7 @@ def listed(tree, out):
 # --- a frame that is another one ---------------------------------------------------------
 
 
-@pytest.mark.parametrize("hour", [0, 1, 2])
+@pytest.mark.parametrize("hour", [0, long(1), long(2)])
 def test_a_frame_that_was_replaced_is_put_in_its_place(tmp_path, tree, out, hour):
     """It was ignored: nobody noted what an imported file was."""
     hours(tree, 0, 1, 2)

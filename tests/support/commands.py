@@ -85,6 +85,11 @@ def refused(command, *args, status=1, **options):
     return told
 
 
+def long(*values):
+    """A case of parametrize that make test-long alone tries: beside it is one that make test tries."""
+    return pytest.param(*values, marks=pytest.mark.long)
+
+
 def needs(*programs):
     """Skip the test, or under FRAMEMAKE_CI=1 fail it, when a program is not on PATH."""
     _missing("program", [name for name in programs if shutil.which(name) is None])
