@@ -278,9 +278,8 @@ def write(path: Path, text: str, durable: bool = True) -> None:
 def write_if_changed(path: Path, text: str, durable: bool = True) -> bool:
     """Write a text file only if its content differs; return whether it did."""
     try:
-        with open(path, encoding="utf-8", errors="surrogateescape") as existing:
-            if existing.read() == text:
-                return False
+        if read_text(path) == text:
+            return False
     except FileNotFoundError:
         pass
     write(path, text, durable)

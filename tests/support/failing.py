@@ -34,10 +34,10 @@ class Arm:
         return None
 
 def arm(cli):
-    for wing in ("day", "days", "frames", "gwf", "streams", "streams.intake"):
-        package = importlib.import_module("framemake." + wing)
+    for wing in ("", ".day", ".days", ".frames", ".gwf", ".streams", ".streams.intake"):
+        package = importlib.import_module("framemake" + wing)
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
-            if module.name not in LATER:
+            if module.name not in LATER and not module.ispkg:
                 importlib.import_module(module.name)
     names, share, number, seed = os.environ["FRAMEMAKE_TEST_FAILING"].split()
     fiu = ctypes.CDLL("libfiu.so.0")

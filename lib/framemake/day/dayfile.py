@@ -184,8 +184,8 @@ class DayFile:
                     self._provenance = Provenance.load(self.file[layout.PROVENANCE])
                 else:
                     self._provenance = _of_converter(self.file)
-            except (KeyError, ValueError, TypeError, AttributeError):
-                raise BadInput(f"not a day file of this project: {self.path!r}") from None
+            except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+                raise self._unlike(error) from None
         return self._provenance
 
     def peek(self, *names: str) -> dict:
@@ -285,8 +285,15 @@ class DayFile:
             return [
                 ([read[at] for at in table["members"][()].tolist()], _widened(table["values"][()])) for table in tables
             ]
-        except (KeyError, IndexError, OSError):
-            raise BadInput(f"not a day file of this project: {self.path!r}") from None
+        except (KeyError, IndexError, OSError) as error:
+            raise self._unlike(error) from None
+
+    def _unlike(self, error):
+        """The BadInput that an error comes to as the file is read: the system does not give it, or it is another's."""
+        # HDF5 has the system's number only of a call that failed, and none of a file that is damaged.
+        if isinstance(error, OSError) and error.errno:
+            return NotGiven(f"day file cannot be read, {os.strerror(error.errno).lower()}: {self.path!r}")
+        return BadInput(f"not a day file of this project: {self.path!r}")
 
     def _counted(self, name):
         """Statistics of each unit of a channel of a file that has none, from its samples."""
