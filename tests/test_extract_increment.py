@@ -237,7 +237,7 @@ def test_the_rate_of_most_of_the_day_is_kept_and_the_rest_is_nan_and_told(site):
     done = site.span(180)
     same(site.read("V1:A")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
     told = site.json("summary")["rate_changes"]["V1:A"]
-    assert told == {"kept": "1 Hz", "dropped_seconds": {"4 Hz": 60.0}}
+    assert told == {"kept": "1 Hz", "dropped_seconds": {"4 Hz": 60.0}, "dropped_rates": [4.0]}
     assert "sample rate changes" in done.stderr
 
 

@@ -296,7 +296,7 @@ def test_samples_between_those_of_the_day_are_left_out_and_told(site):
     site.build(240)
     same(site.read("V1:A")[0], [*range(120), *[NAN] * 60, *range(180, 240)])
     change = site.json("summary")["rate_changes"]["V1:A"]
-    assert change == {"kept": "1 Hz", "dropped_seconds": {"1 Hz shifted by 0.5 samples": 59}}
+    assert change == {"kept": "1 Hz", "dropped_seconds": {"1 Hz shifted by 0.5 samples": 59}, "dropped_rates": [1]}
 
 
 def test_a_late_frame_of_a_fast_channel_is_put_where_it_belongs_whatever_the_list_says_of_its_rate(site, tmp_path):
@@ -386,7 +386,7 @@ def test_frames_that_come_late_flip_which_rate_is_that_of_the_day_and_back(site,
         other = site.fresh(tmp_path / f"fresh{later[0]}", 480)
         assert contents(site.h5) == contents(other.h5)
     change = site.json("summary")["rate_changes"]["V1:A"]
-    assert change == {"kept": "2 Hz", "dropped_seconds": {"1 Hz": 180}}
+    assert change == {"kept": "2 Hz", "dropped_seconds": {"1 Hz": 180}, "dropped_rates": [1]}
     site.listed = site.listed[:4]
     site.ffl.write_text("".join(site.listed))
     site.rebuild(480, shrink=True)

@@ -100,15 +100,34 @@ def test_what_the_day_was_not_built_for(site):
     assert day[:3] == (END, END + 86400, why.NOT_BUILT) and day.detail == "there is no folder of the day"
 
 
-def test_a_file_that_is_gone_cannot_be_asked(site, tmp_path):
-    moved = tmp_path / "gone.gwf"
-    path = site.frames / f"V-test-{START + 180}-60.gwf"
-    path.rename(moved)
+def test_when_the_frames_are_gone_the_day_tells_what_it_noted(site, tmp_path):
+    def missing(name):
+        series = framemake.open_days(site.out).read(name, START, START + SECONDS)
+        return [(each.start - START, each.end - START, each.kind) for each in series.missing]
+
+    names = ("V1:A", "V1:B", "V1:C")
+    before = {name: missing(name) for name in names}
+    site.frames.rename(tmp_path / "gone")
     try:
+        assert {name: missing(name) for name in names} == before
         (found,) = framemake.open_days(site.out).why("V1:B", START + 190)
-        assert found.kind == "not recorded" and "the file gave no sample" in found.detail and "is gone" in found.detail
+        assert found.detail == "as noted when the file was read; it is gone"
     finally:
-        moved.rename(path)
+        (tmp_path / "gone").rename(site.frames)
+
+
+def test_of_several_reasons_in_a_file_that_is_gone_it_is_one_of_them(tmp_path):
+    site = Site(tmp_path)
+    data = np.arange(60, dtype="f4")
+    data[50] = np.nan
+    path = site.frame(0, 60, [signal("V1:A", there=there((10, 20)))._replace(data=data)])
+    site.want("V1:A")
+    assert site.span(60).returncode == 0
+    path.unlink()
+    for second in (15, 50):
+        (found,) = framemake.open_days(site.out).why("V1:A", START + second)
+        assert found.kind == "not recorded"
+        assert found.detail == "one of: NaN in the frame, mask; the file is gone, so it cannot be asked"
 
 
 def test_a_gap_between_the_frames_of_a_file(tmp_path):

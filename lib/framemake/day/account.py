@@ -18,6 +18,8 @@ class Account:
     pairs: [(index of a frame, increment)], the rows of `gave`.
     gave: uint16 (pairs, channels): 0 where a file gave a channel no sample in an increment, else the number of the unit
     in which it did; the order of the channels is its owner's.
+    why: uint8 (pairs, channels), why samples of a channel in an increment are missing though the file is there: the
+    gwf.Flaws of the frames that it has there.  None where there is nothing to tell.
     units: {unit: its number, from 1}, in the order of the numbers.
     bad: {(path, channel, or '' for the whole file): why it cannot be read}.
     transient: paths of files that the system did not give, which may be there another time as they are.
@@ -29,6 +31,7 @@ class Account:
     def __init__(self, pairs: Iterable[tuple[int, int]], width: int):
         self.pairs = list(pairs)
         self.gave = np.zeros((len(self.pairs), width), dtype=np.uint16)
+        self.why: np.ndarray | None = None
         self.units: dict[str, int] = {}
         self.bad: dict[tuple[str, str], str] = {}
         self.transient: set[str] = set()
@@ -48,6 +51,17 @@ class Account:
         """The row of `gave` of a pair; KeyError if there is none."""
         return self._row_of[pair]
 
+    def tell(self, rows: Iterable[int], columns: Any, flaws: Any) -> None:
+        """Note gwf.Flaws of channels, columns of `why`, in pairs, rows of it: one for all, or one a column."""
+        why, flaws = self._noted(), np.asarray(flaws, dtype=np.uint8)
+        for row in rows:
+            why[row, columns] |= flaws
+
+    def _noted(self):
+        if self.why is None:
+            self.why = np.zeros(self.gave.shape, dtype=np.uint8)
+        return self.why
+
     def rows_by_frame(self) -> dict[int, list[int]]:
         """The rows of `gave` by the index of their frame."""
         rows: dict[int, list[int]] = {}
@@ -62,6 +76,8 @@ class Account:
         if rows and columns:
             at = np.ix_(rows, columns)
             self.gave[at] = np.maximum(self.gave[at], number[other.gave])
+            if other.why is not None:
+                self._noted()[at] |= other.why
         self.bad.update(other.bad)
         self.transient |= other.transient
         self.unverified |= other.unverified
@@ -78,15 +94,15 @@ class Account:
         number = {at: new for new, at in enumerate(frames)}
         rows = [row for row, (at, _) in enumerate(self.pairs) if at in number]
         pairs = [(number[self.pairs[row][0]], self.pairs[row][1]) for row in rows]
-        return self._with(pairs, self.gave[rows], self.units)
+        return self._with(pairs, self.gave[rows], self.units, None if self.why is None else self.why[rows])
 
-    def _with(self, pairs, gave, units):
+    def _with(self, pairs, gave, units, why):
         """The same notes with other numbers."""
         same = Account(pairs, 0)
         for name, value in vars(self).items():
-            if name not in ("pairs", "gave", "units", "_row_of"):
+            if name not in ("pairs", "gave", "why", "units", "_row_of"):
                 setattr(same, name, value)
-        same.gave, same.units = gave, units
+        same.gave, same.why, same.units = gave, why, units
         return same
 
     def unreadable(self) -> dict[str, str]:
@@ -113,17 +129,20 @@ class Account:
         number = np.zeros(len(units) + 1, dtype=np.uint16)
         for at, unit in enumerate(units, 1):
             number[self.units[unit]] = at
-        return self._with(self.pairs, number[self.gave], {unit: at for at, unit in enumerate(units, 1)})
+        return self._with(self.pairs, number[self.gave], {unit: at for at, unit in enumerate(units, 1)}, self.why)
 
     def save(self, group: h5py.Group, order: Iterable[str]) -> None:
-        """Write the whole account to a group: `pairs`, `gave`, and `facts` as its attribute `notes`."""
+        """Write the whole account to a group: its arrays, and `facts` as its attribute `notes`."""
         self.save_arrays(group)
         group.attrs["notes"] = json.dumps(self.facts(order))
 
     def save_arrays(self, group: h5py.Group, **packed: Any) -> None:
-        """Write `pairs`, int32 (pairs, 2), and `gave` alone; packed: how h5py is to compress `gave`."""
+        """Write `pairs`, int32 (pairs, 2), `gave` and, if it tells anything, `why`; packed: how h5py compresses."""
         group["pairs"] = np.array(self.pairs, dtype=np.int32).reshape(-1, 2)
-        group.create_dataset("gave", data=self.gave, **(packed if self.gave.size else {}))
+        packed = packed if self.gave.size else {}
+        group.create_dataset("gave", data=self.gave, **packed)
+        if self.why is not None and self.why.any():
+            group.create_dataset("why", data=self.why, **packed)
 
     @classmethod
     def load(cls, group: h5py.Group, facts: dict | None = None) -> "Account":
@@ -136,6 +155,8 @@ class Account:
         gave = group["gave"][()]
         account = cls(map(tuple, group["pairs"][()].tolist()), 0)
         account.gave = gave
+        if "why" in group:
+            account.why = group["why"][()]
         account.units = {unit: at for at, unit in enumerate(facts["units"], 1)}
         account.bad = {(path, channel): reason for path, channel, reason in facts["bad"]}
         # Days of before there was such a list, and those of streams, have none.

@@ -2,10 +2,10 @@
 
 Layout: /channels/<name>, 1-D, always the full window, NaN where there is no data; a chunk that holds nothing
 is not written.  /provenance says where the day came from: `inputs` (JSON: frames, channel list, settings,
-version, what was odd), `pairs` and `gave` (which file gave which channel samples in which increment, with
-the unit), and `statistics`, a table for each count of units.  Two builds from the same input differ in nothing but
-their time stamps; one that went on with a copy of an earlier file holds the same at other places of the file, and its
-attribute `unused` tells how many bytes of it hold nothing.
+version, what was odd), `pairs`, `gave` and `why` (which file gave which channel samples in which increment, in what
+unit, or why not), and `statistics`, a table for each count of units.  Two builds from the same input differ in nothing
+but their time stamps; one that went on with a copy of an earlier file holds the same at other places of the file, and
+its attribute `unused` tells how many bytes of it hold nothing.
 """
 
 import contextlib
@@ -58,7 +58,8 @@ class Provenance(NamedTuple):
     """Where a day came from, and what was odd about it.
 
     increment in s.  channels: those that were read, the columns of account.gave.  datasets: by channel, those with a
-    sample.  frames: catalog.Frame.  rates_dropped: {channel: {kept, dropped_seconds}} of those with several grids.
+    sample.  frames: catalog.Frame.  rates_dropped: {channel: {kept, dropped_seconds, dropped_rates}} of those with
+    several grids.
     units_dropped: {channel: {kept, seen}} of those with several units.  layout: see layout.LAYOUT.  source: of a day
     that was resampled, the day file that it was made from (path, size, mtime in ns, version), rate and least as of
     resample.Lower; else None.

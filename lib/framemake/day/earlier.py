@@ -40,18 +40,30 @@ class Earlier:
 
     def unit_given(self, frame: catalog.Frame, increment: int, name: str) -> str | None:
         """The unit in which a frame gave a channel samples in an increment; None if it gave none."""
+        account = self.day.provenance.account
+        found = self._at(frame, increment, name)
+        if found is None:
+            return None
+        units = {number: unit for unit, number in account.units.items()}
+        return units.get(int(account.gave[found]))
+
+    def why_not(self, frame: catalog.Frame, increment: int, name: str) -> int:
+        """The gwf.Flaws that were noted of a channel in a frame, in an increment."""
+        why, found = self.day.provenance.account.why, self._at(frame, increment, name)
+        return 0 if why is None or found is None else int(why[found])
+
+    def _at(self, frame, increment, name):
+        """Where the account tells of a channel in a frame, in an increment; None if it does not."""
+        made = self.day.provenance
         if self._place is None:
-            made = self.day.provenance
             frames = {catalog.identity(each): at for at, each in enumerate(made.frames)}
             columns = {each: at for at, each in enumerate(made.channels)}
-            units = {number: unit for unit, number in made.account.units.items()}
-            self._place = frames, columns, units
-        frames, columns, units = self._place
-        account = self.day.provenance.account
+            self._place = frames, columns
+        frames, columns = self._place
         pair = frames.get(catalog.identity(frame)), increment
-        if pair not in account or name not in columns:
+        if pair not in made.account or name not in columns:
             return None
-        return units.get(int(account.gave[account.row_of(pair), columns[name]]))
+        return made.account.row_of(pair), columns[name]
 
     def __contains__(self, name: str) -> bool:
         """Whether the file was made with the channel in its list, found or not, and what it has of it holds."""
@@ -116,7 +128,9 @@ class Earlier:
         account.units = dict(made.account.units)
         column = {name: at for at, name in enumerate(made.channels)}
         if kept and names:
-            account.gave = made.account.gave[np.ix_([row for _, row in kept], [column[name] for name in names])]
+            cut = np.ix_([row for _, row in kept], [column[name] for name in names])
+            account.gave = made.account.gave[cut]
+            account.why = None if made.account.why is None else made.account.why[cut]
         # What was wrong holds where it is about files and channels that are still the same.
         here, before = (_by_path(each) for each in (frames, self.frames))
         mine = set(names)

@@ -17,6 +17,9 @@ from .plan import Block, Plan, part_path
 from .reader import Reader
 from .rows import BlockRows
 
+# Times nearer than so many seconds are one.
+_CLOSE = 1e-6
+
 
 class _Goal(NamedTuple):
     """Where samples of one file go.
@@ -154,6 +157,8 @@ class _BlockReading:
                     into[: len(held)][free] = held[free]
                     rows.touched[row] = True
                     self.account.gave[pair, self.column[member]] = self.account.number_of(unit)
+                    if why := self.keep.why_not(frame, increment, name):
+                        self.account.tell([pair], self.column[member], why)
                     if not self.unit_of[self.column[member]]:
                         self.unit_of[self.column[member]] = self.account.number_of(unit)
                     self.account.seen.add(name)
@@ -186,12 +191,14 @@ class _BlockReading:
             begin, end = max(begin, within[0]), min(end, within[1])
         goal = _Goal(at, begin - start, end - start, reach - start, careful)
         group = self._group_of(members)
-        for number, (seconds, nanoseconds, duration) in enumerate(file.frames):
-            at_frame = (seconds - start) + nanoseconds * 1e-9
+        spans = [(s - start + ns * 1e-9, s - start + ns * 1e-9 + d) for s, ns, d in file.frames]
+        self._tell_gaps(goal, spans, group.columns)
+        for number, (at_frame, end_frame) in enumerate(spans):
+            duration = end_frame - at_frame
             if at_frame >= self.block.end or at_frame + duration <= self.block.start:
                 continue
-            for each in self._take(file, number, at_frame, group, goal):
-                if not self._read_one(file, number, at_frame, int(group.members[each]), goal):
+            for each in self._take(file, number, (at_frame, duration), group, goal):
+                if not self._read_one(file, number, (at_frame, duration), int(group.members[each]), goal):
                     lost.append(int(group.members[each]))
         return lost
 
@@ -205,9 +212,12 @@ class _BlockReading:
 
     # --- a whole frame at once -------------------------------------------------------------
 
-    def _take(self, file, number, at_frame, group, goal):
-        """Take what is ordinary in a frame, all channels at once; which of the group have to be read by themselves."""
-        wanted, left = group.wanted, []
+    def _take(self, file, number, span, group, goal):
+        """Take what is ordinary in a frame, all channels at once; which of the group have to be read by themselves.
+
+        span: (begin, duration) of the frame, in s from the window's start.
+        """
+        (at_frame, _), wanted, left = span, group.wanted, []
         todo = self._not_deferred(group)
         # Once as the frame before was, and once more for those that are not like it.
         for again in (False, True):
@@ -215,7 +225,10 @@ class _BlockReading:
             wanted.active[:] = todo & self._not_deferred(group)
             file.take(number, wanted, [spot for spot, *_ in spots])
             todo = wanted.active.copy()
-            self._note_taken(group, spots, goal)
+            self._note_taken(group, spots, goal, span)
+            absent = todo & (wanted.status == gwf.ABSENT)
+            if absent.any():
+                self._tell(goal.at, *span, group.columns[absent], gwf.Flaw.NOT_IN_FILE)
             left += np.flatnonzero(todo & (wanted.status == gwf.ODD)).tolist()
             todo &= wanted.status == gwf.LOOKED
             if not todo.any():
@@ -226,6 +239,7 @@ class _BlockReading:
             for each in np.flatnonzero(looked & ~todo).tolist():
                 shape = wanted.shapes[wanted.shape_of[each]]
                 if self._place(at_frame, shape, goal) is None:
+                    self._tell(goal.at, *span, group.columns[each], gwf.Flaw.UNUSABLE)
                     self.account.problems.setdefault(group.wanted.names[each], _no_rate(shape.dt))
             if again:
                 left += np.flatnonzero(todo).tolist()
@@ -263,8 +277,8 @@ class _BlockReading:
                 spots.append((gwf.Spot(wanted.shapes[number], out, good, cut), rows, some[mine], numbers, pieces))
         return spots
 
-    def _note_taken(self, group, spots, goal):
-        """Note what came of the channels that were to go to spots."""
+    def _note_taken(self, group, spots, goal, span):
+        """Note what came of the channels that were to go to spots; span: (begin, duration) of the frame."""
         wanted = group.wanted
         for spot, rows, some, numbers, pieces in spots:
             taken = wanted.status[some] == gwf.TAKEN
@@ -280,6 +294,11 @@ class _BlockReading:
                     cut = taken, slice(column, column + b - a)
                     where = group.columns[some], units
                     self._store_carefully(rows, numbers, k, spot.out[cut], spot.good[cut], where, goal)
+            flaws = wanted.channels["said"][some]
+            if not _fills(spot.shape, span[1]):
+                flaws = flaws | np.uint8(gwf.Flaw.GAP)
+            if flaws.any():
+                self._tell(goal.at, *span, group.columns[some], flaws)
             for each in some[wanted.channels["lost"][some] != 0].tolist():
                 self.account.problems.setdefault(wanted.names[each], gwf.INEXACT)
 
@@ -307,30 +326,37 @@ class _BlockReading:
 
     # --- one channel by itself -------------------------------------------------------------
 
-    def _read_one(self, file, number, at_frame, member, goal):
-        """Read one channel in one frame; False if it cannot be read."""
+    def _read_one(self, file, number, span, member, goal):
+        """Read one channel in one frame; False if it cannot be read.  span: as of _take."""
         channel, account, frame = self.plan.channels[member], self.account, self.plan.frames[goal.at]
+        tell = lambda flaws: self._tell(goal.at, *span, self.column[member], flaws)  # noqa: E731
         name, kind = channel.name, channel.kind
         try:
             series = self.reader.read(frame.path, file, number, name, kind) if kind else None
             if series is None:
                 found = file.kinds.get(name)
-                if found is None or found == kind:
-                    return True
-                series = self.reader.read(frame.path, file, number, name, found)
-                if series is None:
-                    return True
+                if found is not None and found != kind:
+                    series = self.reader.read(frame.path, file, number, name, found)
+            if series is None:
+                tell(gwf.Flaw.NOT_IN_FILE)
+                return True
         except gwf.BadFrame as error:
             self._note_bad(frame, name, error)
             return False
         account.seen.add(name)
         if series.problem:
+            tell(gwf.Flaw.NOT_IN_FILE if series.problem == gwf.NO_DATA else gwf.Flaw.UNUSABLE)
             account.problems.setdefault(name, series.problem)
             return True
         if series.lost:
             account.problems.setdefault(name, series.lost)
-        place = self._place(at_frame, gwf.Shape(series.data.dtype, len(series.data), series.dt, series.offset), goal)
+        shape = gwf.Shape(series.data.dtype, len(series.data), series.dt, series.offset)
+        place = self._place(span[0], shape, goal)
+        flaws = series.said | (gwf.Flaw(0) if place is None or _fills(shape, span[1]) else gwf.Flaw.GAP)
+        if flaws:
+            tell(flaws)
         if place is None:
+            tell(gwf.Flaw.UNUSABLE)
             account.problems.setdefault(name, _no_rate(series.dt))
         elif place[2]:
             self._store(series, *place, member, goal)
@@ -402,6 +428,27 @@ class _BlockReading:
             given = free[:, max(0, a) : max(0, b)].any(axis=1)
             self.account.gave[pair, columns[given]] = units[given]
 
+    # --- why samples are missing -----------------------------------------------------------
+
+    def _tell(self, at, begin, duration, columns, flaws):
+        """Note gwf.Flaws of channels in a frame of a file, in the increments that the frame reaches into."""
+        width = self.plan.increment
+        rows = [
+            row
+            for row in self.pair_rows.get(at, ())
+            if begin < (self.account.pairs[row][1] + 1) * width
+            and begin + duration > self.account.pairs[row][1] * width
+        ]
+        self.account.tell(rows, columns, flaws)
+
+    def _tell_gaps(self, goal, spans, columns):
+        """Note where the frames of a file leave some of what it is listed with open; spans: (begin, end) of each."""
+        reach = goal.begin
+        for begin, end in [*sorted(spans), (goal.end, goal.end)]:
+            if begin > reach + _CLOSE and reach < goal.end:
+                self._tell(goal.at, reach, min(begin, goal.end) - reach, columns, gwf.Flaw.GAP)
+            reach = max(reach, end)
+
     # --- what came of it -------------------------------------------------------------------
 
     def note_coverage(self):
@@ -432,6 +479,12 @@ class _BlockReading:
             for pair in self.pair_rows.get(at, ()):
                 if gave[pair, self.column[member]]:
                     gave[pair, self.column[member]] = unit
+
+
+def _fills(shape, duration):
+    """Whether samples reach from the begin of their frame to its end."""
+    behind = shape.offset + shape.samples * shape.dt
+    return shape.offset < shape.dt and behind > duration - shape.dt + _CLOSE
 
 
 def _no_rate(spacing):

@@ -412,7 +412,9 @@ class _Merge:
         best = max(seconds, key=lambda key: (seconds[key], key))
         if len(seconds) > 1:
             dropped = {_grid_name(key): seconds[key] for key in sorted(seconds) if key != best}
-            self.rates_dropped[channel.name] = {"kept": _grid_name(best), "dropped_seconds": dropped}
+            rates = [key[0] for key in sorted(seconds) if key != best]
+            change = {"kept": _grid_name(best), "dropped_seconds": dropped, "dropped_rates": rates}
+            self.rates_dropped[channel.name] = change
         return grids[best]
 
     def _unit_of(self, at):

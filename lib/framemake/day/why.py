@@ -1,8 +1,8 @@
 """Why samples of a day are missing: what the day file noted and, while it is there, what the frame file itself says.
 
-A day notes of each frame file whether it is absent or damaged, and whether it gave a channel samples in an increment.
-Which of the reasons inside a file it was (a gap, a mask, another grid) is asked of the frame file, if that is still
-the one which the day was made from; else it is told as far as the notes go.
+A day notes of each frame file whether it is absent or damaged, and of each channel and increment which reasons there
+were inside the file.  Where exactly is asked of the frame file, if that is still the one which the day was made from;
+else the notes tell: which reason it was, or of several that it was one of them.
 """
 
 import itertools
@@ -27,6 +27,17 @@ DATA_VALID, MASK, INTEGER = flags.DATA_VALID, flags.MASK, flags.INTEGER
 # Of a channel as a whole, and of what was made from something else than frames.
 CHANNEL_NOT_LISTED, IN_NO_FRAME, PRUNED = "channel not listed", "channel in no file", "channel cannot be used"
 OUTSIDE, NOT_IN_STREAM, NOT_RECORDED = "outside the built span", "nothing in the stream", "not recorded"
+# What a day notes, in the words above.
+_OF_FLAWS = {
+    gwf.Flaw.GAP: GAP,
+    gwf.Flaw.NAN: NAN,
+    gwf.Flaw.DATA_VALID: DATA_VALID,
+    gwf.Flaw.MASK: MASK,
+    gwf.Flaw.AVAILABLE_DATA: MASK,
+    gwf.Flaw.INTEGER: INTEGER,
+    gwf.Flaw.NOT_IN_FILE: NOT_IN_FILE,
+    gwf.Flaw.UNUSABLE: UNUSABLE,
+}
 _FAULTS = (gwf.BadFrame, OSError, ValueError, RuntimeError)
 
 
@@ -155,14 +166,41 @@ class _Asked:
         rows = [
             account.row_of((at, number)) for number in range(int(begin), int(np.ceil(stop))) if (at, number) in account
         ]
-        gave = bool(rows) and bool(account.gave[rows, column].any())
+        gave = [row for row in rows if account.gave[row, column]]
         state = "is gone" if not os.path.exists(frame.path) else "has changed since"
-        if gave and self._dropped():
-            return Reason(start, end, RATE_CHANGE, self._dropped(), frame.path)
-        what = "the file gave other samples of these increments" if gave else "the file gave no sample"
-        problem = self._made.account.problems.get(self._name)
-        more = f" ({problem})" if problem else ""
-        return Reason(start, end, NOT_RECORDED, f"{what}{more}; it {state}, so it cannot be asked", frame.path)
+        if gave and self._dropped() and not self._has_any(frame, [account.pairs[row][1] for row in gave]):
+            # What the file gave, and the day does not have, lies on a grid that the day left out.
+            kinds = self._grid_kinds()
+        else:
+            flaws = 0 if account.why is None else int(np.bitwise_or.reduce(account.why[rows, column], initial=0))
+            kinds = list(dict.fromkeys(kind for flaw, kind in _OF_FLAWS.items() if flaws & flaw))
+        if len(kinds) == 1:
+            detail = self._dropped() if kinds[0] in (RATE_CHANGE, OFF_GRID) else ""
+            return Reason(start, end, kinds[0], detail or f"as noted when the file was read; it {state}", frame.path)
+        if kinds:
+            what = f"one of: {', '.join(kinds)}; the file"
+        else:
+            what = "the file gave other samples of these increments; it" if gave else "the file gave no sample; it"
+        return Reason(start, end, NOT_RECORDED, f"{what} {state}, so it cannot be asked", frame.path)
+
+    def _has_any(self, frame, increments):
+        """Whether the day has a sample of the channel where a frame file meets some increments."""
+        window, width = self._day.window, self._made.increment
+        for increment in increments:
+            begin = max(frame.start - window.start, increment * width)
+            stop = min(frame.end - window.start, (increment + 1) * width)
+            a, b = (max(0, grid.first_at(time, self._grid)) for time in (begin, stop))
+            if not np.isnan(self._day.samples(self._name, a, b)).all():
+                return True
+        return False
+
+    def _grid_kinds(self):
+        """Which of RATE_CHANGE and OFF_GRID the grids are that the day left out; older days do not note it."""
+        rates = self._made.rates_dropped[self._name].get("dropped_rates", [None])
+        return [
+            *([RATE_CHANGE] if any(rate != self._grid.rate for rate in rates) else []),
+            *([OFF_GRID] if self._grid.rate in rates else []),
+        ]
 
     def _probed(self, start, end, path):
         """What a frame file says of samples: yields Reasons that fill the span."""

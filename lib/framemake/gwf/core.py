@@ -23,6 +23,7 @@ from .model import (
     BadFrame,
     Calibration,
     Damaged,
+    Flaw,
     Kind,
     Series,
     Spot,
@@ -117,7 +118,10 @@ class CoreFile:
             bad = flags.of(found, kind, data)
             good = ~np.logical_or.reduce(list(bad.values())) if bad else None
             lost = INEXACT if flags.INTEGER in bad else ""
-            return Series(np.ma.getdata(data), good, found.get_time_offset() + origin, dt, unit, lost=lost)
+            data, said = np.ma.getdata(data), flags.flaws(bad)
+            if data.dtype.kind == "f" and np.isnan(data if good is None else data[good]).any():
+                said |= Flaw.NAN
+            return Series(data, good, found.get_time_offset() + origin, dt, unit, lost=lost, said=said)
         except BadFrame:
             raise
         except Exception as error:

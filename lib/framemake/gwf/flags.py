@@ -4,15 +4,18 @@ Source: LIGO-T970130 for dataValid; a CDS mask is a channel's auxiliary vector, 
 samples there are.
 """
 
+import functools
+import operator
 import os
 from typing import Any
 
 import numpy as np
 from gwframe import _core
 
-from .model import exact, spread
+from .model import Flaw, exact, spread
 
 DATA_VALID, MASK, AVAILABLE_DATA, INTEGER = "dataValid", "mask", "Available_data_for_", "integer too large"
+_FLAWS = {DATA_VALID: Flaw.DATA_VALID, MASK: Flaw.MASK, AVAILABLE_DATA: Flaw.AVAILABLE_DATA, INTEGER: Flaw.INTEGER}
 # dataValid of a channel: bit 2 (value 2) says that samples are missing and a second vector tells which.
 _SOME_MISSING = 2
 
@@ -48,6 +51,12 @@ def of(found: Any, kind: str, data: np.ndarray) -> dict[str, np.ndarray]:
     if held is not None:
         said[INTEGER] = ~held
     return said
+
+
+def flaws(said: dict[str, np.ndarray]) -> Flaw:
+    """The Flaws of what of() gives.  Where dataValid says that nothing is good a mask adds nothing."""
+    found = [what for what, flag in said.items() if flag.any() and not (what == MASK and DATA_VALID in said)]
+    return functools.reduce(operator.or_, map(_FLAWS.__getitem__, found), Flaw(0))
 
 
 def bad(path: str | os.PathLike[str], index: int, name: str, kind: str) -> dict[str, np.ndarray]:

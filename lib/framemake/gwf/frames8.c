@@ -81,7 +81,7 @@ struct channel {
     int32_t type;
     int32_t unit, units; /* numbers of texts: of the vector, and of FrAdcData */
     int32_t nbits;
-    u8 masked, lost, spare[6]; /* some samples are not good; some are integers that no float holds */
+    u8 masked, lost, said, spare[5]; /* some samples are not good; some are integers that no float holds; see SAYS_ */
 };
 
 
@@ -699,19 +699,21 @@ static int owner_at(const struct file *file, struct room *room, int kind, struct
 }
 
 /* Unset the flags of `count` samples, an equal block for each of `words`, where its word is set or, for `set` 0, not
-   1.  0 if they are no equal blocks. */
+   1.  0 if they are no equal blocks, 2 if any was unset, else 1. */
 static int flagged(u8 *good, i64 count, const u8 *raw, i64 words, int size, int set)
 {
     i64 each;
+    int any = 0;
     if (words == 0 || count % words)
         return 0;
     each = count / words;
     for (i64 n = 0; n < words; n++) {
         int bad = set ? (raw[size * n] || raw[size * n + size - 1]) : raw[n] != 1;
+        any |= bad;
         if (bad)
             memset(good + n * each, 0, (size_t)each);
     }
-    return 1;
+    return 1 + any;
 }
 
 /* Unset the flags of integers that float64 does not hold exactly; whether there are any. */
@@ -804,13 +806,38 @@ static int fits(const struct spot *spot, i64 row)
     return 1;
 }
 
+/* What a frame says of samples that a day does not have, bits as model.Flaw has them. */
+enum { SAYS_DATA_VALID = 1, SAYS_MASK = 2, SAYS_AVAILABLE = 4, SAYS_NAN = 8, SAYS_INTEGER = 16 };
+
+/* Whether a sample that is good is NaN. */
+static int any_nan(const u8 *samples, i64 count, int32_t type, const u8 *good)
+{
+    int found = 0;
+#define LOOK(FROM)                                                        \
+    {                                                                     \
+        const FROM *source = (const FROM *)(const void *)samples;         \
+        if (!good)                                                        \
+            for (i64 n = 0; n < count; n++)                               \
+                found |= source[n] != source[n];                          \
+        else                                                              \
+            for (i64 n = 0; n < count; n++)                               \
+                found |= good[n] && source[n] != source[n];               \
+    }
+    if (type == F4)
+        LOOK(float)
+    else if (type == F8)
+        LOOK(double)
+#undef LOOK
+    return found;
+}
+
 static int taken(const struct file *file, struct room *room, const struct channel *told, const struct spot *spot,
                  const struct owner *owner, const struct vector *data, const struct vector *second,
-                 const struct vector *mask, inflater inflate, u8 *masked, u8 *lost)
+                 const struct vector *mask, inflater inflate, u8 *masked, u8 *lost, u8 *said)
 {
     const u8 *samples, *words;
     i64 count = data->count;
-    int size, flags = 0;
+    int size, fit, flags = 0, says = 0;
     if (!fits(spot, told->row))
         return 0;
     if (!(samples = unpacked(file, room, data, inflate, &room->samples, &room->samples_room)))
@@ -822,27 +849,34 @@ static int taken(const struct file *file, struct room *room, const struct channe
             return 0;
         memset(room->good, all_bad ? 0 : 1, (size_t)count);
         flags = all_bad;
+        says = all_bad ? SAYS_DATA_VALID : 0;
     }
     /* An auxiliary vector is free-form: only 16-bit words that divide the samples are a CDS mask, and not one alone. */
     if (mask && !all_bad && (mask->type == I2 || mask->type == U2) && mask->count > 1) {
         if (!(words = unpacked(file, room, mask, inflate, &room->mask, &room->mask_room)))
             return 0;
-        flags |= flagged(room->good, count, words, mask->count, 2, 1);
+        fit = flagged(room->good, count, words, mask->count, 2, 1);
+        flags |= fit != 0;
+        says |= fit == 2 ? SAYS_MASK : 0;
     }
     if (second && second->available) {
         if (second->type != I1 && second->type != U1)
             return 0;
         if (!(words = unpacked(file, room, second, inflate, &room->mask, &room->mask_room)))
             return 0;
-        if (!flagged(room->good, count, words, second->count, 1, 0))
+        fit = flagged(room->good, count, words, second->count, 1, 0);
+        if (!fit)
             memset(room->good, 0, (size_t)count);
+        says |= fit == 1 ? 0 : SAYS_AVAILABLE;
         flags = 1;
     }
     if (data->type == I8 || data->type == U8) {
         *lost = (u8)inexact(room->good, samples, count, data->type);
         flags |= *lost;
+        says |= *lost ? SAYS_INTEGER : 0;
     }
     *masked = (u8)flags;
+    *said = (u8)(says | (any_nan(samples, count, data->type, flags ? room->good : NULL) ? SAYS_NAN : 0));
     size = size_out(spot);
     for (i64 n = 0; n < spot->n_pieces; n++) {
         i64 column = spot->pieces[3 * n], first = spot->pieces[3 * n + 1], some = spot->pieces[3 * n + 2] - first;
@@ -867,7 +901,7 @@ static int one(const struct file *file, struct room *room, const char *const *na
     int whole, has_second, has_mask, kind = told->kind;
     const struct spot *spot = told->spot >= 0 && told->spot < n_spots ? spots + told->spot : NULL;
     i64 behind;
-    told->masked = told->lost = 0;
+    told->masked = told->lost = told->said = 0;
     if (!told->position || kind < ADC || kind > SIM)
         return ABSENT;
     if (!owner_at(file, room, kind, told, names[kind], texts, &owner, &behind))
@@ -896,7 +930,7 @@ static int one(const struct file *file, struct room *room, const char *const *na
         spot->offset != told->offset)
         return LOOKED;
     return taken(file, room, told, spot, &owner, &data, has_second ? &second : NULL, has_mask ? &mask : NULL, inflate,
-                 &told->masked, &told->lost)
+                 &told->masked, &told->lost, &told->said)
                ? TAKEN
                : ODD;
 }

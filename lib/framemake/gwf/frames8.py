@@ -175,7 +175,8 @@ class Frames8:
             return self._core.read(index, name, kind)
         told = wanted.channels[0]
         unit, lost = wanted.texts[told["unit"]], INEXACT if told["lost"] else ""
-        return Series(data[0], good[0] if told["masked"] else None, shape.offset, shape.dt, unit, lost=lost)
+        good_ones, said = good[0] if told["masked"] else None, int(told["said"])
+        return Series(data[0], good_ones, shape.offset, shape.dt, unit, lost=lost, said=said)
 
     def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
         """{channel name: Calibration} of the ADC channels, those of `names`, or all for None: see model.FrameFile."""

@@ -1,5 +1,6 @@
 """What the readers of frame files share: the things that they give, their errors, and the rules for samples."""
 
+import enum
 import functools
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
@@ -30,6 +31,22 @@ class Unreadable(BadFrame):
     """A file that the system does not give us, which says nothing of what is in it: another time it may."""
 
 
+class Flaw(enum.IntFlag):
+    """Why samples of a channel are missing though a frame file is there, as bits of a byte.
+
+    The first five are what a frame says, as frames8.c has them; UNUSABLE is a channel that is no series of numbers.
+    """
+
+    DATA_VALID = 1
+    MASK = 2
+    AVAILABLE_DATA = 4
+    NAN = 8
+    INTEGER = 16
+    GAP = 32
+    NOT_IN_FILE = 64
+    UNUSABLE = 128
+
+
 class Series(NamedTuple):
     """One channel in one frame of a file.
 
@@ -37,6 +54,7 @@ class Series(NamedTuple):
     good: bool array of data's length, False where the frame says that there is no data; None: all good.
     offset: seconds from the start of the frame to the first sample.  dt: seconds between samples.
     lost: why samples are not good though the frame has them, '' if there are none such.
+    said: the Flaws that the frame tells of samples, NaN among them.
     """
 
     data: np.ndarray | None
@@ -46,6 +64,7 @@ class Series(NamedTuple):
     unit: str
     problem: str = ""
     lost: str = ""
+    said: int = 0
 
 
 class Kind(NamedTuple):
@@ -91,9 +110,9 @@ class Wanted:
     names, kinds: of channels; where a file has no such channel of a kind, '' or another, it is of the file's own kind.
     active: bool, whether each is wanted of the next frame; of others ABSENT is told.  spot: int32, the number of the
     Spot that each is expected to fit, -1 for none.  row: int64, its row there.
-    status: int32 (see above).  channels: the fields type, count, dt, offset, unit, masked and lost of each that is
-    TAKEN or LOOKED: number of its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; whether
-    samples are not good, or are integers that no float holds.
+    status: int32 (see above).  channels: the fields type, count, dt, offset and unit of each that is TAKEN or LOOKED:
+    number of its dtype (see TYPES), samples, as of Series, and number of its unit in `texts`; and masked, lost and said
+    of each that is TAKEN: whether samples are not good, or are integers that no float holds, and its Flaws.
     shapes: those that were met, and shape_of the number of that which each was of, -1 where none is known: see learn.
     """
 
@@ -156,7 +175,7 @@ CHANNEL = np.dtype(
     + [(name, "f8") for name in ("dt", "offset")]
     + [(name, "f4") for name in ("bias", "slope")]
     + [(name, "i4") for name in ("name_size", "spot", "kind", "status", "type", "unit", "units", "nbits")]
-    + [("masked", "u1"), ("lost", "u1"), ("spare", "u1", (6,))]
+    + [("masked", "u1"), ("lost", "u1"), ("said", "u1"), ("spare", "u1", (5,))]
 )
 # FrVect's numbers of the dtypes.
 TYPES = {
@@ -244,12 +263,12 @@ def read_many(file: FrameFile, index: int, wanted: Wanted) -> "list[Series | Bad
                 spots.append(Spot(shape, data, np.empty(data.shape, bool), np.array([[0, 0, shape.samples]])))
         file.take(index, wanted, spots)
         taken = np.flatnonzero(wanted.status == TAKEN)
-        told = (wanted.channels[each][taken].tolist() for each in ("spot", "row", "unit", "masked", "lost"))
-        for at, number, row, unit, masked, lost in zip(taken.tolist(), *told, strict=True):
+        told = (wanted.channels[each][taken].tolist() for each in ("spot", "row", "unit", "masked", "lost", "said"))
+        for at, number, row, unit, masked, lost, said in zip(taken.tolist(), *told, strict=True):
             shape, data, flags, _ = spots[number]
             good = flags[row] if flags is not None and masked else None
             text = wanted.texts[unit]
-            found[at] = Series(data[row], good, shape.offset, shape.dt, text, "", INEXACT if lost else "")
+            found[at] = Series(data[row], good, shape.offset, shape.dt, text, "", INEXACT if lost else "", said)
         alone = wanted.status == ODD
         todo = wanted.status == LOOKED
         if todo.any():

@@ -9,6 +9,8 @@ import os
 import struct
 from collections.abc import Collection, Iterable, Mapping, Sequence
 
+import numpy as np
+
 from .apart import Apart, Ended, Refused
 from .model import (
     CHECKSUM,
@@ -17,6 +19,7 @@ from .model import (
     BadFrame,
     Calibration,
     Damaged,
+    Flaw,
     Kind,
     Series,
     Spot,
@@ -85,7 +88,10 @@ class OldFile:
             return Series(None, None, 0.0, 0.0, told["unit"], told["problem"])
         good = exact(arrays[0])
         lost = "" if good is None else INEXACT
-        return Series(arrays[0], good, told["offset"], told["dt"], told["unit"], lost=lost)
+        said = Flaw.INTEGER if lost else Flaw(0)
+        if arrays[0].dtype.kind == "f" and np.isnan(arrays[0]).any():
+            said |= Flaw.NAN
+        return Series(arrays[0], good, told["offset"], told["dt"], told["unit"], lost=lost, said=said)
 
     def calibrations(self, names: Iterable[str] | None = None) -> dict[str, Calibration]:
         """None: lalframe does not give them."""
