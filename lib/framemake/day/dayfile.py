@@ -272,20 +272,35 @@ class DayFile:
     def totals(self) -> dict[str, np.ndarray]:
         """{channel: float64 (7), the statistics of the whole day}."""
         made: dict[str, np.ndarray] = {}
-        for members, values in self._tables():
-            made.update(zip(members, statistics.combine(values), strict=True))
+        for members, values in self._tables(whole=True):
+            made.update(zip(members, values, strict=True))
         return made
 
-    def _tables(self):
-        """(channels, float64 (channels, units, COLUMNS)) of each table of statistics."""
+    def whole_statistics(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """[(numbers of channels in the list that was read, float64 (channels, 7), their statistics of the whole day)].
+
+        Raises KeyError if the file has no statistics, as the original converter's.
+        """
+        tables = self.file[layout.PROVENANCE]["statistics"].values()
+        # Older files have those of the units alone.
+        return [
+            (t["members"][()], t["whole"][()] if "whole" in t else statistics.combine(_widened(t["values"][()])))
+            for t in tables
+        ]
+
+    def _tables(self, whole=False):
+        """(channels, statistics) of each table: float64 (channels, units, COLUMNS), or (channels, 7) of whole days."""
         if layout.PROVENANCE not in self.file:
-            return [([name], self._counted(name)[None]) for name in self.datasets]
+            counted = [([name], self._counted(name)[None]) for name in self.datasets]
+            return [(names, statistics.combine(values)) for names, values in counted] if whole else counted
         try:
-            tables = self.file[layout.PROVENANCE]["statistics"].values()
             read = self.provenance.channels
-            return [
-                ([read[at] for at in table["members"][()].tolist()], _widened(table["values"][()])) for table in tables
-            ]
+            if whole:
+                found = self.whole_statistics()
+            else:
+                tables = self.file[layout.PROVENANCE]["statistics"].values()
+                found = [(table["members"][()], _widened(table["values"][()])) for table in tables]
+            return [([read[at] for at in members.tolist()], values) for members, values in found]
         except (KeyError, IndexError, OSError) as error:
             raise self._unlike(error) from None
 
@@ -439,7 +454,8 @@ def find(path: str) -> DayFile | None:
 def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray], made: Provenance) -> None:
     """Write {number of a channel: float64 (units, COLUMNS)} below a provenance, a table for each count of units.
 
-    Beside the table of the units stand the digest of each channel, `sha256`, and its `span`: see statistics.
+    Beside the table of the units stand the statistics of the `whole` day, the digest of each channel, `sha256`, and
+    its `span`: see statistics.
     """
     by_count: dict[int, list[int]] = {}
     for at, values in tables.items():
@@ -449,6 +465,7 @@ def write_statistics(group: h5py.Group, tables: dict[int, np.ndarray], made: Pro
         table = group.create_group(f"units{count}")
         table["members"] = np.array(members, dtype=np.int32)
         values = np.array([tables[at] for at in members])
+        table["whole"] = statistics.combine(values)
         table["sha256"] = np.array([statistics.joined(units[:, statistics.WORDS]) for units in values], dtype="S64")
         table["span"] = np.array([made.unit_of(made.channels[at]) for at in members], dtype=np.int64)
         table.create_dataset("values", data=values, compression="gzip", compression_opts=1, shuffle=True)

@@ -168,13 +168,9 @@ def _extents(day, read, column):
         for name, values in _of_converter(day).items():
             count[column[name]], first[column[name]], last[column[name]] = values
         return count, first, last
-    for table in day.file[layout.PROVENANCE]["statistics"].values():
-        members, values = table["members"][()], table["values"][()]
-        counts = values[:, :, statistics.COUNT]
-        has, rows = counts > 0, np.arange(len(members))
-        count[members] = counts.sum(axis=1)
-        first[members] = values[rows, has.argmax(axis=1), statistics.FIRST]
-        last[members] = values[rows, counts.shape[1] - 1 - has[:, ::-1].argmax(axis=1), statistics.LAST]
+    for members, whole in day.whole_statistics():
+        for into, which in ((count, statistics.COUNT), (first, statistics.FIRST), (last, statistics.LAST)):
+            into[members] = whole[:, which]
     return count, first, last
 
 
