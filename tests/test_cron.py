@@ -247,6 +247,16 @@ def test_our_own_lines_and_what_is_no_such_work_are_not_named(user, tmp_path):
 # --- the real cron -----------------------------------------------------------------------
 
 
+def test_a_checkout_that_cron_cannot_name_is_refused(user, tmp_path):
+    """To cron a % in a command is the end of a line."""
+    other = tmp_path / "100%" / "cron"
+    shutil.copytree(ROOT / "cron", other)
+    done = subprocess.run([other / "install", "install"], env=user.env, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr == f"make: cron cannot name a path with %: '{other.parent}'\n"
+    assert user.crontab is None
+
+
 @pytest.fixture
 def cron_host(tmp_path):
     """(words before a command that run it on a host of its own for crontabs and mail, folder of the mails).

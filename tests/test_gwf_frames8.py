@@ -82,8 +82,11 @@ def assert_equal(path, library):
     return looked
 
 
-def coded(path, codec, arrays, rate=10.0, level=1):
-    """Write a file of a frame for each list of arrays, ADC channels V1:0, V1:1, ..., packed by one codec."""
+def coded(path, codec, arrays, rate=10.0, level=1, spacing=None):
+    """Write a file of a frame for each list of arrays, ADC channels V1:0, V1:1, ..., packed by one codec.
+
+    spacing: what the vectors say of it, in s, if it is not that of the rate.
+    """
     stream = _core.OFrameFStream(str(path))
     for number, some in enumerate(arrays):
         frame = _core.FrameH()
@@ -93,7 +96,7 @@ def coded(path, codec, arrays, rate=10.0, level=1):
         frame.set_dt(1000.0)
         alive = []
         for at, data in enumerate(some):
-            axis = _core.Dimension(len(data), 1 / rate, "s", 0.0)
+            axis = _core.Dimension(len(data), 1 / rate if spacing is None else spacing, "s", 0.0)
             vector = _core.FrVect(f"V1:{at}", NUMBERS[data.dtype], 1, axis, "V")
             vector.set_data(np.ascontiguousarray(data))
             channel = _core.FrAdcData(f"V1:{at}", 0, 0, 16, rate)
@@ -104,6 +107,12 @@ def coded(path, codec, arrays, rate=10.0, level=1):
         del alive
     stream.close()
     return path
+
+
+def test_a_vector_without_a_spacing_has_that_of_the_channels_rate(both, library, tmp_path):
+    path = coded(tmp_path / "a.gwf", "RAW", [[np.arange(20, dtype="f4")]], rate=4.0, spacing=0.0)
+    assert both(path) == 1
+    assert frames8.Frames8(path, library).read(0, "V1:0", "adc").dt == 0.25
 
 
 def turned(compress, kind, data):
