@@ -18,6 +18,7 @@ from support.commands import needs, refused, run
 from support.daemons import wait_until
 from support.rsync import Server, kill_all
 from support.sites import ROOT, command, contents, samples_without_times
+from support.undisturbed import assert_same
 
 NIGHTLY = ROOT / "cron" / "nightly"
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
@@ -212,7 +213,7 @@ def test_a_night_that_is_killed_while_frames_come_goes_on(site):
     process.communicate()
     night = site.night()
     assert (night.status, night.said) == (0, ""), night.said
-    assert site.result() == site.afresh()
+    assert_same(site.result(), site.afresh())
 
 
 # --- what it leaves and tells ------------------------------------------------------------

@@ -23,6 +23,23 @@ TIMES = {
 HISTORIES = {"worker.log", "nightly.json", "ImportData.errors"}
 
 
+def assert_same(found, want):
+    """Two results are the same, else what differs is named: of nested dicts and tuples the keys that lead to it."""
+    different = list(_different(found, want, ()))
+    assert not different, "\n".join(different[:20])
+
+
+def _different(found, want, place):
+    if isinstance(found, dict) and isinstance(want, dict):
+        for key in sorted({*found, *want}):
+            yield from _different(found.get(key), want.get(key), (*place, key))
+    elif isinstance(found, (list, tuple)) and isinstance(want, (list, tuple)) and len(found) == len(want):
+        for number, pair in enumerate(zip(found, want, strict=True)):
+            yield from _different(*pair, (*place, number))
+    elif found != want:
+        yield f"{place}: {str(found)[:1000]} is not {str(want)[:1000]}"
+
+
 # --- days ----------------------------------------------------------------------------------
 
 
