@@ -1,7 +1,11 @@
 # framemake: gravitational-wave frame files in, daily HDF5 datasets and e-Lab streams out.
 # `make help` lists targets and variables.  The rules of one day are in lib/make/day.mk.
 
-include $(dir $(realpath $(firstword $(MAKEFILE_LIST))))lib/make/given.mk
+# make takes a path with a space for several, so the checkout's has none; that is said before make stumbles over it.
+HERE := $(realpath $(firstword $(MAKEFILE_LIST)))
+$(if $(filter 11,$(words $(HERE))$(words $(wildcard $(dir $(HERE))lib/make/given.mk))),,$(error the path of the checkout \
+must have no whitespace, move it: '$(or $(HERE),$(strip $(MAKEFILE_LIST)))'))
+include $(dir $(HERE))lib/make/given.mk
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
 .PHONY: help day range crate streams serve install-cron remove-cron demo setup test test-quick test-long test-deps bench lint clean
@@ -48,9 +52,13 @@ demo: $(READY)  ## write a day of trend frames with troubles, build it, show wha
 
 setup: $(READY)  ## set up what the commands in bin/ need
 
-# The packages are installed when their list has changed, and what is compiled is when its source has.
+# The packages are installed when their list has changed, and what is compiled is when its source has.  With VENV= (empty)
+# nothing is installed, and setup checks what is there.
 ifneq ($(READY),)
 $(READY): $(ROOT)/requirements.lock $(ROOT)/lib/framemake/gwf/frames8.c
+	@$(ROOT)/lib/make/setup run
+else
+setup:
 	@$(ROOT)/lib/make/setup run
 endif
 
