@@ -39,10 +39,10 @@ serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve
 	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+"$$days"} --host "$$ADDRESS" --port "$$PORT"
 
 # Only what is between the project's own markers changes; make -n or DRY_RUN=yes shows it and changes nothing.
-install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY_RUN=yes]
+install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [TAKE_OVER=yes] [DRY_RUN=yes]
 	@+exec $(ROOT)/cron/install install
 
-# The same markers: nothing else in the crontab changes.
+# The same markers: nothing else in the crontab changes, but what TAKE_OVER=yes commented out.
 remove-cron:  ## take them out again [DRY_RUN=yes]
 	@+exec $(ROOT)/cron/install remove
 

@@ -94,6 +94,8 @@ AGENT ?=
 NIGHTLY ?=
 ## whom cron mails what a night says; empty: nobody
 MAILTO ?=
+## yes: comment out the lines of the crontab that do the same work; remove-cron makes them what they were
+TAKE_OVER ?=
 ## another template than cron/crontab
 CRONTAB ?=
 ## an older name of DRY_RUN: 1 is yes
