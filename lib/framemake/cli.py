@@ -87,10 +87,7 @@ class Command:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        group = self.parser.add_argument_group("for every command")
-        group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
-        group.add_argument("--version", action="version", version=f"framemake {version()}")
-        self.args = self.parser.parse_args()
+        self.args = self.whole_parser().parse_args()
         self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
         try:
             try:
@@ -118,6 +115,13 @@ class Command:
                 traceback.print_exc()
             self.fail(_one_line(error), getattr(error, "reason", ""))
         sys.exit(self.exit_status)
+
+    def whole_parser(self) -> argparse.ArgumentParser:
+        """The parser, once the command has added its own options: with those that every command has."""
+        group = self.parser.add_argument_group("for every command")
+        group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
+        group.add_argument("--version", action="version", version=f"framemake {version()}")
+        return self.parser
 
     def record_option(self) -> None:
         """Give a command that makes a day the option --record: messages and a failure are noted in the day's folder."""

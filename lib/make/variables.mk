@@ -101,6 +101,13 @@ CRONTAB ?=
 ## an older name of DRY_RUN: 1 is yes
 DRY ?=
 
+### of install and uninstall
+
+## the folder in whose bin the commands are put, with man pages and completion in its share: /usr/local, ~/.local
+PREFIX ?=
+## what goes before PREFIX, where a package is made
+DESTDIR ?=
+
 ### of the checkout
 
 ## the Python environment; empty: the python3 on PATH, with nothing installed
