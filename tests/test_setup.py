@@ -138,8 +138,8 @@ def test_no_network_is_one_line(environment):
     done = call(*apart, environment / "lib/make/setup", "run", cwd=environment)
     first, *rest = done.stderr.splitlines()
     assert done.returncode == 1 and first.startswith("setup: installing requirements.lock into ")
-    said = "no package index answers, is there a network? Then run 'make setup' again, or see VENV: requirements.lock"
-    assert rest == [f"setup: {said}"]
+    said = "setup: no package index answers, is there a network? Then run 'make setup' again, or see VENV: "
+    assert len(rest) == 1 and rest[0].startswith(said) and "onnection" in rest[0][len(said) :]
 
 
 def test_the_lock_pins_every_package_with_its_hashes():
