@@ -67,8 +67,12 @@ MEM_GUARD ?=
 ENGINE ?=
 ## for ssh: a file with a machine a line, [user@]host
 HOSTS ?=
-## for ssh: a folder of the machines, which then need not share OUT
+## for ssh and slurm: a folder of the machines, which then need not share OUT; '$TMPDIR' is what each has by that name
 SCRATCH ?=
+## for slurm: a file of options of sbatch, one or more a line
+SLURM_EXTRA ?=
+## for condor: a file of submit commands
+CONDOR_EXTRA ?=
 
 ### of streams and serve
 
