@@ -1,10 +1,14 @@
 # framemake: gravitational-wave frame files in, daily HDF5 datasets and e-Lab streams out.
 # `make help` lists targets and variables.  The rules of one day are in lib/make/day.mk.
 
-include $(dir $(realpath $(firstword $(MAKEFILE_LIST))))lib/make/given.mk
+# make takes a path with a space for several, so the checkout's has none; that is said before make stumbles over it.
+HERE := $(realpath $(firstword $(MAKEFILE_LIST)))
+$(if $(filter 11,$(words $(HERE))$(words $(wildcard $(dir $(HERE))lib/make/given.mk))),,$(error the path of the checkout \
+must have no whitespace, move it: '$(or $(HERE),$(strip $(MAKEFILE_LIST)))'))
+include $(dir $(HERE))lib/make/given.mk
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range crate streams serve install-cron remove-cron demo setup test test-quick test-long test-deps bench lint clean
+.PHONY: help day range crate streams serve install-cron remove-cron demo install uninstall setup test test-quick test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@$(ROOT)/lib/make/help $(ROOT)/Makefile $(VARIABLES)
@@ -35,10 +39,10 @@ serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve
 	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+"$$days"} --host "$$ADDRESS" --port "$$PORT"
 
 # Only what is between the project's own markers changes; make -n or DRY_RUN=yes shows it and changes nothing.
-install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [DRY_RUN=yes]
+install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [TAKE_OVER=yes] [DRY_RUN=yes]
 	@+exec $(ROOT)/cron/install install
 
-# The same markers: nothing else in the crontab changes.
+# The same markers: nothing else in the crontab changes, but what TAKE_OVER=yes commented out.
 remove-cron:  ## take them out again [DRY_RUN=yes]
 	@+exec $(ROOT)/cron/install remove
 
@@ -46,11 +50,25 @@ remove-cron:  ## take them out again [DRY_RUN=yes]
 demo: $(READY)  ## write a day of trend frames with troubles, build it, show what came of it
 	@+exec $(ROOT)/lib/make/demo $(MAKE)
 
+# Links, which find this checkout and its environment; man pages and completion are made from the commands' options.
+install: $(READY)  ## put the commands on PATH, with man pages and completion: make install PREFIX=$HOME/.local [DESTDIR=]
+	@$(call needs,PREFIX,folder)
+	@exec python3 $(ROOT)/lib/make/install.py install
+
+# What install has put there and is as it was, and nothing else.
+uninstall:  ## take them away again: make uninstall PREFIX=$HOME/.local [DESTDIR=]
+	@$(call needs,PREFIX,folder)
+	@exec python3 $(ROOT)/lib/make/install.py uninstall
+
 setup: $(READY)  ## set up what the commands in bin/ need
 
-# The packages are installed when their list has changed, and what is compiled is when its source has.
+# The packages are installed when their list has changed, and what is compiled is when its source has.  With VENV= (empty)
+# nothing is installed, and setup checks what is there.
 ifneq ($(READY),)
 $(READY): $(ROOT)/requirements.lock $(ROOT)/lib/framemake/gwf/frames8.c
+	@$(ROOT)/lib/make/setup run
+else
+setup:
 	@$(ROOT)/lib/make/setup run
 endif
 
@@ -79,7 +97,7 @@ bench:  ## measure against the floor and the peers (an hour, 20 GB)
 	@cd $(ROOT) && for part in day ranges days streams serve; do python3 tests/bench/$$part.py; done
 
 # What is bash; the rest is Python.
-SCRIPTS := $(addprefix lib/make/,setup checks day range build-day apart demo help for-engines engine/*) cron/install cron/nightly .ci/run
+SCRIPTS := $(addprefix lib/make/,setup checks day range build-day apart demo help for-engines completion.bash engine/*) cron/install cron/nightly .ci/run
 lint:  ## check the code's form and types: ruff, mypy, shellcheck, shfmt
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && ruff check -q . && ruff format --check -q .

@@ -162,7 +162,12 @@ def test_samples_of_no_whole_hertz_are_told_at_their_own_times(tmp_path):
     site.build(240)
     entry = site.json("coverage")["V1:A"]
     assert (entry["first_good_gps"], entry["last_good_gps"]) == (START + 60, START + 238)
-    assert site.json("summary")["missing_spans_gps"] == [[START, START + 60], [START + 120, START + 180]]
+    summary = site.json("summary")
+    assert summary["missing_spans_gps"] == [[START, START + 60], [START + 120, START + 180]]
+    # Each character of a mask has its time; whole seconds are whole numbers in the JSON, whatever prints it.
+    assert entry["gwf_mask"] == "0101"
+    assert summary["gwf_mask_gps"] == [[START + at, START + at + 60] for at in (0, 60, 120, 180)]
+    assert ".0" not in json.dumps([summary["gwf_mask_gps"], summary["provenance"]["frames"][0]["gps_start"]])
 
 
 @pytest.mark.parametrize("order", ["gap first", "gap last", "gaps only at the ends"])
@@ -268,6 +273,8 @@ def test_gaps_that_touch_are_one():
     assert missing_spans(seconds, "00111") == [(0, 20)]
     assert missing_spans(seconds, "01000") == [(0, 10), (20, 30), (35, 50)]
     assert missing_spans(seconds, "11111") == []
+    assert missing_spans(seconds, "01000", Window(5, 25)) == [(5, 10), (20, 25)]
+    assert missing_spans(seconds, "01111", Window(10, 25)) == []
 
 
 @pytest.mark.parametrize("odd", ["", "# a remark, as people write them\n"])

@@ -339,3 +339,32 @@ def test_a_long_stream_is_checked_in_pieces(tmp_path, monkeypatch):
         found.append(list(check.structure(str(tmp_path))))
     assert len(found[0]) == 1 and all(each == found[0] for each in found)
     assert store.names(str(tmp_path)) == [NAME]
+
+
+# --- a share a night -------------------------------------------------------------------------
+
+
+def test_in_as_many_nights_as_there_are_shares_each_stream_is_checked_once(folder):
+    for name in (NAME, RAIN, SLOW):
+        (folder / f"{name}.info").write_text("")
+    found = [{fault.stream for fault in check.structure(str(folder), (part, 4))} for part in range(1, 5)]
+    assert sorted(name for each in found for name in each) == sorted((NAME, RAIN, SLOW))
+
+
+def test_what_was_faulty_is_checked_in_each_night_until_it_is_healed(folder):
+    faulty, info = folder.parent / "faulty", (folder / f"{NAME}.info").read_text()
+    (folder / f"{NAME}.info").write_text("")
+    nights = [(f"{part}/3", any(True for _ in check.structure(str(folder), (part, 3)))) for part in (1, 2, 3)]
+    (at,) = (share for share, found in nights if found)
+    other = next(share for share, found in nights if not found)
+    assert run("check-streams", folder, "--share", other, "--again", faulty) == (0, "", "")
+    assert told(folder, "--share", at, "--again", faulty)[0][0] == NAME
+    assert told(folder, "--share", other, "--again", faulty)[0][0] == NAME and faulty.read_text() == f"{NAME}\n"
+    (folder / f"{NAME}.info").write_text(info)
+    assert run("check-streams", folder, "--share", other, "--again", faulty) == (0, "", "")
+    assert faulty.read_text() == ""
+
+
+def test_a_share_does_not_go_with_frames(folder):
+    assert "--share does not go with --frames" in refused("check-streams", folder, "--share", "1/2", "--frames", folder)
+    assert "no such share, want I/N: '3/2'" in refused("check-streams", folder, "--share", "3/2")

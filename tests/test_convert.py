@@ -5,6 +5,7 @@ them is what the tests of a day and of a range look at.  The last ones run the r
 """
 
 import os
+import re
 import subprocess
 import sys
 
@@ -82,7 +83,7 @@ def test_a_range_by_flags(site):
     flags = (
         "--channels-file c.txt --ffl-path t.ffl --ffl-spec V1raw --out-dir o --increment-size 100 --max-retries 2 "
         "--concurrency 4 --stagger-seconds 5 --mem-guard-mb 2000 --log-level WARN --resume --dry-run "
-        "--compression gzip --limit-days 2 --minutes-per-day 30"
+        "--compression gzip --limit-days 2 --minutes-per-day 30 --worker-path scripts/convert_one_day.py"
     )
     options, target, given, _ = called(site, "convert-range", *DATES, *flags.split())
     assert options == ["-f", str(ROOT / "Makefile"), "--no-print-directory", "-j4"] and target == "range"
@@ -280,8 +281,18 @@ def test_a_window_of_a_file_with_an_option_that_wins(day):
         f'start_gps = {START}\nduration = 7200\nchannels_file = "channels.txt"\nffl_path = "t.ffl"\n'
         'ffl_spec = "V1trend"\nout_root = "elsewhere"\nincrement_size = 600\nresume = false\n'
     )
-    status, _, told = run("convert-day", "-c", "worker.toml", "--out", "out", "--duration", "3600", cwd=day.folder)
-    assert status == 0, told
+    flags = ("-c", "worker.toml", "--out", "out", "--duration", "3600")
+    status, out, told = run("convert-day", *flags, cwd=day.folder)
+    assert (status, told) == (0, "")
+    # What is done is told on stdout, a line each: time, level, whose folder, command.
+    lines = [line.split(" ", 3) for line in out.splitlines()]
+    assert all(re.fullmatch(r"[-0-9]{10}T[:0-9]{8}\+00:00", line[0]) and line[1] == "INFO" for line in lines)
+    assert [line[2:] for line in lines][-1] == ["make:", "2024-04-10: 4 of 4 channels, 0 % NaN, " + lines[-1][3][-3:]]
+    assert "V1trend-2024-04-10: pad-merge: wrote 'V1trend_20240410.h5'" in out
+    # DEBUG tells the steps that are run as well; with nothing new that is the listing of the frames.
+    status, out, told = run("convert-day", *flags, "--resume", "--log-level", "DEBUG", cwd=day.folder)
+    assert status == 0 and " DEBUG V1trend-2024-04-10: list-frames: begins: " in out and "hing new\n" in out
+    assert told == ""
     summary = day.json("summary")
     assert (summary["start_gps"], summary["total_seconds"], summary["increment_size"]) == (START, 3600, 600)
     assert not (day.folder / "elsewhere").exists()

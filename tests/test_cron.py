@@ -11,6 +11,7 @@ from support.commands import needs
 from support.daemons import daemon, wait_until
 from support.sites import ROOT
 
+NAMED = r"^make: line (\d+) of the crontab does the same work, take it out, or have TAKE_OVER=yes do it: (.*)$"
 FIRST, LAST = "# >>> framemake >>>", "# <<< framemake <<<"
 TEMPLATE = (ROOT / "cron/crontab").read_bytes()
 # cron reads a spool where a line that does not end is not there; crontab(1) takes no such file.
@@ -32,7 +33,7 @@ class User:
         (folder / "crontab").write_text(CRONTAB)
         (folder / "crontab").chmod(0o755)
         self.env = {**os.environ, "PATH": f"{folder}:{os.environ['PATH']}", "SPOOL": str(self.spool)}
-        for name in ("MAKEFLAGS", "MAILTO", "NIGHTLY", "CRONTAB", "DRY", "DRY_RUN"):
+        for name in ("MAKEFLAGS", "MAILTO", "NIGHTLY", "CRONTAB", "DRY", "DRY_RUN", "TAKE_OVER"):
             self.env.pop(name, None)
 
     def does(self, what, status=0, **variables):
@@ -209,7 +210,11 @@ def named(user, tmp_path, *lines):
         env = {**user.env, "NIGHTLY": str(nightly), "DRY_RUN": dry}
         done = subprocess.run([ROOT / "cron/install", "install"], env=env, capture_output=True, text=True, check=False)
         assert done.returncode == 0, done.stderr
-        told = re.findall(r"^make: line (\d+) of the crontab does the same work, take it out: (.*)$", done.stderr, re.M)
+        told = re.findall(
+            NAMED,
+            done.stderr,
+            re.M,
+        )
         assert all(lines[int(number) - 1] == line for number, line in told)
         found.append([int(number) for number, _ in told])
     assert found[0] == found[1]
@@ -236,6 +241,30 @@ def test_lines_that_do_the_same_work_are_named_and_stay(user, tmp_path):
     ]
     assert named(user, tmp_path, *lines) == [3, 4, 5, 6, 7, 9, 10, 11, 12]
     assert user.crontab.decode().startswith("".join(f"{line}\n" for line in lines))
+
+
+def test_the_three_lines_of_an_e_lab_are_taken_over_and_given_back(user):
+    """Its crontab as it is, with a line of somebody's that is none of these, and one that was commented out by hand."""
+    lines = [
+        b"# the e-Lab\n",
+        b"0 1 * * * rsync -av --password-file=/home/.pw i2u2data@ldas.example.org::ligo/second-trend /data/frames\n",
+        b"30 1 * * * rsync -av i2u2data@ldas.example.org::ligo/minute-trend /data/frames\n",
+        b"0 3 * * *\t/home/i2u2/bin/ImportData /data/frames /usr /data/streams >> /var/log/caf\xe9 2>&1\n",
+        b"@daily date +\\%F\n",
+        b"#0 4 * * * ImportData /old",
+    ]
+    before = b"".join(lines)
+    user.spool.write_bytes(before)
+    shown, said = user.does("install", TAKE_OVER="yes", DRY_RUN="yes")
+    assert "nothing is changed" in said and shown.count("+#framemake# ") == 3 and user.crontab == before
+    assert user.does("install", TAKE_OVER="yes")[1] == "make: the crontab is changed\n"
+    commented = [b"#framemake# " + line if at in (1, 2, 3) else line for at, line in enumerate(lines)]
+    assert user.crontab.startswith(b"".join(commented) + b"\n" + FIRST.encode())
+    # Once more there is nothing to do, nor is anything named.
+    assert user.does("install")[1] == "make: the crontab has nothing to change\n"
+    user.does("remove")
+    assert user.crontab == before + b"\n"
+    assert "TAKE_OVER must be one of yes no: 'maybe'" in user.does("install", status=1, TAKE_OVER="maybe")[1]
 
 
 def test_our_own_lines_and_what_is_no_such_work_are_not_named(user, tmp_path):

@@ -11,7 +11,9 @@ import sys
 
 import pytest
 from framemake import files
-from framemake.days.status import days_of
+from framemake.day.folder import Folder
+from framemake.days import index, status
+from framemake.days import run as days_run
 from support.commands import BIN, needs, refused, run, well
 from support.sites import ROOT, Site, signal
 
@@ -48,6 +50,7 @@ class Out:
             "missing_spans_gps": [],
             "frame_files": {"used": 24, "absent": 0, "duplicate": 0, "covered": 0},
             "unreadable_frames": 0,
+            "end_gps": start + 86400,
         }
         of_summary.update({key: told.pop(key) for key in list(told) if key in of_summary})
         state = {"date": date, "status": status, "error": None, "started_at_utc": "2026-11-21T12:00:15Z"}
@@ -101,7 +104,7 @@ def test_a_real_day(tmp_path):
     assert (status, told) == (0, "")
     size = (site.h5).stat().st_size
     head, titles, line, *rest = printed.splitlines()
-    assert head.startswith("1 day: 1 completed; ") and head.endswith("; 62.5 % covered; 6.0 h without frames")
+    assert head.startswith("1 day: 1 completed; ") and head.endswith("; 62.5 % covered; 6 h 00 min without frames")
     assert titles.split() == ["day", "status", "coverage", "size", "retries", "finished", "(UTC)"]
     assert line.startswith("2024-04-10  completed    62.5 %  ")
     assert "no frames 06:00-12:00; 1 file absent" in " ".join([line, *rest])
@@ -151,13 +154,22 @@ def test_running_is_what_holds_the_lock(out):
     assert (day["status"], day["error"]) == ("interrupted", "stopped before it was done")
 
 
+def test_the_index_tells_which_process_is_at_a_day(out):
+    out.day(0, "running"), out.day(1)
+    folder = Folder.of(str(out.path), "V1trend", day_after(0))
+    with folder.hold(0):
+        days = index.write(str(out.path))["days"]
+        assert [days[day_after(number)]["pid"] for number in (0, 1)] == [os.getpid(), None]
+    assert index.write(str(out.path))["days"][day_after(0)]["pid"] is None
+
+
 def test_a_failed_or_queued_day_at_which_a_make_is_at_work_runs(out):
     run = out.path / ".range.abcdef"
     run.mkdir(parents=True)
-    for number, status in enumerate(("failed", "queued")):
-        folder = out.day(number, status, error="before")
+    for number, said in enumerate(("failed", "queued")):
+        folder = out.day(number, said, error="before")
         with files.locked(run / "lock"):
-            assert out.days()[day_after(number)]["status"] == status
+            assert out.days()[day_after(number)]["status"] == said
             with held(folder):
                 assert out.days()[day_after(number)]["status"] == "running"
 
@@ -224,7 +236,7 @@ def test_damaged_states_and_summaries_are_told_of_their_day_alone(out):
 def test_a_site_that_wants_no_summaries(out):
     out.day(0, summary=False)
     line = well("day-status", out.path).splitlines()[2]
-    assert line.split() == ["2024-04-10", "completed", "42.0", "MB", "0", "2026-11-21", "12:34"]
+    assert line.split() == ["2024-04-10", "completed", "unknown", "42.0", "MB", "0", "2026-11-21", "12:34"]
     assert out.days()[day_after(0)]["coverage"] is None
 
 
@@ -294,6 +306,40 @@ def test_messages_of_others_cannot_steer_a_terminal(out):
     assert "?[2Jgone?next" in "\n".join(out.lines())
 
 
+def test_a_file_across_midnight_is_told_within_its_day(out):
+    """Summaries of earlier versions tell when the absent files begin and end, on another day."""
+    end = START + 86400
+    out.day(0, end_gps=end, missing_spans_gps=[[START - 7182, START + 14418], [end - 18, end + 21582]])
+    assert out.days()[day_after(0)]["late_gps"] == [[START, START + 14418], [end - 18, end]]
+    printed = "\n".join(out.lines())
+    assert "no frames 00:00-04:00:18, 23:59:42-24:00" in printed and "; 4 h 01 min without frames" in printed
+
+
+def test_what_is_short_is_told_in_minutes_or_seconds(out):
+    out.day(0, missing_spans_gps=[[START, START + 100]])
+    assert "; 100 s without frames" in out.lines()[0]
+    out.day(1, missing_spans_gps=[[START + 86400, START + 86400 + 1500]])
+    assert "; 27 min without frames" in out.lines()[0]
+
+
+def test_what_is_not_known_is_told_as_that(out):
+    folder = out.day(0)
+    (folder / "V1trend_20240410.summary.json").write_text('{"valid_channels": 2, "requested_channels": 3}')
+    state = json.loads((folder / "state_day.json").read_text())
+    (folder / "state_day.json").write_text(json.dumps({**state, "finished_at_utc": None}))
+    line = out.lines()[2].split()
+    assert (line[2], line[-1]) == ("unknown", "unknown")
+    assert out.days()[day_after(0)]["coverage"] is None and out.json()[1]["totals"]["coverage"] is None
+
+
+def test_each_day_of_a_range_that_is_finished_has_a_place_of_its_own(tmp_path):
+    """Two that end at the same moment are both in the list before either counts."""
+    (tmp_path / "finished").write_text("".join(f"{day_after(number)}\n" for number in range(5)))
+    given = {"TOTAL": "6", "RUN": str(tmp_path), "BEGAN": str(int(time.time()))}
+    told = [days_run.progress(Folder.of(str(tmp_path), "V1trend", day_after(n)), day_after(n), given) for n in (3, 4)]
+    assert [re.search(r"\[(\d of \d)", line)[1] for line in told] == ["4 of 6", "5 of 6"]
+
+
 def test_a_span_that_begins_within_its_day_tells_the_time_of_day(out):
     begin = START + 43200
     out.day(0, start_gps=begin, start_dt_utc="2024-04-10T12:00:00", missing_spans_gps=[[begin + 60, begin + 120]])
@@ -345,7 +391,7 @@ def test_of_a_day_four_small_files_are_opened_and_no_day_file(out):
     for number in range(20):
         out.day(number, nan_samples=number)
     sys.addaudithook(look)
-    days_of(str(out.path))
+    status.days_of(str(out.path))
     assert len(opened) <= 20 * 4 and not any(name.endswith(".h5") for name in opened)
 
 

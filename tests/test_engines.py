@@ -237,6 +237,68 @@ def test_slurm_builds_the_days(site, slurm):
     assert slurm.queued() == ""
 
 
+def test_slurm_gets_what_a_site_wants(site, slurm):
+    """Licences and the like, as options of sbatch in a file; quotes keep words together, nothing is run."""
+    extra = site.folder / "extra"
+    extra.write_text("# ours\n#SBATCH -L sps\n--comment='two words $(touch owned)' --nice=7\n")
+    done = site.range(slurm, "ENGINE=slurm", f"SLURM_EXTRA={extra}", "LIMIT_DAYS=1")
+    assert done.returncode == 0, done.stderr
+    (job,) = jobs_of(slurm, site)
+    assert "Licenses=sps" in job and "Comment=two words $(touch owned)" in job and "Nice=7" in job
+    assert not list(site.folder.rglob("owned"))
+    extra.write_text("--no-such-option\n")
+    done = site.range(slurm, "ENGINE=slurm", f"SLURM_EXTRA={extra}")
+    assert done.returncode != 0 and "make: Slurm does not take the days" in done.stderr
+    assert "unrecognized option '--no-such-option'" in done.stderr
+    done = site.range(slurm, "ENGINE=slurm", "SLURM_EXTRA=none")
+    assert done.stderr.count("make: cannot be read: SLURM_EXTRA='none'") == 1
+
+
+def jobs_of(part, site):
+    """What Slurm knows of the jobs of a site."""
+    told = commands.call("scontrol", "show", "job", env=part.env).stdout
+    return [job for job in told.split("\n\n") if str(site.out) in job]
+
+
+@pytest.mark.long
+def test_nodes_that_share_frames_alone_build_the_days_in_their_tmpdir(tmp_path):
+    home, scratch = tmp_path / "home", tmp_path / "node's tmp"
+    home.mkdir()
+    scratch.mkdir()
+    with daemons.slurm(hidden=home) as part:
+        part.env["TMPDIR"] = str(scratch)
+        site = Site(tmp_path, home / 'ho\'me of "it" & co')
+        done = site.range(part, "ENGINE=slurm", "SCRATCH=here")
+        said = "SCRATCH must be an absolute path, of a folder on the machines, or '$TMPDIR' for theirs: 'here'"
+        assert done.stderr.count(said) == 1
+        a_bad_day_stops_itself_alone(site, part, part.queued, "ENGINE=slurm", "SCRATCH=$TMPDIR")
+        assert [path for path in scratch.iterdir() if path.name.startswith("framemake")] == []
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("how", ["preempted", "out of time"])
+def test_a_job_that_slurm_ends_is_told_and_its_day_built_by_the_next_try(site, slurm, how):
+    """Two tries: the first is ended while its day waits for its lock, the second finds it free."""
+    lock = site.day(DAYS[0]) / ".work" / "lock"
+    lock.parent.mkdir(parents=True)
+    part = slurm
+    if how == "out of time":
+        part.env["SBATCH_TIMELIMIT"] = "0:01"  # Slurm counts by the minute
+    try:
+        with files.locked(str(lock)):
+            process = begun(site, part, "ENGINE=slurm", "LIMIT_DAYS=1", "MAX_RETRIES=1")
+            daemons.wait_until(lambda: running(site), "the day is under way", 60)
+            if how == "preempted":
+                first = ["srun", "--partition=first", "--exclusive", "--chdir=/", "true"]
+                assert commands.call(*first, env=part.env).returncode == 0
+            daemons.wait_until(lambda: not running(site), "its job is ended", 180)
+        told = process.communicate(timeout=240)[1]
+    finally:
+        part.env.pop("SBATCH_TIMELIMIT", None)
+    assert process.returncode == 0 and ": 1 built, 0 had nothing new, 0 failed" in told, told
+    assert ("DUE TO PREEMPTION" if how == "preempted" else "DUE TO TIME LIMIT") in told
+
+
 def running(site, where=None):
     """The processes that build days of a site, wherever they were started: {process id: its arguments}.
 

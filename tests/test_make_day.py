@@ -2,6 +2,7 @@
 
 import json
 import os
+import pty
 import re
 import shutil
 import signal as signals
@@ -408,3 +409,20 @@ def test_a_day_whose_frames_are_all_absent_says_so_in_one_line(tmp_path):
     said = [line for line in done.stderr.splitlines() if "no frame can be read" in line]
     assert len(said) == 1 and said[0].endswith(f"no frame can be read: {str(tmp_path / 'gone.gwf')!r} (absent)")
     assert "IndexError" not in done.stderr
+
+
+def test_on_a_terminal_a_day_leaves_one_line(site):
+    """The bar is drawn by the processes that read, and taken away: what came of the day stays."""
+    site.want("V1:A")
+    site.frame(0, 60, [signal()])
+    words = ["make", "-f", ROOT / "Makefile", f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}"]
+    environment = {name: text for name, text in os.environ.items() if name not in ("MAKEFLAGS", "MAKELEVEL")}
+    for told in ("1 of 1 channels, 0 % NaN, ", "nothing new"):
+        ours, theirs = pty.openpty()
+        given = {"stderr": theirs, "env": environment, "cwd": site.folder}
+        done = subprocess.run([*words, "MINUTES=1"], stdout=subprocess.PIPE, check=True, **given)
+        os.close(theirs)
+        lines = os.read(ours, 65536).decode().split("\r\n")
+        os.close(ours)
+        assert done.stdout == b"" and len(lines) == 2 and lines[1] == ""
+        assert lines[0].rpartition("\r")[2].startswith(f"make: {DAY}: {told}")

@@ -489,6 +489,16 @@ def test_a_night_has_the_steps_that_its_settings_ask_for(night):
     assert night(DAYS_AND_STREAMS + "CHECK_STREAMS=frames")["check"][1:3] == ["--frames", "/frames"]
 
 
+def test_streams_are_checked_in_shares_so_that_all_are_in_so_many_nights(night):
+    nights = [f"2024-04-{day:02d}" for day in range(1, 11)]
+    asked = [night(DAYS_AND_STREAMS + "CHECK_NIGHTS=5", "--until", until)["check"][1:] for until in nights]
+    assert all(words[2:] == ["--again", "/logs/faulty-streams", "--", "/streams"] for words in asked)
+    shares = [words[1] for words in asked]
+    assert sorted(shares[:5]) == [f"{number}/5" for number in range(1, 6)] and shares[:5] == shares[5:]
+    for number in ("1", "0", "a[$(touch owned)]"):  # what is no number is refused by run-night
+        assert night(DAYS_AND_STREAMS + f"CHECK_NIGHTS='{number}'")["check"] == ["check-streams", "--", "/streams"]
+
+
 def test_frames_are_removed_only_where_it_is_asked_for_and_then_without_a_question(night):
     found = night(DAYS_AND_STREAMS + "KEEP_DAYS=30")
     options = ["--keep-days", "30", "--yes", "--spec", "V1trend", "--streams", "/streams"]

@@ -558,6 +558,8 @@ def test_frames_that_are_pruned_are_not_mirrored_again_and_their_days_stay(site)
         ({"LOGS": ""}, "LOGS must be an absolute path: ''"),
         ({"TIME_LIMIT": "long"}, "TIME_LIMIT must be a number with s, m, h or d: 'long'"),
         ({"CHECK_STREAMS": "maybe"}, "CHECK_STREAMS must be yes, frames or no: 'maybe'"),
+        ({"CHECK_NIGHTS": "0"}, "CHECK_NIGHTS must be a whole number from 1: '0'"),
+        ({"CHECK_NIGHTS": "30", "CHECK_STREAMS": "frames"}, "CHECK_NIGHTS goes with CHECK_STREAMS=yes"),
         ({"FIRST_DAY": "2024-02-30"}, "FIRST_DAY: no such day, want YYYY-MM-DD: '2024-02-30'"),
         ({"DAYS": "a[$(touch owned)]"}, "DAYS must be a whole number"),
     ],

@@ -10,7 +10,7 @@ from framemake import settings
 from framemake.errors import BadInput
 from support.commands import BIN, ROOT, refused, run, well
 
-# The two files that the converter's own guide shows.
+# Files as people have them: every key of the converter's own, in words of the tests.
 WORKER = """
 start_dt = "2024-04-10"
 end_dt   = "2024-04-11"
@@ -28,6 +28,7 @@ increment_size = 600
 max_retries = 3
 compression = "lzf"
 produce_summary = true
+worker_path = "scripts/convert_one_day.py"
 """
 RANGE = """
 start_date = "2024-04-10"
@@ -42,6 +43,13 @@ increment_size = 600
 concurrency = 8
 stagger_seconds = 5
 max_retries = 3
+mem_guard_mb = 0
+dry_run = false
+limit_days = 0
+minutes_per_day = 0
+compression = "lzf"
+produce_summary = true
+worker_path = "./scripts/convert_one_day.py"
 """
 MIDNIGHT, NEXT = 1396742418, 1396828818
 
@@ -114,6 +122,12 @@ def test_a_range_file_in_use():
         "LOG_LEVEL": "INFO",
         "CONCURRENCY": "8",
         "STAGGER": "5",
+        "MEM_GUARD": "0",
+        "DRY_RUN": "no",
+        "LIMIT_DAYS": "",
+        "MINUTES": "",
+        "COMPRESSION": "lzf",
+        "SUMMARY": "yes",
     }
 
 

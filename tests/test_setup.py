@@ -1,11 +1,15 @@
 """Setting up: what is missing is said before it is installed, or in one message where it cannot be."""
 
 import os
+import re
 import shutil
 import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
-from support.commands import needs
+from support.commands import call, needs
 from support.sites import ROOT
 
 NAMES = """bash dirname pwd id env grep cat printf mkdir flock rm find sha256sum touch tail ls jq rsync python3 awk"""
@@ -64,6 +68,78 @@ def test_a_checkout_in_a_path_with_a_space_is_refused(tmp_path):
     shutil.copy(ROOT / "lib" / "make" / "setup", copy / "setup")
     done = subprocess.run([copy / "setup", "run"], capture_output=True, text=True, check=False)
     assert done.returncode == 1 and "whitespace" in done.stderr and len(done.stderr.splitlines()) == 1
+    # make itself says it too, whatever it was asked for, and however it was called.
+    shutil.copy(ROOT / "Makefile", copy.parents[1])
+    shutil.copytree(ROOT / "lib" / "make", copy, dirs_exist_ok=True)
+    for words in (["help"], ["-f", copy.parents[1] / "Makefile", "DAY=2024-04-10"]):
+        done = call("make", *words, cwd=copy.parents[1])
+        assert (done.returncode, done.stdout) == (2, "") and len(done.stderr.splitlines()) == 1
+        assert "the path of the checkout must have no whitespace, move it: " in done.stderr
+
+
+def test_every_package_that_is_needed_is_checked_and_named_as_conda_has_it():
+    lines = (ROOT / "requirements.txt").read_text().splitlines()
+    needed = {line.partition(" ")[0].partition("==")[0] for line in lines} - {"#", "", "tomli"}
+    alone = {"PATH": "/usr/bin:/bin", "PYTHONPATH": "", "PYTHONNOUSERSITE": "1"}
+    code = 'python3() { command python3 -S -I "$@"; }; export -f python3; exec bash lib/make/setup run'
+    needs("parallel", "jq", "rsync", "flock")
+    done = call("bash", "-c", code, cwd=ROOT, env={**alone, "VENV": ""})
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    missing = re.search(r"it cannot import (.*) \(conda install -c conda-forge (.*)\)", done.stderr)
+    assert {*missing[1].split(", ")} - {"tomli"} == needed and "imagecodecs" in needed
+    conda = {*missing[2].split()} - {"tomli"}
+    assert "python-lalframe" in conda and "lalsuite" not in conda
+    # The README has the same line.
+    line = re.search(r"conda install -c conda-forge ([^`]*?)\n\n", (ROOT / "README.md").read_text())[1]
+    assert conda <= set(line.replace("\\\n", " ").split())
+
+
+@pytest.fixture
+def environment(tmp_path):
+    """A checkout with an environment that is up to date, as another user may see it: its folder."""
+    needs("parallel", "jq", "rsync", "flock")
+    with tempfile.TemporaryDirectory() as name:
+        checkout = Path(name)
+        checkout.chmod(0o755)
+        (checkout / "lib" / "make").mkdir(parents=True)
+        shutil.copy(ROOT / "lib" / "make" / "setup", checkout / "lib" / "make")
+        (checkout / "requirements.lock").write_text(f"no-such-package-of-framemake==1 --hash=sha256:{'0' * 64}\n")
+        (checkout / ".venv" / "bin").mkdir(parents=True)
+        python = checkout / ".venv" / "bin" / "python"
+        python.write_text(f'#!/bin/sh\nexec {sys.executable} "$@"\n')
+        python.chmod(0o755)
+        (checkout / ".venv" / ".framemake-lock").touch()
+        stamp = call("sha256sum", input=(checkout / "requirements.lock").read_text()).stdout
+        (checkout / ".venv" / ".framemake-requirements.lock").write_text(stamp)
+        yield checkout
+
+
+def test_another_user_of_the_checkout_uses_its_environment_as_it_is(environment):
+    needs("setpriv")
+    if os.geteuid() != 0:
+        pytest.skip("root alone can be another user")
+    (environment / ".venv/bin/python").write_text("#!/bin/sh\n")  # ours may lie where others see nothing
+    other = ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", environment / "lib/make/setup", "run"]
+    done = call(*other, cwd=environment)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    (environment / "requirements.lock").write_text("another==1\n")
+    done = call(*other, cwd=environment)
+    assert done.returncode == 1 and len(done.stderr.splitlines()) == 1
+    assert "the Python environment is another user's and not up to date, they run 'make setup'" in done.stderr
+
+
+@pytest.mark.slow
+def test_no_network_is_one_line(environment):
+    needs("unshare")
+    apart = ["unshare", "--net"]
+    if call(*apart, "true").returncode:
+        pytest.skip("root alone can be without a network")
+    (environment / ".venv" / ".framemake-requirements.lock").unlink()
+    done = call(*apart, environment / "lib/make/setup", "run", cwd=environment)
+    first, *rest = done.stderr.splitlines()
+    assert done.returncode == 1 and first.startswith("setup: installing requirements.lock into ")
+    said = "setup: no package index answers, is there a network? Then run 'make setup' again, or see VENV: "
+    assert len(rest) == 1 and rest[0].startswith(said) and "onnection" in rest[0][len(said) :]
 
 
 def test_the_lock_pins_every_package_with_its_hashes():

@@ -37,14 +37,15 @@ class Runner:
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(process, number)
 
-    def run(self, words: list, environ: Mapping) -> int:
+    def run(self, words: list, environ: Mapping, stderr: int | None = None) -> int:
         """Run a program to its end; its exit status, minus the number of the signal if one killed it.
 
-        FileNotFoundError if it is not on PATH.
+        stderr: the handle that is to be its stderr (ours).  FileNotFoundError if it is not on PATH.
         """
         # It starts with what a shell would give it: Python ignores SIGPIPE, and so would all that it runs.
         reset = [signal.SIGINT, signal.SIGPIPE, signal.SIGXFSZ]
-        self._child = os.posix_spawnp(words[0], words, environ, setsigdef=reset)
+        handles = [] if stderr is None else [(os.POSIX_SPAWN_DUP2, stderr, 2)]
+        self._child = os.posix_spawnp(words[0], words, environ, setsigdef=reset, file_actions=handles)
         try:
             return os.waitstatus_to_exitcode(os.waitpid(self._child, 0)[1])
         finally:

@@ -6,6 +6,7 @@ import errno
 import gc
 import io
 import os
+import shlex
 import signal
 import sys
 from collections.abc import Callable, Iterable, Sequence
@@ -73,8 +74,10 @@ class Command:
         self.args = argparse.Namespace()
         self.exit_status = 0
         self._bar: tqdm | None = None
-        # The least level that is written: log() is of INFO, say() of WARNING, fail() of ERROR.
+        # The least level that is written: debug() is of DEBUG, log() of INFO, say() of WARNING, fail() of ERROR.
         self.level = os.environ.get("LOG_LEVEL") or "INFO"
+        # Each line on stderr begins with its level, for convert-day and convert-range, which take them apart.
+        self._levels = os.environ.get("LOG_LINES") == "levels"
 
     def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
@@ -84,10 +87,8 @@ class Command:
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-        group = self.parser.add_argument_group("for every command")
-        group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
-        group.add_argument("--version", action="version", version=f"framemake {version()}")
-        self.args = self.parser.parse_args()
+        self.args = self.whole_parser().parse_args()
+        self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
         try:
             try:
                 main(self)
@@ -114,6 +115,13 @@ class Command:
                 traceback.print_exc()
             self.fail(_one_line(error), getattr(error, "reason", ""))
         sys.exit(self.exit_status)
+
+    def whole_parser(self) -> argparse.ArgumentParser:
+        """The parser, once the command has added its own options: with those that every command has."""
+        group = self.parser.add_argument_group("for every command")
+        group.add_argument("-v", "--verbose", action="store_true", help="show where an error arose")
+        group.add_argument("--version", action="version", version=f"framemake {version()}")
+        return self.parser
 
     def record_option(self) -> None:
         """Give a command that makes a day the option --record: messages and a failure are noted in the day's folder."""
@@ -152,7 +160,8 @@ class Command:
         """Leave a bar that is full, and go to the next line; take away one that is not: others may draw there too."""
         bar, self._bar = self._bar, None
         if bar is not None:
-            bar.leave = bar.n >= bar.total
+            # Of a day that several processes make one line tells, when all is done: hold-day's.
+            bar.leave = bar.n >= bar.total and not self.recorded
             bar.close()
 
     def say_first(self, messages: Sequence[str], most: int = 10) -> None:
@@ -166,19 +175,54 @@ class Command:
         """Say one line on stderr and, with --record, note it in the day's log."""
         if self.level == "ERROR":
             return
-        self._put(message)
+        self._put(message, "WARNING")
 
-    def _put(self, message):
+    def tell(self, message: str) -> None:
+        """Say one line on stderr that tells how work goes, whatever LOG_LEVEL is."""
+        self._show(message, "INFO")
+
+    @property
+    def is_watched(self) -> bool:
+        """Whether somebody, or convert-day for them, looks at what is written on stderr."""
+        return self._levels or sys.stderr.isatty()
+
+    def relay(self, level: str, text: str) -> None:
+        """Pass on a line of a make that we have called: DEBUG and INFO to stdout, with the time, the rest to stderr."""
+        with contextlib.suppress(OSError):  # whoever reads may have enough
+            if level in ("DEBUG", "INFO"):
+                sys.stdout.write(f"{gps.now_utc()} {level} {text}\n")
+                sys.stdout.flush()
+            else:
+                os.write(2, os.fsencode(f"{text}\n"))
+
+    def _put(self, message, level):
+        self._show(message, level)
+        self._write(message)
+
+    def _show(self, message, level):
         with contextlib.suppress(OSError):
             if self._bar is not None:
                 self._bar.clear()
-            sys.stderr.write(f"{self.name}: {message}\n")
-        self._write(message)
+            head = ""
+            if self._levels:  # lines of several days that are made at once come together
+                of_day = self.recorded and f"{os.path.basename(os.path.realpath(self.recorded.path))}: "
+                head = f"{level} {of_day or ''}"
+            sys.stderr.write(f"{head}{self.name}: {message}\n")
 
     def log(self, message: str) -> None:
-        """One line, with its UTC time, in the day's worker.log, if there is a day folder."""
+        """One line, with its UTC time, in the day's worker.log, if there is a day folder.
+
+        Shown on stderr as well if LOG_LEVEL is DEBUG, or convert-day or convert-range have called.
+        """
         if self.level in ("DEBUG", "INFO"):
             self._write(message)
+            if self.recorded and (self._levels or self.level == "DEBUG"):
+                self._show(message, "INFO")
+
+    def debug(self, message: str) -> None:
+        """The same, for LOG_LEVEL=DEBUG alone."""
+        if self.level == "DEBUG" and self.recorded:
+            self._put(message, "DEBUG")
 
     def _write(self, message):
         folder = self.recorded
@@ -191,7 +235,7 @@ class Command:
 
         reason: see BadInput.
         """
-        self._put(message)
+        self._put(message, "ERROR")
         self.exit_status = FAILED
         folder = self.recorded
         if folder:

@@ -1,6 +1,7 @@
 """The converter in use, as a call of make: its flags, and what make is given for them."""
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -8,6 +9,9 @@ from . import child, settings
 from .errors import BadInput
 from .settings import DAY, KEYS, SPANS
 from .version import ROOT
+
+# What may stand first in a line that a command writes on stderr, for LOG_LINES=levels.
+LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 
 class Flag(NamedTuple):
@@ -34,7 +38,7 @@ def flags(purpose: str) -> list[Flag]:
             continue  # another name of out_root
         names, of_text = _names(key), _reader(setting)
         if setting.kind is not settings.FLAG:
-            found.append(Flag(names, key, setting.help, setting.variable or "SECONDS", of_text))
+            found.append(Flag(names, key, setting.help, setting.variable or key.rpartition("_")[2].upper(), of_text))
             continue
         found.append(Flag(names, key, setting.help, "true|false", of_text, alone=True))
         found.append(Flag((f"--no-{names[0][2:]}",), key, f"{names[0]} false", alone=False, takes=False))
@@ -64,10 +68,12 @@ def missing(given: dict, config: str | None, purpose: str) -> str:
     return f"a span is needed: -c FILE, or {', '.join(_names(key)[0] for key in SPANS[purpose])}"
 
 
-def run(given: dict, config: str | None, purpose: str) -> bool:
+def run(given: dict, config: str | None, purpose: str, show: Callable[[str, str], None]) -> bool:
     """Have make build what settings {key: value} and a file of settings ask for, in this folder; whether it did.
 
-    purpose: settings.DAY or settings.RANGE.  BadInput as in settings.variables, or if there is no make.
+    purpose: settings.DAY or settings.RANGE.  show: called with (level, text) for each line that make and what it runs
+    write on stderr, as it comes; the level is '' where a line has none.  BadInput as in settings.variables, or if there
+    is no make.
     """
     arguments, defaults = call(given, config, purpose, os.environ)
     # A make that calls us has variables of its own, and a span is what the flags or the file say.
@@ -77,11 +83,28 @@ def run(given: dict, config: str | None, purpose: str) -> bool:
         for name, text in os.environ.items()
         if name not in (*outer, "DAY", "START", "END", "FIRST", "LAST", "CONFIG")
     }
+    reading, writing = os.pipe()
+    reader = threading.Thread(target=_read, args=(reading, show))
+    reader.start()
     try:
         with child.Runner() as runner:
-            return runner.run(["make", *arguments], {**defaults, **inherited}) == 0
+            return runner.run(["make", *arguments], {**defaults, **inherited, "LOG_LINES": "levels"}, writing) == 0
     except FileNotFoundError:
         raise BadInput("no such program on PATH: 'make'") from None
+    finally:
+        os.close(writing)
+        reader.join()
+
+
+def _read(handle, show):
+    """Show each line of a pipe until its last writer has ended."""
+    with open(handle, encoding="utf-8", errors="surrogateescape") as lines:
+        for line in lines:
+            level, space, text = line.rstrip("\n").partition(" ")
+            if space and level in LEVELS:
+                show(level, text)
+            else:
+                show("", line.rstrip("\n"))
 
 
 def call(given: dict, config: str | None, purpose: str, environ: Mapping) -> tuple[list[str], dict]:

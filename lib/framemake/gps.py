@@ -134,7 +134,7 @@ def parse(text: str) -> int | float:
     """
     if _NUMBER.fullmatch(text):
         value = float(text)
-        return int(value) if value == int(value) else value
+        return plain(value)
     if _DAY.fullmatch(text):
         return day_window(text).start
     match = _UTC.fullmatch(text)
@@ -172,7 +172,7 @@ def seconds(time: Any) -> int | float:
         raise BadInput(f"no such time, want GPS seconds, UTC or a datetime: {time!r}") from None
     if not 0 <= value < math.inf:
         raise BadInput(f"no such time, want GPS seconds, UTC or a datetime: {time!r}")
-    return int(value) if value == int(value) else value
+    return plain(value)
 
 
 def unix_offsets(start: float, end: float) -> list[tuple[float, int]]:
@@ -224,6 +224,19 @@ def unix(text: str) -> int:
 def seconds_between(start: str, end: str) -> int:
     """Whole seconds from one time of now_utc() to another."""
     return unix(end) - unix(start)
+
+
+def plain(seconds: float) -> int | float:
+    """The same number, as an int if it is whole: in JSON jq 1.7 prints 1396742418.0 as it stands."""
+    return int(seconds) if seconds == int(seconds) else seconds
+
+
+def lasting(seconds: float) -> str:
+    """How long so many seconds are, for people, rounded up: '90 s', '12 min', '6 h 05 min'."""
+    if seconds < 120:
+        return f"{math.ceil(seconds)} s"
+    minutes = math.ceil(seconds / 60)
+    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"
 
 
 def day_of(gps: float) -> str:

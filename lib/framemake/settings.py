@@ -184,6 +184,7 @@ _BOTH = {
     "resume": Setting("RESUME", FLAG, "use what earlier runs left"),
     "log_level": Setting("LOG_LEVEL", ValueKind("DEBUG, INFO, WARNING or ERROR", _level), "which messages there are"),
     "produce_summary": Setting("SUMMARY", FLAG, "write the summary"),
+    "worker_path": Setting("", _TEXT, "the script of the converter's worker: taken, and of no meaning here"),
 }
 _MANY = {
     "concurrency": Setting("CONCURRENCY", _whole(1, 9999), "days at once"),
@@ -194,7 +195,6 @@ _MANY = {
     "dry_run": Setting("DRY_RUN", FLAG, "say what would be done"),
     "limit_days": Setting("LIMIT_DAYS", _whole(0, none=""), "only the first days; 0: all"),
     "minutes_per_day": Setting("MINUTES", _whole(0, none=""), "only the first minutes of each day; 0: all"),
-    "worker_path": Setting("", _TEXT, "the script of the converter's worker: taken, and of no meaning here"),
 }
 SPANS = {DAY: _WINDOW, RANGE: _DATES}
 KEYS = {DAY: {**_WINDOW, **_BOTH}, RANGE: {**_DATES, **_BOTH, **_MANY}}

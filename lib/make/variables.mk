@@ -67,8 +67,12 @@ MEM_GUARD ?=
 ENGINE ?=
 ## for ssh: a file with a machine a line, [user@]host
 HOSTS ?=
-## for ssh: a folder of the machines, which then need not share OUT
+## for ssh and slurm: a folder of the machines, which then need not share OUT; '$TMPDIR' is what each has by that name
 SCRATCH ?=
+## for slurm: a file of options of sbatch, one or more a line
+SLURM_EXTRA ?=
+## for condor: a file of submit commands
+CONDOR_EXTRA ?=
 
 ### of streams and serve
 
@@ -94,10 +98,19 @@ AGENT ?=
 NIGHTLY ?=
 ## whom cron mails what a night says; empty: nobody
 MAILTO ?=
+## yes: comment out the lines of the crontab that do the same work; remove-cron makes them what they were
+TAKE_OVER ?=
 ## another template than cron/crontab
 CRONTAB ?=
 ## an older name of DRY_RUN: 1 is yes
 DRY ?=
+
+### of install and uninstall
+
+## the folder in whose bin the commands are put, with man pages and completion in its share: /usr/local, ~/.local
+PREFIX ?=
+## what goes before PREFIX, where a package is made
+DESTDIR ?=
 
 ### of the checkout
 

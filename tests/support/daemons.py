@@ -144,8 +144,11 @@ class Slurm:
 
 
 @contextlib.contextmanager
-def slurm():
-    """Start munged, slurmctld and slurmd on this machine; yields a Slurm that takes jobs."""
+def slurm(hidden=None):
+    """Start munged, slurmctld and slurmd on this machine; yields a Slurm that takes jobs.
+
+    hidden: a folder that is empty for a job: what is in it is not shared.
+    """
     commands.needs("munged", "slurmctld", "slurmd", "sbatch", "squeue", "sinfo")
     # munged wants a socket that everybody can reach: not so below pytest's folders.
     folder = Path(tempfile.mkdtemp(prefix="framemake-slurm-"))
@@ -179,12 +182,17 @@ def slurm():
         "ReturnToService": 2,
         "SchedulerParameters": "batch_sched_delay=0,sched_interval=2",
         "MailProg": "/bin/true",
+        "Licenses": "sps:1",
+        # A job of the partition first ends one of the partition days.
+        "PreemptType": "preempt/partition_prio",
+        "PreemptMode": "CANCEL",
         # Two tasks an array at most: what a range of more than 1,000 days comes to elsewhere.
         "MaxArraySize": 3,
     }
     conf = "".join(f"{name}={value}\n" for name, value in settings.items())
     conf += f"NodeName={host} NodeAddr=127.0.0.1 CPUs={os.cpu_count()} RealMemory=1000 State=UNKNOWN\n"
-    conf += f"PartitionName=days Nodes={host} Default=YES MaxTime=INFINITE State=UP\n"
+    conf += f"PartitionName=days Nodes={host} Default=YES MaxTime=INFINITE State=UP PriorityTier=1\n"
+    conf += f"PartitionName=first Nodes={host} MaxTime=INFINITE State=UP PriorityTier=9 PreemptMode=OFF\n"
     (folder / "slurm.conf").write_text(conf)
     key = folder / "key"
     key.touch(0o600)
@@ -194,13 +202,17 @@ def slurm():
     munge = ["munged", "--foreground", f"--key-file={key}", f"--socket={folder / 'munge'}"]
     munge += [f"--{name}-file={folder / name}" for name in ("pid", "seed")] + [f"--log-file={folder / 'munged.log'}"]
 
+    node_daemon = ["slurmd", "-D"]
+    if hidden:
+        node_daemon = ["unshare", "--mount", "sh", "-c", 'mount -t tmpfs none "$0" && exec "$@"', hidden, *node_daemon]
+
     def is_idle():
         return commands.call("sinfo", "-ho", "%T", env=part.env).stdout.strip() == "idle"
 
     try:
         with daemon(*munge, **quiet):
             wait_until((folder / "munge").exists, "munged")
-            with daemon("slurmctld", "-D", **quiet), daemon("slurmd", "-D", **quiet):
+            with daemon("slurmctld", "-D", **quiet), daemon(*node_daemon, **quiet):
                 wait_until(is_idle, f"a Slurm node that is idle, see {folder}")
                 yield part
                 # What a test that failed left would outlive its daemon.

@@ -38,8 +38,11 @@ def masks(listing: list, window: Window, rows: dict, gave: np.ndarray) -> list:
     return [column.tobytes().decode("ascii") for column in np.ascontiguousarray(bits.T)]
 
 
-def missing_spans(seconds: list, mask: str) -> list:
-    """Stretches of zeros of a mask as [(start, end)] in GPS; seconds: the slots' [(start, end, ...)]."""
+def missing_spans(seconds: list, mask: str, window: Window | None = None) -> list:
+    """Stretches of zeros of a mask as [(start, end)] in GPS; seconds: the slots' [(start, end, ...)].
+
+    window: tell only what is within it; a frame file may begin on the day before.
+    """
     spans: list = []
     for (start, end, *_), character in zip(seconds, mask, strict=True):
         if character == "0":
@@ -47,6 +50,9 @@ def missing_spans(seconds: list, mask: str) -> list:
                 spans[-1] = (spans[-1][0], max(end, spans[-1][1]))
             else:
                 spans.append((start, end))
+    if window:
+        clipped = ((max(start, window.start), min(end, window.end)) for start, end in spans)
+        spans = [(start, end) for start, end in clipped if start < end]
     return spans
 
 

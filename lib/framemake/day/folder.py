@@ -255,6 +255,9 @@ class Folder(NamedTuple):
                     if time.monotonic() >= end:
                         raise TimeoutError
                     time.sleep(0.05)
+            with contextlib.suppress(OSError):  # a full disk, say: who holds it is for people
+                os.ftruncate(handle, 0)
+                os.pwrite(handle, b"%d\n" % os.getpid(), 0)
             yield handle
         finally:
             os.close(handle)
@@ -272,6 +275,14 @@ class Folder(NamedTuple):
             return True
         finally:
             os.close(handle)
+
+    def holder(self) -> int | None:
+        """The process id of whoever took the lock last, on its machine; None if that is not known."""
+        try:
+            with open(self.lock, encoding="ascii") as lock:
+                return int(lock.read())
+        except (OSError, ValueError):
+            return None
 
     def state(self) -> dict:
         """What state_day.json says; empty if there is none yet, or a damaged one.

@@ -129,7 +129,7 @@ def remove(h5: str, digest: str) -> None:
 
 
 def _summary(day, folder, counts, covered):
-    made, window, requested = day.provenance, day.window, set(_requested(day))
+    made, window, requested, slots = day.provenance, day.window, set(_requested(day)), day.slots()
     before = folder.state()
     completed = gps.now_utc()
     started = before.get("started_at_utc") or completed
@@ -162,7 +162,8 @@ def _summary(day, folder, counts, covered):
         "total_samples": samples,
         "nan_samples": missing,
         "nan_fraction": missing / samples if samples else None,
-        "missing_spans_gps": coverage.missing_spans(day.slots(), any_of) if any_of else [],
+        "missing_spans_gps": _spans(coverage.missing_spans(slots, any_of, window)) if any_of else [],
+        "gwf_mask_gps": _spans(slots),
         "frame_files": {status: statuses[status] for status in catalog.STATUSES},
         "unreadable_frames": len(unreadable),
         "kept_frames": statuses[catalog.KEPT],
@@ -183,12 +184,16 @@ def _summary(day, folder, counts, covered):
     }
 
 
+def _spans(found):
+    return [[gps.plain(start), gps.plain(end)] for start, end, *_ in found]
+
+
 def _bad(made, where, reason):
     path, channel = where
     frame = next((frame for frame in made.frames if frame.path == path), None)
     entry = {"path": path, "reason": reason}
     if frame:
-        entry.update(gps_start=frame.start, duration=frame.duration)
+        entry.update(gps_start=gps.plain(frame.start), duration=gps.plain(frame.duration))
     if channel:
         entry["channel"] = channel
     return entry
@@ -197,8 +202,8 @@ def _bad(made, where, reason):
 def _frame(frame, unreadable):
     return {
         "path": frame.path,
-        "gps_start": frame.start,
-        "duration": frame.duration,
+        "gps_start": gps.plain(frame.start),
+        "duration": gps.plain(frame.duration),
         "size_bytes": frame.size if frame.size >= 0 else None,
         "mtime": frame.mtime / 1e9 if frame.mtime >= 0 else None,
         "status": "unreadable" if frame.path in unreadable else frame.status,

@@ -42,7 +42,7 @@ class Estimate(NamedTuple):
 
     def sentence(self) -> str:
         about = "at most about" if self.at_most else "about"
-        time = "time not known" if self.seconds is None else f"{about} {_time(self.seconds)}"
+        time = "time not known" if self.seconds is None else f"{about} {gps.lasting(self.seconds)}"
         size = f"{about} {status.size(self.bytes)}"
         return f"{self.days} day(s) to build: {size} ({self.by_bytes}); {time} ({self.by_seconds})"
 
@@ -191,10 +191,3 @@ def _size_of(path):
         return os.path.getsize(path)
     except OSError:
         return 0
-
-
-def _time(seconds):
-    if seconds < 120:
-        return f"{math.ceil(seconds)} s"
-    minutes = math.ceil(seconds / 60)
-    return f"{minutes} min" if minutes < 120 else f"{minutes // 60} h {minutes % 60:02d} min"

@@ -1,7 +1,8 @@
 """index.json: all days of an output folder, made from the day folders each time, so it cannot drift.
 
 days has an entry for each date.  Where a date has folders of several SPECs that is the one which is furthest from done,
-so that no failure hides, and `specs` has the entries of each SPEC by date.
+so that no failure hides, and `specs` has the entries of each SPEC by date.  pid is the process that is at a day, on its
+machine.
 """
 
 import json
@@ -78,6 +79,7 @@ def _collect(out):
             "h5": h5 if done else None,
             "summary": summary if done else None,
             "error": error,
+            "pid": folder.holder() if status == RUNNING else None,
             "spec": spec,
         }
         specs.setdefault(entry["spec"], {})[day["date"]] = entry

@@ -104,9 +104,10 @@ def progress(folder: Folder, date: str, variables: Mapping) -> str:
     with open(path, "a", encoding="ascii") as finished:
         finished.write(f"{date}\n")
     with open(path, encoding="ascii") as finished:
-        done = len(set(finished))
-    left = int((time.time() - int(variables["BEGAN"])) * (total - done) / done)
-    return f"{facts} [{done} of {total}, {left // 3600}h{left % 3600 // 60:02d}m left]"
+        # The place of the day among those that are finished: another may have been added since.
+        done = list(dict.fromkeys(finished)).index(f"{date}\n") + 1
+    left = (time.time() - int(variables["BEGAN"])) * (total - done) / done
+    return f"{facts} [{done} of {total}" + (f", {gps.lasting(left)} left]" if done < total else "]")
 
 
 def note(out: str, counts: Counts) -> None:

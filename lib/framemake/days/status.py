@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import jsontext
+from .. import gps, jsontext
 from ..day.folder import (
     COMPLETED,
     FAILED,
@@ -31,6 +31,8 @@ BAD = (FAILED, INTERRUPTED, MISSING)
 _WANTED = (
     "start_dt_utc",
     "start_gps",
+    "end_gps",
+    "completed_at_utc",
     "requested_channels",
     "valid_channels",
     "total_samples",
@@ -51,7 +53,7 @@ class DayStatus(NamedTuple):
     """How a day stands.
 
     h5: path of the day file, or None if there is none.  size: its bytes.  samples, good: samples of all its
-    channels, and how many of them are not NaN.  late: stretches without any frame, pairs of GPS seconds.
+    channels, and how many of them are not NaN.  late: stretches of the day without any frame, pairs of GPS seconds.
     midnight: GPS second at which the day begins.  absent, unreadable, kept: frame files that were listed but not there,
     that are damaged, and that are gone since, while their samples stay.  What is not known is None.
     """
@@ -61,8 +63,8 @@ class DayStatus(NamedTuple):
     status: str
     h5: str | None = None
     size: int | None = None
-    samples: int = 0
-    good: int = 0
+    samples: int | None = None
+    good: int | None = None
     channels: int | None = None
     requested: int | None = None
     retries: int = 0
@@ -77,8 +79,8 @@ class DayStatus(NamedTuple):
 
     @property
     def coverage(self) -> float | None:
-        """Part of the samples that are not NaN, 0 to 1; None if no summary tells (a site may want none)."""
-        if self.requested is None:
+        """Part of the samples that are not NaN, 0 to 1; None if nothing tells (a site may want no summary)."""
+        if self.samples is None or self.good is None:
             return None
         return self.good / self.samples if self.samples else 0.0
 
@@ -141,7 +143,7 @@ def is_run_at_work(path: str) -> bool:
 def totals(days: list[DayStatus]) -> dict:
     """What the days come to, as a dict: how many of each status, size, coverage of the completed, what is late."""
     done = [day for day in days if day.status == COMPLETED]
-    samples, good = sum(day.samples for day in done), sum(day.good for day in done)
+    samples, good = sum(day.samples or 0 for day in done), sum(day.good or 0 for day in done)
     late = [day for day in done if day.late]
     return {
         "days": len(days),
@@ -256,7 +258,11 @@ def _status(folder, spec, date):
         finished=_text(state.get("finished_at_utc")) if status == COMPLETED else None,
         error=_text(error) if status != COMPLETED else None,
     )
-    return day._replace(**_facts(summary)) if summary and h5 else day
+    if not (summary and h5):
+        return day
+    # The converter before this project tells when a day was done in its summary alone.
+    ended = day.finished or (_text(summary.get("completed_at_utc")) if status == COMPLETED else None)
+    return day._replace(finished=ended, **_facts(summary))
 
 
 def _summary(path):
@@ -282,16 +288,19 @@ def _covered(path):
 
 def _facts(summary):
     """What a summary tells, as fields of a DayStatus."""
-    samples = _whole(summary.get("total_samples"))
+    known = "total_samples" in summary
+    samples, start = _whole(summary.get("total_samples")), _whole(summary.get("start_gps"))
     files = _mapping(summary.get("frame_files"))
-    spans = summary.get("missing_spans_gps") or []
+    # A summary of an earlier version tells when the files begin and end, which may be on another day.
+    stop = summary.get("end_gps") or math.inf
+    clipped = ((max(a, start), min(b, stop)) for a, b in summary.get("missing_spans_gps") or [])
     return {
-        "samples": samples,
-        "good": samples - _whole(summary.get("nan_samples")),
+        "samples": samples if known else None,
+        "good": samples - _whole(summary.get("nan_samples")) if known else None,
         "channels": _whole(summary.get("valid_channels")),
         "requested": _whole(summary.get("requested_channels")),
-        "midnight": _whole(summary.get("start_gps")) - _seconds(summary.get("start_dt_utc")),
-        "late": tuple((start, end) for start, end in spans),
+        "midnight": start - _seconds(summary.get("start_dt_utc")),
+        "late": tuple((a, b) for a, b in clipped if a < b),
         "absent": _whole(files.get("absent")),
         "unreadable": _whole(summary.get("unreadable_frames")),
         "kept": _whole(summary.get("kept_frames")),
@@ -334,7 +343,7 @@ def _head(days, spec):
     if counts["coverage"] is not None:
         parts.append(f"{percent(counts['coverage'])} covered")
     if counts["late_days"]:
-        parts.append(f"{counts['late_seconds'] / 3600:.1f} h without frames")
+        parts.append(f"{gps.lasting(counts['late_seconds'])} without frames")
     return (f"{spec}, " if spec else "") + "; ".join(parts)
 
 
@@ -346,13 +355,15 @@ def _row(run):
         span, status = f"{first.date} .. {last.date}", f"{len(run)} days {first.status}"
         coverage = counts["coverage"]
     finished = max((day.finished or "" for day in run), default="")
+    # A day that is not done has neither; one that is done and does not tell is another matter.
+    untold = "unknown" if first.status == COMPLETED else ""
     return (
         span,
         status,
-        "" if coverage is None else percent(coverage),
+        untold if coverage is None else percent(coverage),
         size(counts["size_bytes"]) if counts["size_bytes"] else "",
         str(counts["retries"]) if first.status != MISSING else "",
-        finished.replace("T", " ")[:16],
+        finished.replace("T", " ")[:16] or untold,
     )
 
 

@@ -16,6 +16,7 @@ _DEFAULTS = {
     "FRAMES": "",
     "STREAMS": "",
     "CHECK_STREAMS": "no",
+    "CHECK_NIGHTS": "1",
     "ELAB_ENGINE": "no",
     "CHANNELS": "",
     "FFL": "",
@@ -98,6 +99,9 @@ def settings(given: Mapping[str, str]) -> Settings:
         raise BadInput(f"TIME_LIMIT must be a number with s, m, h or d: {values['TIME_LIMIT']!r}")
     if values["CHECK_STREAMS"] not in ("yes", "frames", "no"):
         raise BadInput(f"CHECK_STREAMS must be yes, frames or no: {values['CHECK_STREAMS']!r}")
+    nights = _whole("CHECK_NIGHTS", values["CHECK_NIGHTS"])
+    if nights > 1 and values["CHECK_STREAMS"] == "frames":
+        raise BadInput(f"CHECK_NIGHTS goes with CHECK_STREAMS=yes, the frames are read whole: '{nights}'")
     if values["ELAB_ENGINE"] not in ("yes", "no"):
         raise BadInput(f"ELAB_ENGINE must be yes or no: {values['ELAB_ENGINE']!r}")
     for name in _needed(values):

@@ -4,7 +4,8 @@ Nothing of the importer is used.
 """
 
 import os
-from collections.abc import Iterator
+import zlib
+from collections.abc import Collection, Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -26,14 +27,21 @@ class Fault(NamedTuple):
     what: str
 
 
-def structure(folder: str) -> Iterator[Fault]:
-    """The faults of the streams of a folder by themselves; BadInput if it has no stream."""
+def structure(folder: str, share: tuple[int, int] = (1, 1), again: Collection[str] = ()) -> Iterator[Fault]:
+    """The faults of the streams of a folder by themselves; BadInput if it has no stream.
+
+    share: (i, n), only the streams of the i-th of n shares; a stream is in one of them by its name alone, so it stays
+    there as others come.  again: names of streams that are looked at as well.
+    """
     names = store.names(folder)
     if not names:
         raise BadInput(f"no stream in folder: {folder!r}")
     for name in sorted(_without_records(folder, names)):
         yield Fault(name, None, None, "has no .bin")
+    part, shares = share
     for name in names:
+        if zlib.crc32(os.fsencode(name)) % shares != part - 1 and name not in again:
+            continue
         if records.stream_name(name) != name:
             yield Fault(name, None, None, f"name is not uniform, want {records.stream_name(name)!r}")
         try:
