@@ -16,6 +16,7 @@ import time
 import numpy as np
 import pytest
 from framemake.serve import answers, app
+from framemake.serve import names as stream_names
 from framemake.serve import server as server_module
 from framemake.serve import streams as serve_streams
 from framemake.serve.query import Refused
@@ -139,7 +140,8 @@ def test_the_list_of_streams_tells_each_with_its_parts_and_times(server, streams
     told = {entry["name"]: entry for entry in answer.json["streams"]}
     assert list(told) == [RAIN, SEIS, MAG]
     assert told[MAG] == {
-        "name": MAG, "site": "L0", "subsystem": "PEM", "station": "LVEA", "sensor": "MAGX", "sampling": "60 s",
+        "name": MAG, "site": "L0", "subsystem": "PEM", "station": "LVEA", "sensor": "MAGX",
+        "title": "Livingston, corner station: magnetometer X", "kind": "rms", "channel": "", "sampling": "60 s",
         "unit": "", "first": NIGHT, "last": NIGHT + 3 * HOUR - MINUTE,
     }  # fmt: skip
 
@@ -157,7 +159,7 @@ def test_the_list_of_streams_tells_each_with_its_parts_and_times(server, streams
     ),
 )
 def test_a_name_has_site_subsystem_station_and_sensor(name, parts):
-    assert tuple(serve_streams.name_parts(name).values()) == parts
+    assert tuple(stream_names.parts(name).values()) == parts
 
 
 def test_the_sampling_tells_the_samples_and_not_the_gaps(tmp_path):
@@ -200,7 +202,8 @@ def test_csv_has_the_same_as_json(server):
     by_name = server.get("/api/values", SEIS, RAIN, points=6, format="csv", **SPAN)
     by_type = server.get("/api/values", SEIS, RAIN, points=6, headers={"Accept": "text/csv"}, **SPAN)
     assert by_name.body == by_type.body and by_name.headers["content-type"].startswith("text/csv")
-    assert by_name.headers["content-disposition"] == 'attachment; filename="mean.csv"'
+    saved = "H0_PEM-EX_SEISX_and_1_more_mean_20160523T005943_20160523T035943.csv"
+    assert by_name.headers["content-disposition"] == f'attachment; filename="{saved}"'
     rows = list(csv.reader(io.StringIO(by_name.body.decode())))
     assert rows[0] == ["name", "unit", "gps", "mean"] and len(rows) == 13
     found = [(name, float(time), float(value) if value else None) for name, _, time, value in rows[1:]]
@@ -208,6 +211,72 @@ def test_csv_has_the_same_as_json(server):
     assert None in told["series"][0]["values"]
     listing = list(csv.DictReader(io.StringIO(server.get("/api/streams", format="csv").body.decode())))
     assert [entry["name"] for entry in listing] == [RAIN, SEIS, MAG]
+
+
+def test_a_sheet_has_utc_gps_and_the_unit_in_the_head_of_each_column(server):
+    told = server.get("/api/values", SEIS, MAG, points=6, kind="rms", **SPAN).json["series"]
+    answer = server.get("/api/values", SEIS, MAG, points=6, kind="rms", format="sheet", **SPAN)
+    rows = list(csv.reader(io.StringIO(answer.body.decode())))
+    heads = [f"{each['name']} rms ({each['unit'] or 'no unit'})" for each in told]
+    assert rows[0] == ["UTC", "GPS (s)", *heads]
+    assert rows[1][0] == "2016-05-23 00:59:43" and len(rows) == 7
+    assert [float(row[1]) for row in rows[1:]] == told[0]["times"]
+    for at, series in enumerate(told):
+        assert [float(row[2 + at]) if row[2 + at] else None for row in rows[1:]] == series["values"]
+    banded = server.get("/api/values", SEIS, points=6, band=1, format="sheet", **SPAN).body.decode()
+    assert banded.count("of mean (") == 2
+
+
+def test_a_head_of_a_sheet_is_no_formula_and_a_file_name_is_plain():
+    zero = np.zeros(1)
+    made = answers.as_sheet([("=HYPERLINK(1)", zero, zero)], "x").get_data(as_text=True)
+    assert made.startswith("UTC,GPS (s),'=HYPERLINK(1)\n")
+    name = answers.file_name(['../H0:"x"\r\n/é'], "rms", 0, 1)
+    assert re.fullmatch(r"[A-Za-z0-9_-][A-Za-z0-9._-]*", name)
+
+
+@pytest.mark.parametrize("kind", ("mean", "rms"))
+def test_a_band_holds_every_sample_and_is_not_there_unasked(server, streams, kind):
+    for points in (None, 3, 40, 300):
+        more = {} if points is None else {"points": points}
+        plain = server.get("/api/values", SEIS, kind=kind, **SPAN, **more).json["series"][0]
+        (told,) = server.get("/api/values", SEIS, kind=kind, band=1, **SPAN, **more).json["series"]
+        assert {key: told[key] for key in plain} == plain and set(told) - set(plain) == {"min", "max"}
+        times, held = reading.points(store.open_stream(str(streams), SEIS), kind, *SPAN.values())
+        for at, begin in enumerate(told["times"]):
+            end = told["times"][at + 1] if at + 1 < len(told["times"]) else SPAN["end"]
+            inside = held[(times >= begin) & (times < end) & ~np.isnan(held)]
+            if len(inside):
+                assert (told["min"][at], told["max"][at]) == (inside.min(), inside.max())
+    assert "band is 1 or 0" in server.get("/api/values", SEIS, band=2, **SPAN).error
+
+
+def test_what_people_type_is_told_as_a_span(server):
+    told = server.get("/api/span", **{"from": "March 2018"}).json
+    assert (told["start"], told["end"]) == (1203897618, 1206576018)
+    assert server.get("/api/span").json["start"] is None
+    answer = server.get("/api/span", **{"from": "01/02/2017"})
+    assert answer.status == 400 and "2017-01-02; 2017-02-01" in answer.error
+    assert answer.headers["cache-control"] == "no-store"
+    back = server.get("/api/span", **{"from": "-1d"}).json
+    assert back["end"] - back["start"] == 86400 and back["end"] == back["now"]
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "kind", "channel"),
+    (
+        ("H0:PEM-EX_SEISX", "Hanford, end station X: seismometer X", "rms", "H1:PEM-EX_SEIS_VEA_FLOOR_X_DQ"),
+        ("H0:DMT-BRMS_PEM_LVEA_SEISZ_0.03_0.1Hz",
+         "Hanford, corner station: seismometer Z (up and down), 0.03 to 0.1 Hz", "mean",
+         "H1:PEM-CS_SEIS_LVEA_VERTEX_Z_BLRMS_30MHZ100"),
+        ("L0:PEM-EX_RAIN", "Livingston, end station X: rain gauge", "mean", ""),
+        ("H1:PEM-CS_SEIS_LVEA_VERTEX_X_DQ", "", "rms", ""),
+        ("X9:PEM-Q_SEISX", "X9, Q: seismometer X", "rms", ""),
+        ("<b>", "", "mean", ""),
+    ),
+)  # fmt: skip
+def test_a_name_is_told_in_words_with_the_value_that_tells_most(name, title, kind, channel):
+    assert stream_names.told(name) == {"title": title, "kind": kind, "channel": channel}
 
 
 @pytest.mark.parametrize(
@@ -551,15 +620,16 @@ def test_a_stream_of_any_bytes_is_answered_or_refused(tmp_path_factory, raw, ind
     json.dumps(entry, allow_nan=False)
     for points in (None, 7):
         with contextlib.suppress(Refused):
-            ((_, _, times, held),) = known.curves([SEIS], "rms", 1, NIGHT * 2, points)
-            assert len(times) == len(held)
-            answers.as_json({"times": answers.numbers(times), "values": answers.numbers(held)})
+            (curve,) = known.curves([SEIS], "rms", 1, NIGHT * 2, points, band=True)
+            assert len(curve.times) == len(curve.values) == len(curve.low) == len(curve.high)
+            for held in (curve.times, curve.values, curve.low, curve.high):
+                answers.as_json({"held": answers.numbers(held)})
 
 
 def test_an_empty_folder_is_an_empty_list(tmp_path):
     (tmp_path / "streams").mkdir()
     with served(tmp_path / "streams") as server:
-        assert server.get("/api/streams").json == {"streams": []}
+        assert server.get("/api/streams").json["streams"] == []
         assert server.get("/health").json["streams"] == 0
         shutil.rmtree(tmp_path / "streams")
         answer = server.get("/health")
