@@ -133,7 +133,7 @@ def ask(address, number, until, taken, begin):
 def half(address):
     """A client that stops in the midst of its request."""
     client = socket.create_connection(address)
-    client.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 1000\r\n\r\nfile=")
+    client.sendall(b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\nfile=")
     return client
 
 
@@ -142,7 +142,7 @@ def deaf(address):
     client = socket.socket()
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
     client.connect(address)
-    client.sendall(b"GET /chart.js HTTP/1.1\r\nHost: x\r\n\r\n")
+    client.sendall(b"GET /chart.js HTTP/1.1\r\nHost: localhost\r\n\r\n")
     return client
 
 

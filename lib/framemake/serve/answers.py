@@ -19,10 +19,10 @@ JSON, CSV, PLAIN = "application/json", "text/csv", "text/plain"
 # makes its PNG by a blob: address, and the page's icon is a data: address.
 _POLICY = (
     "default-src 'self'; img-src 'self' blob: data:; object-src 'none'; base-uri 'none'; form-action 'none'; "
-    "frame-ancestors 'none'"
+    "frame-ancestors "
 )
 HEADERS = {
-    "Content-Security-Policy": _POLICY,
+    "Content-Security-Policy": f"{_POLICY}'none'",
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
     "Referrer-Policy": "no-referrer",
@@ -30,6 +30,11 @@ HEADERS = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": "camera=(), geolocation=(), microphone=()",
 }
+
+
+def policy(ancestors: str) -> str:
+    """The Content-Security-Policy that lets pages of some origins embed the page."""
+    return _POLICY + ancestors
 
 
 def tag_of(*made_of: object) -> str:

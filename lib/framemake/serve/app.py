@@ -1,5 +1,6 @@
 """The WSGI application: which address is answered by what; an error is answered in one line, without a trace."""
 
+import time
 from collections.abc import Callable
 
 from werkzeug.exceptions import HTTPException
@@ -7,6 +8,7 @@ from werkzeug.wrappers import Request, Response
 
 from . import answers, api, page, protocol
 from .days import ServedDays
+from .door import AccessLog, Door
 from .query import Refused
 from .streams import ServedStreams
 
@@ -24,20 +26,38 @@ class _Request(Request):
 class Application:
     """Answers requests about streams and, where `days` are given, day datasets.
 
-    say: called with one line where a request failed for no fault of its own.
+    say: called with one line where a request failed for no fault of its own.  door: who is let in.  log: where each
+    answer is noted.
     """
 
     def __init__(
-        self, streams: ServedStreams, days: ServedDays | None, say: Callable[[str], None] = lambda message: None
+        self,
+        streams: ServedStreams,
+        days: ServedDays | None,
+        say: Callable[[str], None] = lambda message: None,
+        door: Door | None = None,
+        log: AccessLog | None = None,
     ):
         self.streams, self.say = streams, say
+        self.door, self.log = door or Door(), log
+        self.headers = {**answers.HEADERS, "Content-Security-Policy": answers.policy(self.door.ancestors())}
         self.interface = api.Interface(streams, days)
 
     def __call__(self, environ, start_response):
+        begun = time.monotonic()
         request = _Request(environ)
         response = self._guarded(request)
-        for name, value in answers.HEADERS.items():
-            response.headers.setdefault(name, value)
+        for name, value in {**self.headers, **self.door.headers(request.headers.get("Origin", ""))}.items():
+            if value:
+                response.headers.setdefault(name, value)
+        if self.door.ancestors() != "'none'":
+            response.headers.add("Vary", "Origin")
+        if self.log:
+            target = environ.get("REQUEST_URI") or environ.get("PATH_INFO", "")
+            words = f"{environ['REQUEST_METHOD']} {target} {environ.get('SERVER_PROTOCOL', '')}"
+            size, client = response.content_length, environ.get("REMOTE_ADDR", "-")
+            referer, agent = (environ.get(name, "") for name in ("HTTP_REFERER", "HTTP_USER_AGENT"))
+            self.log.add(client, words, response.status_code, size, referer, agent, time.monotonic() - begun)
         return response(environ, start_response)
 
     def _guarded(self, request):
@@ -56,6 +76,7 @@ class Application:
             return answers.refusal(500, "the server failed at this request, its log says where", plain)
 
     def _answer(self, request):
+        self.door.check(request.environ.get("HTTP_HOST", ""))
         if len(request.query_string) > QUERY:
             raise Refused(414, f"the address is longer than {QUERY} bytes")
         if request.path == "/" and request.method == "POST":
