@@ -8,24 +8,35 @@ GET /api/streams
     samples, as "60 s", or "1 s, 60 s" where it changes.  They are null where they are not known; "problem" says why, if
     something is wrong.
 GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points=N][&band=1]
-    {"kind", "start", "end", "series": [{"name", "unit", "times": [...], "values": [...]}, ...]}
-    The span is cut into N equal points.  times has the beginning of each; values are null where there is no data.
+    {"kind", "start", "end", "series": [{"name", "unit", "step", "times": [...], "values": [...]}, ...]}
+    The span is cut into N equal points of step seconds; step is null where each record is a point.  times has the
+    beginning of each; values are null where there is no data.
     Without points: each record of the span if there are at most 800, else 800 points.
     &band=1 gives "min" and "max" beside "values": the smallest and the largest sample that begins in each point, which
     is a mean, or an rms, as the frames had it, of a second or a minute.
 GET /api/days
-    {"days": [{"day", "spec", "status", "start", "end", "channels"}, ...]}
-    The days of a folder of day datasets, end excluded.  channels: how many the day has, null if not known.
+    {"days": [{"day", "spec", "status", "start", "end", "channels", "coverage", "finished", "error", "absent",
+    "damaged"}, ...]}
+    The days of a folder of day datasets, end excluded.  channels: how many the day has.  coverage: part of the samples
+    that are there.  finished: UTC; error: of its last attempt.  These are null if not known.  absent, damaged: files.
 GET /api/channels[?spec=SPEC]
     {"channels": [{"name", "rate", "unit", "spec"}, ...]}
     The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.
 GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
-    {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean"}, ...]}
+    {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean", "covered"}, ...]}
     The span is cut into at most N points (800 if not given).  times has the beginning of each; a point ends where the
     next begins, the last one at end.  min, max and mean are those of the good samples that begin in the point, null
-    where there are none.  If the samples are too many to be read, points begin and end on the units of which the day
-    files keep statistics.  They may then be fewer than N and differ in length, but min, max and mean are still those
-    of all good samples in them.  "problem" is there if something was left out, such as days with another unit.
+    where there are none; covered is the part of the point that has samples, 0 to 1.  If the samples are too many to be
+    read, points begin and end on the units of which the day files keep statistics.  They may then be fewer than N and
+    differ in length, but min, max and mean are still those of all good samples in them.  "problem" is there if
+    something was left out, such as days with another unit.
+GET /api/missing?name=CHANNEL&start=TIME&end=TIME[&spec=SPEC]
+    {"missing": [{"start", "end", "kind", "detail", "file", "day"}, ...], "more"}
+    The spans without samples, each with its reason, as why-missing tells it; of two days at most, and 20.  more:
+    whether there may be others.
+GET /api/status
+    {"now", "findings": [{"status", "text"}], "faults": [{"kind", "name", "where", "reason"}], "more", "night"}
+    What check-nightly knows, what is faulty now, and how the last night went (null if no report of it is given).
 GET /api/time?t=TIME[&t=...]
     {"gps", "utc", "times": [{"gps", "utc"}, ...]}
     1 to 1000 times, each as GPS seconds and as UTC with leap seconds.  gps and utc are those of the first.
@@ -48,6 +59,7 @@ POST / with file, recsz and records is the protocol of the e-Lab's clients.
 
 from collections.abc import Callable
 
+import numpy as np
 from werkzeug.wrappers import Request, Response
 
 from .. import gps
@@ -57,7 +69,9 @@ from . import answers
 from . import names as stream_names
 from . import times as typed_times
 from .days import ServedDays
+from .holes import Holes
 from .query import Query, Refused
+from .standing import Standing
 from .streams import ServedStreams
 
 _NO_CACHE = "no-cache"
@@ -66,8 +80,10 @@ _NO_CACHE = "no-cache"
 class Interface:
     """What is answered under /api and at /health.  addresses: {path: function of a request that gives a response}."""
 
-    def __init__(self, streams: ServedStreams, days: ServedDays | None):
+    def __init__(self, streams: ServedStreams, days: ServedDays | None, standing: Standing | None = None):
         self.streams, self.days, self.version = streams, days, version()
+        self.holes = Holes(days.out) if days else None
+        self.standing = standing or Standing(streams.folder, days.out if days else "")
         self.addresses: dict[str, Callable[[Request], Response]] = {
             "/api": self._manual,
             "/api/streams": self._streams,
@@ -75,6 +91,8 @@ class Interface:
             "/api/days": self._days,
             "/api/channels": self._channels,
             "/api/day-values": self._day_values,
+            "/api/missing": self._missing,
+            "/api/status": self._status,
             "/api/time": self._time,
             "/api/span": self._span,
             "/health": self._health,
@@ -130,6 +148,7 @@ class Interface:
             return _not_modified(tag)
         found = self.streams.curves(names, kind, start, end, points, band)
         keys = (kind, "min", "max") if band else (kind,)
+        steps = {curve.name: curve.step for curve in found}
         held = [
             (curve.name, curve.unit, curve.times, (curve.values, curve.low, curve.high)[: len(keys)]) for curve in found
         ]
@@ -137,11 +156,24 @@ class Interface:
             heads = [f"{kind}", f"min of {kind}", f"max of {kind}"][: len(keys)]
             return _tagged(_as_table(form, held, keys, heads, answers.file_name(names, kind, start, end)), tag)
         series = [
-            {"name": name, "unit": unit, "times": times.tolist()}
+            {"name": name, "unit": unit, "step": steps[name], "times": times.tolist()}
             | dict(zip(("values", *keys[1:]), map(answers.numbers, parts), strict=True))
             for name, unit, times, parts in held
         ]
         return _tagged(answers.as_json({"kind": kind, "start": start, "end": end, "series": series}), tag)
+
+    def _missing(self, request):
+        query = Query(request.args, ("name", "spec", "start", "end"))
+        (start, end), name, spec = query.span(), query.text("name"), query.text("spec", "")
+        if not self.days or not self.holes:
+            raise Refused(404, "no day datasets are served here (serve-streams STREAMS OUT)")
+        response = answers.as_json(self.holes.missing(name, self.days.known(name, spec), start, end))
+        response.headers["Cache-Control"] = _NO_CACHE
+        return response
+
+    def _status(self, request):
+        Query(request.args, ())
+        return _fresh(request, answers.as_json(self.standing.now()))
 
     def _days(self, request):
         query = Query(request.args, ("format",))
@@ -180,6 +212,7 @@ class Interface:
             for name, unit, times, parts in held
         ]
         for entry, curve in zip(series, found, strict=True):
+            entry["covered"] = np.round(curve.covered, 6).tolist()
             if curve.problem:
                 entry["problem"] = curve.problem
         return _tagged(answers.as_json({"start": start, "end": end, "series": series}), tag)

@@ -10,6 +10,7 @@ from . import answers, api, page, protocol
 from .days import ServedDays
 from .door import AccessLog, Door
 from .query import Refused
+from .standing import Standing
 from .streams import ServedStreams
 
 # Bytes of a request: of its body (100,000 record numbers), and of what follows the ? in an address.
@@ -27,7 +28,7 @@ class Application:
     """Answers requests about streams and, where `days` are given, day datasets.
 
     say: called with one line where a request failed for no fault of its own.  door: who is let in.  log: where each
-    answer is noted.
+    answer is noted.  standing: how the host stands, where more is known of it than streams and days.
     """
 
     def __init__(
@@ -37,11 +38,12 @@ class Application:
         say: Callable[[str], None] = lambda message: None,
         door: Door | None = None,
         log: AccessLog | None = None,
+        standing: Standing | None = None,
     ):
         self.streams, self.say = streams, say
         self.door, self.log = door or Door(), log
         self.headers = {**answers.HEADERS, "Content-Security-Policy": answers.policy(self.door.ancestors())}
-        self.interface = api.Interface(streams, days)
+        self.interface = api.Interface(streams, days, standing)
 
     def __call__(self, environ, start_response):
         begun = time.monotonic()

@@ -19,7 +19,7 @@ _ASK, _KEEP = "no-cache", "public, max-age=604800"
 PAGES = {
     "/": ("index.html", _ASK),
     "/index.html": ("index.html", _ASK),
-    "/app.js": ("app.js", _ASK),
+    **{f"/{name}": (name, _ASK) for name in ("base.js", "times.js", "plot.js", "status.js", "app.js")},
     "/app.css": ("app.css", _ASK),
     "/chart.js": (None, _KEEP),
 }

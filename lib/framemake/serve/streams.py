@@ -35,7 +35,8 @@ _BLOCKS, _PATIENCE = 48 << 20, 10.0
 class StreamCurve(NamedTuple):
     """Points of a stream: GPS s and mean or rms of each, float64 arrays of one length, NaN where there is no data.
 
-    low, high: the smallest and the largest sample of each point, where they were asked for.
+    low, high: the smallest and the largest sample of each point, where they were asked for.  step: the seconds of a
+    point, None if each is a record.
     """
 
     name: str
@@ -44,6 +45,7 @@ class StreamCurve(NamedTuple):
     values: np.ndarray
     low: np.ndarray | None = None
     high: np.ndarray | None = None
+    step: float | None = None
 
 
 class ServedStreams:
@@ -139,7 +141,8 @@ class ServedStreams:
                 low = high = values if band else None
                 if band and edges is not None:
                     low, high = envelope.band(stream, self._blocks_of(tag, stream), kind, edges, values)
-            found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values, low, high))
+            step = None if edges is None else (end - start) / len(values)
+            found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values, low, high, step))
         return found
 
     def _blocks_of(self, tag, stream):

@@ -1,0 +1,30 @@
+// What all scripts of the page share: elements, messages, and asking the server.
+"use strict";
+
+const $ = (id) => document.getElementById(id);
+const make = (tag, properties, ...inside) => {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...inside);
+  return element;
+};
+
+const put = (id, text) => Object.assign($(id), {textContent: text, hidden: !text});
+const say = (message) => put("message", message);
+const tell = (problem, retry = false) => (put("problem", problem), ($("again").hidden = !retry));
+
+// Relative, so that the page may live under a path of a web server in front.
+const address = (what, parameters) => `api/${what}?${new URLSearchParams(parameters)}`;
+
+// The server's answer; an Error whose message is for people if there is none.
+async function ask(what, parameters, signal) {
+  let answer, told;
+  try {
+    answer = await fetch(address(what, parameters), {signal, headers: {Accept: "application/json"}});
+    told = await answer.json().catch(() => null);
+  } catch (error) {
+    if (error.name === "AbortError") throw error;
+    throw new Error("The server does not answer. Is serve-streams running, and this computer connected?");
+  }
+  if (!answer.ok || !told) throw new Error(told?.error || `The server's answer is of no use (status ${answer.status})`);
+  return told;
+}
