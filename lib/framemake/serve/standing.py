@@ -20,7 +20,8 @@ LIMITS = {"age": "30,54", "failed": "0,2", "faulty": "0,"}
 # Seconds for which what was found is kept, and for which one waits while another looks.
 _KEPT, _PATIENCE = 20.0, 10.0
 MOST_FAULTS = 200
-_PATH = re.compile(r"/(?:[^\s'\"/]+/)+(?=[^\s'\"/])")
+# The folders of a path: between quotes with all that is in them, elsewhere up to a space.
+_PATH = re.compile(r"(?<=['\"])/[^'\"]*/(?=[^'\"/])|(?<![\w.])/(?:[^\s'\"/]+/)+(?=[^\s'\"/])")
 
 
 def without_folders(text: str) -> str:
@@ -86,7 +87,8 @@ class Standing:
         for probe in watch.probes(watched):
             try:
                 found += probe.find()
-            except (BadInput, OSError, ValueError) as error:
+            except Exception as error:
+                # As check-nightly does: what cannot be looked at is told.
                 found.append(plugin.Finding(plugin.UNKNOWN, plugin.why(error)))
         return sorted(found, key=lambda each: -each.status)
 
@@ -120,7 +122,7 @@ def night(path: str) -> dict | None:
                 for each in steps
             ],
         }
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError):
         return None
 
 
