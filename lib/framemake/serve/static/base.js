@@ -16,15 +16,23 @@ const tell = (problem, retry = false) => (put("problem", problem), ($("again").h
 const address = (what, parameters) => `api/${what}?${new URLSearchParams(parameters)}`;
 
 // The server's answer; an Error whose message is for people if there is none.
-async function ask(what, parameters, signal) {
+// A server that is busy (503) is asked again, a few times.
+async function ask(what, parameters, signal, times = 3) {
   let answer, told;
   try {
     answer = await fetch(address(what, parameters), {signal, headers: {Accept: "application/json"}});
     told = await answer.json().catch(() => null);
+    if (answer.status === 503 && times > 1) {
+      await new Promise((done) => setTimeout(done, 700));
+      signal?.throwIfAborted();
+      return await ask(what, parameters, signal, times - 1);
+    }
   } catch (error) {
-    if (error.name === "AbortError") throw error;
+    if (error.name === "AbortError" || error.told) throw error;
     throw new Error("The server does not answer. Is serve-streams running, and this computer connected?");
   }
-  if (!answer.ok || !told) throw new Error(told?.error || `The server's answer is of no use (status ${answer.status})`);
+  if (!answer.ok || !told) {
+    throw Object.assign(new Error(told?.error || `The server's answer is of no use (status ${answer.status})`), {told: true});
+  }
   return told;
 }
