@@ -164,26 +164,27 @@ def test_a_stream_goes_with_its_band_and_the_y_axis_can_be_set(tab, server):
     shown.says("#problem", "No number for the y axis: x")
 
 
-def test_after_a_drag_nothing_stands_below_the_page(tab):
-    shown = tab(link(X))
-    box = shown.page.locator("#plot .nsewdrag").first.bounding_box()
-
-    def drag():
-        shown.page.mouse.move(box["x"] + 100, box["y"] + 100)
-        shown.page.mouse.down()
-        shown.page.mouse.move(box["x"] + 300, box["y"] + 100, steps=4)
-        shown.page.mouse.up()
-
-    shown.after(drag)
-    assert shown.page.locator(".plotly-notifier").count() == 0
-
-
 def test_the_glossary_is_behind_a_question_mark(tab):
     shown = tab(link(X))
     shown.press("What is sampling?")
     shown.says("#glossary", "the rms shows earthquakes")
     shown.page.keyboard.press("Escape")
     assert shown.page.locator("#glossary").is_hidden()
+
+
+def test_a_view_that_is_to_be_refreshed_goes_with_the_streams(tab, tmp_path):
+    stream(tmp_path, X, "counts", 100, count=2000)
+    with serving.served(tmp_path) as growing:
+        shown = tab(at=address_of(growing), drawn=False)
+        shown.says("#message", "Choose")
+        # From here on the browser's marks of time are made up as well: the plot itself tells that it is drawn.
+        shown.page.clock.install()
+        shown.page.goto(f"{shown.base}/{link(X, last=3600, refresh=1)}")
+        last = "document.getElementById('plot').data?.at(-1).customdata.at(-1)"
+        browser.until(shown.page, f"{last} === {START + 60 * 1999}")
+        stream(tmp_path, X, "counts", 100, count=4000)
+        shown.page.clock.fast_forward(61_000)
+        browser.until(shown.page, f"{last} === {START + 60 * 3999}")
 
 
 def test_the_status_tells_what_is_wrong_and_the_days(tab):
@@ -301,6 +302,8 @@ def test_dragging_asks_again_for_what_is_seen_and_back_undoes_it(tab):
         shown.page.mouse.up()
 
     shown.after(drag)
+    # plotly's own words about it would stand below the page.
+    assert shown.page.locator(".plotly-notifier").count() == 0
     times = shown.curves()[0]["customdata"]
     assert times[1] - times[0] < (before[1] - before[0]) / 8
     span = END - START
@@ -485,9 +488,14 @@ def test_the_pointer_on_a_hole_of_a_day_tells_why_it_is_there(tab):
 
 @pytest.mark.parametrize("fragment", [link(X, HOSTILE, "H0:" + "LONG" * 40), "", "#view=status"])
 def test_nothing_is_wider_than_a_phone(tab, fragment):
-    shown = tab(fragment, drawn="view" not in fragment, width=360, height=740, has_touch=True, is_mobile=True)
+    scheme = "light" if HOSTILE in urllib.parse.unquote_plus(fragment) else "dark"
+    phone = {"width": 360, "height": 740, "has_touch": True, "is_mobile": True, "color_scheme": scheme}
+    shown = tab(fragment, drawn="view" not in fragment, **phone)
     if "view" in fragment:
         shown.says("#status", "Log of days")
+    else:
+        grounds = {"light": "#ffffff", "dark": "#14181c"}
+        assert shown.layout()["paper_bgcolor"] == grounds[scheme]
     for details in shown.page.locator("details").all():
         details.evaluate("one => one.open = true")
     assert shown.page.evaluate("document.documentElement.scrollWidth") <= 360
@@ -568,6 +576,15 @@ def test_text_stands_out_from_its_ground():
         found += [contrast(curve, colour["ground"]) for curve in curves]
         assert len(curves) == 6 and min(found) >= 4.5
         assert min(contrast(colour["line"], colour["panel"]), contrast(colour["full"], colour["hole"])) >= 2.9
+
+
+def test_all_that_the_page_asks_for_is_relative():
+    """So it may live under a path of a web server in front."""
+    static = commands.ROOT / "lib" / "framemake" / "serve" / "static"
+    found = re.findall(r'(?:href|src|action)="([^"]*)"', (static / "index.html").read_text())
+    assert found and not [each for each in found if each.startswith(("/", "http"))]
+    for script in static.glob("*.js"):
+        assert "`/" not in (text := script.read_text()) and '"/' not in text.replace('"/"', ""), script
 
 
 def contrast(one, other):

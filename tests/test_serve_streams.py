@@ -12,6 +12,7 @@ import socket
 import subprocess
 import threading
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -249,6 +250,15 @@ def test_a_band_holds_every_sample_and_is_not_there_unasked(server, streams, kin
             if len(inside):
                 assert (told["min"][at], told["max"][at]) == (inside.min(), inside.max())
     assert "band is 1 or 0" in server.get("/api/values", SEIS, band=2, **SPAN).error
+
+
+def test_the_table_of_names_is_whole():
+    rows = [line.split("\t") for line in Path(stream_names.TABLE).read_text().splitlines() if not line.startswith("#")]
+    assert {row[0] for row in rows} == {"site", "subsystem", "station", "sensor", "channel"} and len(rows) > 200
+    assert len({(row[0], row[1]) for row in rows}) == len(rows)
+    assert all(len(row) in (3, 4) and all(row) and row[3:] in ([], ["rms"], ["mean"]) for row in rows)
+    for part, name, channel in (row for row in rows if row[0] == "channel"):
+        assert part and channel.split(":")[0] in ("H1", "L1") and all(stream_names.parts(name).values())
 
 
 def test_what_people_type_is_told_as_a_span(server):

@@ -191,8 +191,9 @@ def _kept(path, stream):
     try:
         if os.path.islink(path):
             return np.empty(0, _ENTRY)
-        held = np.fromfile(path, _ENTRY)
-    except OSError:
+        # Mapped, as the importer wants to see no more than the end of it.
+        held = np.memmap(path, _ENTRY, mode="r", shape=(os.path.getsize(path) // _ENTRY.itemsize,))
+    except (OSError, ValueError):
         return np.empty(0, _ENTRY)
     held = held[: len(stream.records) // BLOCK]
     good, bad = 0, len(held)

@@ -4,6 +4,7 @@
 // link, and the browser's back button, bring it again.  Each change goes one way: show() puts the new view into
 // the address and draws it; draw() asks the server for the span, as fine as it goes, and hands it to plotly (plot.js).
 // Without an address the page shows what is here, and the last day of one telling stream.
+// The scripts are one to a browser, in this order: base.js, times.js, plot.js, status.js, app.js (see page.py).
 "use strict";
 
 const FIELDS = ["site", "subsystem", "station", "sensor", "sampling"];
@@ -222,6 +223,7 @@ async function draw() {
   $("view").hidden = $("controls").hidden = view.status;
   document.querySelector("main").classList.toggle("alone", view.status);
   if (view.status) return showStatus();
+  if (firstSight) overview();
   $("overview").hidden = !firstSight;
   firstSight = false;
   follow();
@@ -357,7 +359,6 @@ async function learn() {
   const [{streams, words}, {days}, {channels}] = await Promise.all(lists);
   Object.assign(held, {streams, days, channels, words});
   holdings();
-  overview();
   fillFields();
   fillNames();
 }
