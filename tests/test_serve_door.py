@@ -43,7 +43,12 @@ def test_another_name_is_refused_whatever_is_asked(client, host):
     for path in ("/", "/app.js", "/api/streams", "/health", "/none"):
         answer = asked.get(path, headers={"Host": host})
         assert answer.status_code == 421 and "--allow-host" in answer.get_data(as_text=True)
-    assert asked.post("/", data={"file": "x"}, headers={"Host": host}).status_code == 421
+    for page in ({"Origin": "null"}, {"Origin": f"http://{host}"}, {"Sec-Fetch-Site": "same-origin"}):
+        assert asked.post("/", data={"file": "x"}, headers={"Host": host, **page}).status_code == 421
+
+
+def test_the_e_lab_s_clients_which_are_no_pages_post_by_any_name(client):
+    assert client().post("/", data={"file": "x"}, headers={"Host": "data4.example.org:8100"}).status_code == 406
 
 
 def test_no_other_page_may_read_or_embed_unless_its_origin_is_named(client):

@@ -16,6 +16,8 @@ from .streams import ServedStreams
 # Bytes of a request: of its body (100,000 record numbers), and of what follows the ? in an address.
 BODY, QUERY = 2 << 20, 16 << 10
 _API = "/api"
+# What browsers say with each POST of the page that it comes from.
+_OF_PAGES = ("Origin", "Sec-Fetch-Site")
 
 
 class _Request(Request):
@@ -78,7 +80,8 @@ class Application:
             return answers.refusal(500, "the server failed at this request, its log says where", plain)
 
     def _answer(self, request):
-        self.door.check(request.environ.get("HTTP_HOST", ""))
+        by_no_page = not any(name in request.headers for name in _OF_PAGES)
+        self.door.check(request.environ.get("HTTP_HOST", ""), request.method == "POST" and by_no_page)
         if len(request.query_string) > QUERY:
             raise Refused(414, f"the address is longer than {QUERY} bytes")
         if request.path == "/" and request.method == "POST":
