@@ -36,7 +36,8 @@ streams: $(READY)  ## append new trend frames to the e-Lab's streams: make strea
 serve: $(READY)  ## show streams and days in a browser, until Ctrl-C: make serve STREAMS=... [OUT=out] [PORT=8100]
 	@$(call needs,STREAMS,folder of streams)
 	@days=; if [[ -d $$OUT ]]; then days=$$OUT; fi; \
-	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+"$$days"} --host "$$ADDRESS" --port "$$PORT"
+	read -ra more <<< "$$SERVE"; \
+	exec $(ROOT)/bin/serve-streams "$$STREAMS" $${days:+"$$days"} --host "$$ADDRESS" --port "$$PORT" "$${more[@]}"
 
 # Only what is between the project's own markers changes; make -n or DRY_RUN=yes shows it and changes nothing.
 install-cron:  ## put the nightly lines into your crontab [NIGHTLY=/etc/framemake/nightly.conf] [MAILTO=] [TAKE_OVER=yes] [DRY_RUN=yes]

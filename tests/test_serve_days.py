@@ -101,13 +101,43 @@ def same(found, wanted):
 
 
 def test_days_are_listed_with_those_between_that_are_missing(server):
-    assert server.get("/api/days").json["days"] == [
-        {"day": FIRST, "spec": "V1trend", "status": "completed", "start": BEGIN, "end": BEGIN + 86400, "channels": 3},
-        {"day": SECOND, "spec": "V1trend", "status": "missing", "start": BEGIN + 86400, "end": BEGIN + 172800,
-         "channels": None},
-        {"day": "2024-04-12", "spec": "V1trend", "status": "completed", "start": BEGIN + 172800,
-         "end": BEGIN + 259200, "channels": 3},
-    ]  # fmt: skip
+    told = server.get("/api/days").json["days"]
+    keys = ("day", "spec", "status", "start", "end", "channels")
+    assert [tuple(entry[key] for key in keys) for entry in told] == [
+        (FIRST, "V1trend", "completed", BEGIN, BEGIN + 86400, 3),
+        (SECOND, "V1trend", "missing", BEGIN + 86400, BEGIN + 172800, None),
+        ("2024-04-12", "V1trend", "completed", BEGIN + 172800, BEGIN + 259200, 3),
+    ]
+    assert 0.9 < told[0]["coverage"] < 0.95 and told[0]["finished"] and told[0]["error"] is None
+    assert told[1]["coverage"] is None and (told[1]["absent"], told[1]["damaged"]) == (0, 0)
+
+
+def test_how_much_of_each_point_is_there_is_told(server):
+    for name in ("V1:SLOW", "V1:FAST"):
+        told = server.get("/api/day-values", name, start=BEGIN, end=BEGIN + 8 * HOUR, points=32).json["series"][0]
+        parts = told["covered"]
+        # The last quarter but one of the six hours is missing, and what is after them.
+        assert [at for at, part in enumerate(parts) if part == 0] == [22, *range(24, 32)]
+        assert all(0.9 < parts[at] <= 1 for at in range(22)) and min(parts[:22]) < 0.95
+    # Points that are shorter than a sample: it begins in one of them.
+    (told,) = server.get("/api/day-values", "V1:TENTH", start=BEGIN, end=BEGIN + 60, points=60).json["series"]
+    assert sum(part > 0 for part in told["covered"]) == 6
+
+
+def test_why_a_span_is_missing_is_told_without_the_machine_s_folders(server, out):
+    hole = BEGIN + 6 * HOUR - 2 * QUARTER
+    told = server.get("/api/missing", "V1:SLOW", start=hole - 10, end=hole + QUARTER + 10).json
+    (reason,) = [each for each in told["missing"] if each["kind"] == "no file listed"]
+    assert (reason["start"], reason["end"], reason["day"]) == (hole, hole + QUARTER, FIRST)
+    assert told["more"] is False and str(out.parent) not in json.dumps(told)
+    (reason,) = server.get("/api/missing", "V1:SLOW", start=BEGIN + 86400, end=BEGIN + 86500).json["missing"]
+    assert reason["kind"] == "day not built"
+    nan = server.get("/api/missing", "V1:SLOW", start=BEGIN + 150, end=BEGIN + 160).json["missing"]
+    assert [each["kind"] for each in nan] == ["NaN in the frame"]
+    assert server.get("/api/missing", "V1:SLOW", start=BEGIN, end=BEGIN + 9 * 86400).json["more"] is True
+    assert server.get("/api/missing", "V1:SLOW", start=BEGIN, end=BEGIN + 10).json == {"missing": [], "more": False}
+    assert server.get("/api/missing", "V1:NONE", start=BEGIN, end=BEGIN + 10).status == 404
+    assert server.get("/api/missing", start=BEGIN, end=BEGIN + 10).status == 400
 
 
 @pytest.mark.quick

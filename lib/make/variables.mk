@@ -84,6 +84,8 @@ STREAMS ?=
 PORT ?= 8100
 ## the address at which it answers: only this machine, unless another is named
 ADDRESS ?= 127.0.0.1
+## more options of serve-streams, words without spaces in them: --allow-host NAME --origin URL --log FILE
+SERVE ?=
 
 ### of crate
 

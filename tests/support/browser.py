@@ -12,6 +12,8 @@ from pathlib import Path
 # As root Chromium has no sandbox; the rest keeps it from asking anybody but the page's server.
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking"]
 FLAGS += ["--disable-component-update", "--disable-sync"]
+# The address of the page with no channel chosen.
+EMPTY = "#none"
 DRAWN = "performance.getEntriesByName('drawn')"
 
 
@@ -63,13 +65,13 @@ class Tab:
             until(self.page, f"{DRAWN}.length")
         return self
 
-    def follow(self, fragment="", drawn=True):
+    def follow(self, fragment=EMPTY, drawn=True):
         """The same, by a link followed in the page as it is, after one to an empty plot."""
-        self.page.goto(f"{self.base}/#")
+        self.page.goto(f"{self.base}/{EMPTY}")
         self.says("#message", "Choose a channel")
-        if fragment and drawn:
+        if fragment != EMPTY and drawn:
             self.after(self.page.goto, f"{self.base}/{fragment}")
-        elif fragment:
+        elif fragment != EMPTY:
             self.page.goto(f"{self.base}/{fragment}")
         return self
 
@@ -86,9 +88,13 @@ class Tab:
         act(*args)
         until(self.page, f"{DRAWN}.length > {before}")
 
-    def curves(self):
-        """What plotly draws: its traces, as dicts."""
+    def traces(self):
+        """What plotly draws: curves, the bands before them, strips, as dicts."""
         return self.page.evaluate("document.getElementById('plot').data")
+
+    def curves(self):
+        """The curves alone."""
+        return [trace for trace in self.traces() if trace["type"] == "scatter" and trace.get("hoverinfo") != "skip"]
 
     def layout(self):
         return self.page.evaluate("document.getElementById('plot').layout")

@@ -12,6 +12,7 @@ from ..days import status
 from ..errors import BadInput, wording
 from . import dayfiles, spans
 from .query import Refused
+from .standing import without_folders
 from .streams import identity
 
 # Day files times channels that one request may look into, a few milliseconds each.
@@ -98,6 +99,11 @@ class ServedDays:
                 "start": window.start,
                 "end": window.end,
                 "channels": day.channels if day.h5 else None,
+                "coverage": day.coverage,
+                "finished": day.finished,
+                "error": without_folders(day.error) if day.error else None,
+                "absent": day.absent,
+                "damaged": day.unreadable,
             }
             for day in self.current()[1]
             for window in (gps.day_window(day.date),)
@@ -134,6 +140,10 @@ class ServedDays:
             specs = ", ".join(entry["spec"] for entry in found)
             raise Refused(400, f"several specs have the channel, spec says which ({specs}): {name[:200]!r}")
         return found[0]
+
+    def known(self, name: str, spec: str = "") -> str:
+        """The spec that has a channel; Refused if there is none, or several and `spec` does not say which."""
+        return self._channel(name, spec)["spec"]
 
     def tag(self, start: float, end: float) -> tuple:
         """What changes whenever the values of a span in GPS s do, as a tuple."""

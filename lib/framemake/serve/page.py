@@ -1,10 +1,12 @@
 """The files of the page: ours, and the chart library that comes with the Python package plotly."""
 
+import contextlib
 import functools
 import gzip
 import hashlib
 import importlib.util
 import os
+from pathlib import Path
 from typing import NamedTuple
 
 from werkzeug.wrappers import Request, Response
@@ -16,12 +18,13 @@ _TYPES = {".html": "text/html", ".js": "text/javascript", ".css": "text/css"}
 # Whether a browser must ask each time if a file is still the same.  The chart library changes only when it is installed
 # anew, so it may be kept for a week.
 _ASK, _KEEP = "no-cache", "public, max-age=604800"
-PAGES = {
-    "/": ("index.html", _ASK),
-    "/index.html": ("index.html", _ASK),
-    "/app.js": ("app.js", _ASK),
-    "/app.css": ("app.css", _ASK),
-    "/chart.js": (None, _KEEP),
+# The scripts are one file for browsers: each that they ask for costs a turn before the first plot.
+PAGES: dict[str, tuple[tuple[str, ...], str]] = {
+    "/": (("index.html",), _ASK),
+    "/index.html": (("index.html",), _ASK),
+    "/app.js": (("base.js", "times.js", "plot.js", "status.js", "app.js"), _ASK),
+    "/app.css": (("app.css",), _ASK),
+    "/chart.js": ((), _KEEP),
 }
 
 
@@ -35,11 +38,11 @@ class _File(NamedTuple):
 
 def answer(request: Request) -> Response:
     """The response of one of PAGES, compressed where the client takes it."""
-    name, keep = PAGES[request.path]
-    path = os.path.join(_HERE, name) if name else _chart()
+    names, keep = PAGES[request.path]
+    paths = tuple(os.path.join(_HERE, name) for name in names) or (_chart(),)
+    path = paths[-1]
     try:
-        found = os.stat(path)
-        file = _load(path, found.st_mtime_ns, found.st_size)
+        file = _file(paths)
     except OSError:
         raise Refused(404, f"not installed: {os.path.basename(path)!r}") from None
     packed = request.accept_encodings["gzip"] > 0
@@ -53,19 +56,21 @@ def answer(request: Request) -> Response:
     return response.make_conditional(request)
 
 
+def _file(paths):
+    """The _File of files one after another, read again when one of them has changed."""
+    return _load(paths, tuple((found.st_mtime_ns, found.st_size) for found in map(os.stat, paths)))
+
+
 @functools.lru_cache(maxsize=8)
-def _load(path, _mtime, _size):
-    with open(path, "rb") as source:
-        plain = source.read()
+def _load(paths, _identities):
+    plain = b"".join(Path(path).read_bytes() for path in paths)
     return _File(plain, gzip.compress(plain, 6, mtime=0), hashlib.blake2b(plain, digest_size=16).hexdigest())
 
 
 def prepare() -> None:
     """Read and compress the chart library, which takes half a second, once for all processes that are forked later."""
-    path = _chart()
-    if os.path.exists(path):
-        found = os.stat(path)
-        _load(path, found.st_mtime_ns, found.st_size)
+    with contextlib.suppress(OSError):
+        _file((_chart(),))
 
 
 @functools.cache

@@ -75,6 +75,13 @@ class Query:
             raise Refused(400, f"no such kind, want mean or rms: {kind[:_TEXT]!r}")
         return kind
 
+    def flag(self, name: str) -> bool:
+        """Whether a parameter is 1; 0, which it is if not given, is no."""
+        text = self.text(name, "0")
+        if text not in ("0", "1"):
+            raise Refused(400, f"{name} is 1 or 0: {text[:_TEXT]!r}")
+        return text == "1"
+
     def span(self) -> tuple[float, float]:
         """(start, end) in GPS s, start < end."""
         start, end = time(self.text("start")), time(self.text("end"))

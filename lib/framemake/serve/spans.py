@@ -20,7 +20,8 @@ _AT_ONCE = 1 << 20
 class Curve(NamedTuple):
     """Points of a channel: GPS s at which each begins (it ends where the next does), and float64 arrays as long.
 
-    unit: None if no day has the channel.  problem: what was left out, or ''.
+    unit: None if no day has the channel.  covered: part of the time of each point that has good samples, 0 to 1.
+    problem: what was left out, or ''.
     """
 
     unit: str | None
@@ -28,6 +29,7 @@ class Curve(NamedTuple):
     min: np.ndarray
     max: np.ndarray
     mean: np.ndarray
+    covered: np.ndarray
     problem: str = ""
 
 
@@ -52,10 +54,14 @@ def curve(
     exact = sum(np.ptp(_samples_at(day, edges[[0, -1]])) for day in held) <= most
     if not exact:
         edges = _on_units(held, edges)
-    made = Bins(len(edges) - 1)
+    made, seconds = Bins(len(edges) - 1), np.zeros(len(edges) - 1)
     for day in held:
+        before = made.count.copy()
         _add(made, day, edges, exact)
-    return Curve(unit, edges[:-1], made.min, made.max, made.mean(), problem)
+        seconds += (made.count - before) / day.rate
+    # A point that is shorter than a sample has it or has not; one that holds more samples than its length does is full.
+    covered = np.minimum(np.where(made.count > 0, np.maximum(seconds / np.diff(edges), 0), 0), 1)
+    return Curve(unit, edges[:-1], made.min, made.max, made.mean(), covered, problem)
 
 
 def _samples_at(day, times):

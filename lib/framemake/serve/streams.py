@@ -16,8 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import BadInput
-from ..streams import reading, records, store
+from ..streams import envelope, reading, records, store
 from ..streams.runs import Runs
+from . import names as stream_names
 from .query import Refused
 
 # Streams kept open, a memory map and a short index each, by each process.  Not more than are looked at by turns: a file
@@ -27,13 +28,24 @@ _ATTEMPTS = 20
 LINK: Literal["link"] = "link"
 
 
+# Bytes of blocks, see streams.envelope, that a process keeps; seconds for which one waits until others are made.
+_BLOCKS, _PATIENCE = 48 << 20, 10.0
+
+
 class StreamCurve(NamedTuple):
-    """Points of a stream: GPS s and mean or rms of each, float64 arrays of one length, NaN where there is no data."""
+    """Points of a stream: GPS s and mean or rms of each, float64 arrays of one length, NaN where there is no data.
+
+    low, high: the smallest and the largest sample of each point, where they were asked for.  step: the seconds of a
+    point, None if each is a record.
+    """
 
     name: str
     unit: str
     times: np.ndarray
     values: np.ndarray
+    low: np.ndarray | None = None
+    high: np.ndarray | None = None
+    step: float | None = None
 
 
 class ServedStreams:
@@ -43,7 +55,8 @@ class ServedStreams:
         self.folder = folder
         self._kept: collections.OrderedDict[str, tuple[tuple, store.Stream]] = collections.OrderedDict()
         self._entries: dict[str, tuple[tuple, dict]] = {}
-        self._lock = threading.Lock()
+        self._blocks: collections.OrderedDict[str, tuple[tuple, envelope.Blocks]] = collections.OrderedDict()
+        self._lock, self._making = threading.Lock(), threading.Lock()
 
     def names(self) -> list[str]:
         """The names of all streams that are served, sorted."""
@@ -115,15 +128,50 @@ class ServedStreams:
         return [self._entry(name) for name in self.names()]
 
     def curves(
-        self, names: Sequence[str], kind: str, start: float, end: float, points: int | None
+        self, names: Sequence[str], kind: str, start: float, end: float, points: int | None, band: bool = False
     ) -> list[StreamCurve]:
-        """Means or rms of streams over a span in GPS s, as reading.points; Refused if one cannot be read."""
+        """Means or rms of streams over a span in GPS s, as reading.points; Refused if one cannot be read.
+
+        band: with the smallest and the largest sample of each point.
+        """
         found = []
-        for _, stream in self.open_all(names):
+        for tag, stream in self.open_all(names):
             with _refusing_damage(stream.name):
-                times, values = reading.points(stream, kind, start, end, points)
-            found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values))
+                times, values, edges = reading.curve(stream, kind, start, end, points)
+                low = high = values if band else None
+                if band and edges is not None:
+                    low, high = envelope.band(stream, self._blocks_of(tag, stream), kind, edges, values)
+            step = None if edges is None else (end - start) / len(values)
+            found.append(StreamCurve(stream.name, _as_utf8(stream.info.units), times, values, low, high, step))
         return found
+
+    def _blocks_of(self, tag, stream):
+        """The Blocks of a stream, kept while it is the same; made by one thread at a time, as it may take a second."""
+        name = stream.name
+        if kept := self._kept_blocks(tag, name):
+            return kept
+        if not self._making.acquire(timeout=_PATIENCE):
+            raise Refused(503, "busy with the bands of other streams, try again")
+        try:
+            if kept := self._kept_blocks(tag, name):
+                return kept
+            made = envelope.load(self.folder, stream)
+        finally:
+            self._making.release()
+        with self._lock:
+            self._blocks[name] = tag, made
+            self._blocks.move_to_end(name)
+            while len(self._blocks) > 1 and sum(held.nbytes for _, held in self._blocks.values()) > _BLOCKS:
+                self._blocks.popitem(last=False)
+        return made
+
+    def _kept_blocks(self, tag, name):
+        with self._lock:
+            kept = self._blocks.get(name)
+            if kept and kept[0] == tag:
+                self._blocks.move_to_end(name)
+                return kept[1]
+        return None
 
     def file_bytes(self, file: str) -> np.ndarray:
         """The committed bytes of a file NAME.bin, NAME.index.bin or NAME.info, uint8; Refused if there is none.
@@ -143,7 +191,8 @@ class ServedStreams:
         return held.view(np.uint8) if len(held) else np.empty(0, np.uint8)
 
     def _entry(self, name):
-        entry = {"name": name, **name_parts(name), **dict.fromkeys(("sampling", "unit", "first", "last"))}
+        entry = {"name": name, **stream_names.parts(name), **stream_names.told(name)}
+        entry.update(dict.fromkeys(("sampling", "unit", "first", "last")))
         try:
             with self._lock:
                 kept = self._entries.get(name)
@@ -187,28 +236,6 @@ def _is_text(name):
 
 def _as_utf8(units):
     return units.encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-
-
-def name_parts(name: str) -> dict[str, str]:
-    """{site, subsystem, station, sensor} of a stream's name SITE:SUBSYSTEM-STATION_SENSOR; '' for what is not in it.
-
-    As in the e-Lab's list of sensors: the sensor of H0:PEM-LVEA_SEISX is SEISX, its station LVEA; BRMS_PEM_ before the
-    station of a DMT stream is left out, as every one has it: H0:DMT-BRMS_PEM_LVEA_SEISX_1_3Hz has the station LVEA
-    too.  A name without '-' is split at its '_': V1:ENV_NE_SEISX has subsystem ENV, station NE.  A name with
-    one part less (H0:GDS-EARTHQUAKE) has no station.
-    """
-    site, colon, rest = name.partition(":")
-    if not colon:
-        site, rest = "", name
-    subsystem, dash, rest = rest.partition("-") if "-" in rest else rest.partition("_")
-    if not dash:
-        subsystem, rest = "", subsystem
-    if subsystem == "DMT":
-        rest = rest.removeprefix("BRMS_PEM_")
-    station, underscore, sensor = rest.partition("_")
-    if not underscore:
-        station, sensor = "", rest
-    return {"site": site, "subsystem": subsystem, "station": station, "sensor": sensor}
 
 
 def _extent(stream):

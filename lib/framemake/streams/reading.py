@@ -24,7 +24,7 @@ from .runs import Runs
 from .store import Stream
 
 MEAN, RMS = "mean", "rms"
-_COLUMNS = {MEAN: "sum", RMS: "square"}
+COLUMNS = {MEAN: "sum", RMS: "square"}
 POINTS = 800
 _MOST_POINTS = 10_000_000
 _AT_ONCE = 100_000
@@ -65,7 +65,7 @@ def _span(runs, start, end):
 
 def samples(stream: Stream, kind: str, first: int, stop: int) -> Samples:
     """The Samples of records [first, stop), with S for the kind 'mean', Q for 'rms'."""
-    column = _COLUMNS[kind]
+    column = COLUMNS[kind]
     held = stream.records[max(0, first - 1) : stop]
     sums = held[column]
     if first == 0:
@@ -140,6 +140,13 @@ def points(
       not: the sums, and so the value, have the last good sample in their place.
     Raises BadInput for an empty span, a kind that there is not, or a count that is not from 1 to ten million.
     """
+    return curve(stream, kind, start, end, count)[:2]
+
+
+def curve(
+    stream: Stream, kind: str, start: float, end: float, count: int | None = None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray | None]:
+    """(times, values, edges): points(), and the edges of its points, one more than those; None if each is a record."""
     _check_span(kind, start, end)
     if count is not None and not 0 < count <= _MOST_POINTS:
         raise BadInput(f"the number of points is from 1 to {_MOST_POINTS}: {count!r}")
@@ -147,11 +154,11 @@ def points(
     if count is None:
         first, stop = _span(runs, start, end) if runs else (0, 0)
         if 0 < stop - first <= POINTS:
-            return each(stream, kind, first, stop)
+            return *each(stream, kind, first, stop), None
         count = min(POINTS, max(1, stop - first))
     fine = start + np.arange(2 * count + 1) * ((end - start) / (2 * count))
     fine[-1] = end
-    return fine[:-1:2], _points(stream, kind, runs, fine) if runs else np.full(count, np.nan)
+    return fine[:-1:2], _points(stream, kind, runs, fine) if runs else np.full(count, np.nan), fine[::2]
 
 
 def read_stream(
@@ -167,7 +174,7 @@ def read_stream(
 
 
 def _check_span(kind, start, end):
-    if kind not in _COLUMNS:
+    if kind not in COLUMNS:
         raise BadInput(f"no such kind, want mean or rms: {kind!r}")
     if not (np.isfinite(start) and np.isfinite(end) and start < end):
         raise BadInput(f"the span is empty: {start!r} to {end!r}")
@@ -211,7 +218,7 @@ class _Read:
         numbers = np.sort(np.maximum(numbers, 0))
         self.numbers = numbers[np.diff(numbers, prepend=-1) > 0]
         self.held = records[self.numbers]
-        self.column = self.held[_COLUMNS[kind]]
+        self.column = self.held[COLUMNS[kind]]
 
     def valid(self, numbers):
         return (self.held["valid"][np.searchsorted(self.numbers, np.maximum(numbers, 0))] != 0) & (numbers >= 0)

@@ -155,6 +155,14 @@ def open_stream(folder: str, name: str) -> Stream:
     return stream
 
 
+def open_held(folder: str, name: str, state: State) -> Stream:
+    """The same of the State that a folder has, while its lock keeps others from another; BadInput as of open_stream."""
+    try:
+        return _open(folder, name, state)
+    except FileNotFoundError:
+        raise BadInput(f"no such stream: {os.path.join(folder, name)!r}") from None
+
+
 def open_at(path: str) -> Stream:
     """The Stream of a path STREAMS/NAME, with or without .bin; BadInput as of open_stream."""
     folder, name = os.path.split(path.rstrip(os.sep))

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 from ...errors import BadInput
+from .. import envelope
 from . import tree, writing
 from .journal import Journal
 from .site import SiteImport
@@ -76,6 +77,7 @@ def _import(root, folder, progress, reload):
         writer.rollback()
         raise
     writer.close()
+    envelope.renew_all(folder, {*journal.grown, *journal.rewritten})
     return Imported(
         journal.files,
         journal.records,

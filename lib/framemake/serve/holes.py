@@ -1,0 +1,54 @@
+"""Why samples of a channel of days are missing, for the page: what why-missing tells, without the machine's folders.
+
+The reasons inside a file are asked of the frame files, which takes a moment: of one span at a time, and of its first
+days alone.
+"""
+
+import os
+import threading
+from collections.abc import Callable
+
+from ..days import opened, series
+from ..errors import BadInput, wording
+from .query import Refused
+from .standing import without_folders
+
+# Seconds of a span that are looked at, reasons that are told, and seconds for which one waits while others are asked.
+SPAN, MOST = 2 * 86400, 20
+_PATIENCE = 5.0
+
+
+class Holes:
+    """The holes in the days of an output folder."""
+
+    def __init__(self, out: str):
+        self._out, self._lock = out, threading.Lock()
+
+    def missing(self, name: str, spec: str, start: float, end: float) -> dict:
+        """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s."""
+        stop = min(end, start + SPAN)
+        found = self._alone(lambda: series.missing(opened.OpenDays(self._out, spec or None), name, start, stop))
+        entries = [
+            {
+                "start": each.start,
+                "end": each.end,
+                "kind": each.kind,
+                "detail": without_folders(each.detail),
+                "file": os.path.basename(each.path),
+                "day": each.date,
+            }
+            for each in found[:MOST]
+        ]
+        return {"missing": entries, "more": stop < end or len(found) > MOST}
+
+    def _alone(self, ask: Callable[[], list]) -> list:
+        if not self._lock.acquire(timeout=_PATIENCE):
+            raise Refused(503, "busy with the holes of others, try again")
+        try:
+            return ask()
+        except BadInput as error:
+            raise Refused(503, without_folders(str(error))) from None
+        except OSError as error:
+            raise Refused(503, wording(error)) from None
+        finally:
+            self._lock.release()
