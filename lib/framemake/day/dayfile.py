@@ -163,6 +163,7 @@ class DayFile:
         self._provenance: Provenance | None = None
         self._inputs: str | None = None
         self._statistics: dict[str, np.ndarray] | None = None
+        self._units: list[tuple[np.ndarray, np.ndarray]] | None = None
 
     def __enter__(self) -> "DayFile":
         return self
@@ -268,6 +269,16 @@ class DayFile:
                 return _widened(table["values"][int(row[0])])
         raise KeyError(name)
 
+    def unit_statistics(self) -> list[tuple[np.ndarray, np.ndarray]]:
+        """[(numbers of channels among those read, float64 (channels, units, COLUMNS))]: read once.
+
+        A digest may be missing, see statistics; a file of the converter has none of it.
+        """
+        if self._units is None:
+            tables = self.file[layout.PROVENANCE]["statistics"].values() if layout.PROVENANCE in self.file else ()
+            self._units = [(table["members"][()], table["values"][()]) for table in tables]
+        return self._units
+
     def totals(self) -> dict[str, np.ndarray]:
         """{channel: float64 (7), the statistics of the whole day}."""
         made: dict[str, np.ndarray] = {}
@@ -280,10 +291,9 @@ class DayFile:
         if layout.PROVENANCE not in self.file:
             return [([name], self._counted(name)[None]) for name in self.datasets]
         try:
-            tables = self.file[layout.PROVENANCE]["statistics"].values()
             read = self.provenance.channels
             return [
-                ([read[at] for at in table["members"][()].tolist()], _widened(table["values"][()])) for table in tables
+                ([read[at] for at in members.tolist()], _widened(values)) for members, values in self.unit_statistics()
             ]
         except (KeyError, IndexError, OSError):
             raise BadInput(f"not a day file of this project: {self.path!r}") from None

@@ -27,6 +27,8 @@ DATA_VALID, MASK, INTEGER = flags.DATA_VALID, flags.MASK, flags.INTEGER
 # Of a channel as a whole, and of what was made from something else than frames.
 CHANNEL_NOT_LISTED, IN_NO_FRAME, PRUNED = "channel not listed", "channel in no file", "channel cannot be used"
 OUTSIDE, NOT_IN_STREAM, NOT_RECORDED = "outside the built span", "nothing in the stream", "not recorded"
+# Of what only the frame file tells, where that is not to be asked.
+INSIDE = "inside the file"
 _FAULTS = (gwf.BadFrame, OSError, ValueError, RuntimeError)
 
 
@@ -40,9 +42,12 @@ class Reason(NamedTuple):
     path: str = ""
 
 
-def reasons(day: DayFile, name: str, spans: Iterable[tuple[float, float]]) -> Iterator[Reason]:
-    """The Reasons of spans [(start, end)] in GPS seconds in which a day has no sample of a channel, in order."""
-    asked = _Asked(day, name)
+def reasons(day: DayFile, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> Iterator[Reason]:
+    """The Reasons of spans [(start, end)] in GPS seconds in which a day has no sample of a channel, in order.
+
+    probe: whether frame files may be asked; else what only they tell is INSIDE.
+    """
+    asked = _Asked(day, name, probe)
     for start, end in spans:
         yield from _joined(asked.of(start, end))
 
@@ -64,8 +69,8 @@ def _joined(found):
 class _Asked:
     """A channel of a day of which it is asked why."""
 
-    def __init__(self, day: DayFile, name: str):
-        self._day, self._made, self._name = day, day.provenance, name
+    def __init__(self, day: DayFile, name: str, probe: bool):
+        self._day, self._made, self._name, self._probe = day, day.provenance, name, probe
         self._files: dict[str, gwf.FrameFile | None] = {}
         dataset = self._made.datasets.get(name)
         self._grid = None
@@ -141,6 +146,9 @@ class _Asked:
         now = catalog.judge([frame])[0] if frame.status == catalog.USED else None
         if now is None or (now.size, now.mtime) != (frame.size, frame.mtime):
             yield self._noted(start, end, frame)
+            return
+        if not self._probe:
+            yield Reason(start, end, INSIDE, "only the file tells", frame.path)
             return
         try:
             yield from self._probed(start, end, frame.path)
