@@ -25,6 +25,7 @@ _DEFAULTS = {
     "FIRST_DAY": "",
     "JOBS": "1",
     "PICTURE_DAYS": "",
+    "REPORT": "",
     "KEEP_DAYS": "",
     "LOGS": "",
     "KEEP_LOGS": "60",
@@ -125,6 +126,8 @@ def _needed(values):
         yield "STREAMS"
     if values["CHANNELS"]:
         yield from ("CHANNELS", "FFL", "OUT")
+        if values["REPORT"]:
+            yield "REPORT"
 
 
 def _whole(name, text):
