@@ -303,7 +303,8 @@ def test_no_day_several_specs_and_no_folder_are_one_line(out, tmp_path):
 
 def test_names_of_any_kind_come_to_the_page_as_text(tmp_path):
     names = {name: ramp(DAYS[0]) for name in HOSTILE}
-    frames = [frame._replace(path=f"/f/</script>{at}") for at, frame in enumerate(made.frames_of(gps.day_window(DAYS[0]), absent=(3,)))]  # fmt: skip
+    listed = made.frames_of(gps.day_window(DAYS[0]), absent=(3,))
+    frames = [frame._replace(path=f"/f/</script>{at}") for at, frame in enumerate(listed)]
     for samples, _, _ in names.values():
         samples[frames[3].start - gps.day_window(DAYS[0]).start :][:3600] = np.nan
     made.write_day(tmp_path / "out", DAYS[0], names, frames=frames, bad={(frames[4].path, HOSTILE[0]): "<b>&"})
@@ -313,7 +314,10 @@ def test_names_of_any_kind_come_to_the_page_as_text(tmp_path):
     for path in (tmp_path / "site" / "data").iterdir():
         text = path.read_bytes()
         assert b"<" not in text and text.isascii() and text.count(b"\n") == 1, path
-    assert {row[0] for row in read(tmp_path / "site" / "data" / "main.js")["channels"]} == {*sorted(HOSTILE)[:2], SLASHED}
+    assert {row[0] for row in read(tmp_path / "site" / "data" / "main.js")["channels"]} == {
+        *sorted(HOSTILE)[:2],
+        SLASHED,
+    }
 
 
 def test_a_file_that_has_come_since_is_told(tmp_path):

@@ -4,7 +4,7 @@
 "use strict";
 (function () {
   const WHOLE = 200, NO_DAY = 255, NO_SET = 0xffff, DAY = 86400, PAGE = 50;
-  const held = {}, waiting = {};
+  const WORDS = new Set(["Reason", "Why", "Changes", "UTC"]), held = {}, waiting = {};
   let all = null, view = 0;
 
   window.framemake = function (name, content) { held[name] = content; };
@@ -98,7 +98,7 @@
     function draw() {
       body.replaceChildren(...order.slice(0, shown).map((row) => el("tr", null, columns.map((column) => {
         const value = column[2] ? column[2](row) : column[1](row);
-        return el("td", { class: column[3] ? "number" : column[0] === "Channel" ? "name" : null }, value);
+        return el("td", { class: column[3] ? "number" : column[0] === "Channel" ? "name" : WORDS.has(column[0]) ? "words" : null }, value);
       }))));
       more.hidden = shown >= order.length;
       more.textContent = "Show more (" + (order.length - shown) + " left)";
@@ -474,7 +474,7 @@
     let has = total, least = total;
     let before = 0;
     times.concat(own.window[1] - own.window[0]).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
-    return chart("Channels with data by time of day (UTC)", "Of " + total + " channels at least " + least + " have data at any time.", hourAxis, { from: 0, to: total || 1, ticks: [[0, "0"], [total, String(total)]] },
+    return chart("Channels with data by time of day (UTC)", least === total ? "All " + total + " channels have data all the time." : "At the least " + least + " of " + total + " channels have data.", hourAxis, { from: 0, to: total || 1, ticks: [[0, "0"], [total, String(total)]] },
       (x, y) => steps.map(([a, b, value]) => [el("rect", { class: "rod", x: x(a / 3600), width: Math.max(0.5, x(b / 3600) - x(a / 3600)), y: y(value), height: y(0) - y(value) }),
         value < total ? el("rect", { class: "loss", x: x(a / 3600), width: Math.max(0.8, x(b / 3600) - x(a / 3600)), y: y(total), height: y(value) - y(total) }) : null]).flat());
   }
@@ -528,8 +528,8 @@
       }
     }
     if (late && late.some((value) => value > 0)) {
-      const hours_ = [...late].map((value) => value / 3600), worst = Math.max(...hours_);
-      charts.append(chart("How late its files came, by day (hours)", "The most that a file which gave it samples came after its span, by the file's own time; only what was more than a day late. At most " + length(worst * 3600) + ".", dateAxis(), plainAxis(0, worst), (x, y) => hours_.map((value, at) => (value ? el("rect", { class: "loss", x: x(at), width: Math.max(0.8, x(at + 1) - x(at)), y: y(value), height: y(0) - y(value) }) : null))));
+      const long = Math.max(...late) > 10 * DAY, own = [...late].map((value) => value / (long ? DAY : 3600)), worst = Math.max(...own);
+      charts.append(chart("How late its files came, by day (" + (long ? "days" : "hours") + ")", "The most that a file which gave it samples came after its span, by the file's own time; only what was more than a day late. At most " + length(Math.max(...late)) + ".", dateAxis(), plainAxis(0, worst), (x, y) => own.map((value, at) => (value ? el("rect", { class: "loss", x: x(at), width: Math.max(0.8, x(at + 1) - x(at)), y: y(value), height: y(0) - y(value) }) : null))));
     }
     page.push(charts);
     const ask = (each) => el("button", { type: "button", class: "plain", onclick: () => explain(channel.at, each.number), "aria-label": "what is missing on " + each.day.date }, "Open");
