@@ -7,8 +7,6 @@ import io
 import sys
 from pathlib import Path
 
-from PIL import Image
-
 ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 SHOWN = {
@@ -18,6 +16,7 @@ SHOWN = {
 
 
 def main():
+    from PIL import Image
     from support import browser
 
     folder = ROOT / "tests" / "pictures"

@@ -167,7 +167,7 @@ def _draw(axes, curve, clock, colour, log):
 
 
 class _Clock:
-    """matplotlib's dates of GPS seconds in a span: days of UTC, in which a leap second is the second after it."""
+    """matplotlib's dates of GPS seconds in a span: days of UTC, in which a leap second is the second before it."""
 
     def __init__(self, start: float, end: float):
         self._offsets = gps.unix_offsets(start, end)

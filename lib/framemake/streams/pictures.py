@@ -10,20 +10,28 @@ from ..errors import BadInput
 from . import reading
 from .store import Stream
 
+# Records that are in memory at once.
+_AT_ONCE = 100_000
+
 
 def span_of(streams: Sequence[Stream], start: float | None, end: float | None) -> Span:
-    """The span of a picture in GPS seconds: from the first record of any to the last, as far as it is not given.
+    """The span of a picture in GPS seconds: from the first sample of any to the end of the last, where it is not given.
 
     BadInput if nothing gives one, or it is empty.
     """
-    some = [stream.records for stream in streams if len(stream.records)]
+    some = [stream for stream in streams if len(stream.records)]
     if not some and (start is None or end is None):
         raise BadInput(f"the stream has no record: {streams[0].name!r}")
-    begin = float(min(held["time"][0] for held in some)) if start is None else start
-    stop = float(max(held["time"][-1] for held in some)) if end is None else end
+    begin = min(float(stream.records["time"][0]) for stream in some) if start is None else start
+    stop = max(map(_end, some)) if end is None else end
     if not begin < stop:
         raise BadInput(f"the span is empty: {begin!r} to {stop!r}")
     return begin, stop
+
+
+def _end(stream):
+    last = reading.samples(stream, reading.MEAN, len(stream.records) - 1, len(stream.records))
+    return float(last.time[0] + last.seconds[0])
 
 
 def curve(stream: Stream, kind: str, span: Span, points: int, keep: Sequence[Span] | None = None) -> Curve:
@@ -38,9 +46,6 @@ def curve(stream: Stream, kind: str, span: Span, points: int, keep: Sequence[Spa
         for at in range(max(0, first - 1), stop, _AT_ONCE):
             _take(made, cut, stream, kind, (at, min(stop, at + _AT_ONCE)), keep)
     return Curve(stream.name, stream.info.units, kind, cut, made.mean(), made.min, made.max)
-
-
-_AT_ONCE = 100_000
 
 
 def _take(made, cut, stream, kind, numbers, keep):
