@@ -61,8 +61,8 @@ def read(path):
     """What a file of data holds."""
     text = path.read_text()
     assert text.startswith("framemake(") and text.endswith(");\n")
-    name, content = json.loads("[" + text[10:-3] + "]")
-    assert f"{name}.js" == path.name
+    name, stamp, content = json.loads("[" + text[10:-3] + "]")
+    assert len(stamp) == 16 and f"{name}.js" == path.name
     return content
 
 

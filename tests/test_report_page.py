@@ -263,6 +263,17 @@ def test_a_file_of_data_that_is_missing_is_told(opened, sites, tmp_path):
     opened.told.clear()
 
 
+def test_a_report_that_is_made_anew_is_not_mixed_with_the_page_that_is_open(opened, sites, tmp_path):
+    shutil.copytree(sites["week"].removesuffix("/index.html"), tmp_path / "anew")
+    sites["anew"] = str(tmp_path / "anew" / "index.html")
+    page = opened("anew")
+    site.write(report(12, 8), str(tmp_path / "anew"))
+    page.get_by_role("link", name=SAME_HOUR).click()
+    page.get_by_text("The report has been made anew since").wait_for()
+    page.reload()
+    page.get_by_text("Most begin from 03:00 to 04:00: 8 of 8.").wait_for()
+
+
 def test_a_day_in_print_has_no_buttons_and_light_colours(opened):
     page = opened("week", scheme="dark")
     drawn(page)
@@ -270,6 +281,10 @@ def test_a_day_in_print_has_no_buttons_and_light_colours(opened):
     assert not page.locator("#search").is_visible() and not page.locator(".bar").first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("h1").is_visible() and page.locator("canvas").is_visible()
+    # A day that is missing is white on paper.
+    page.wait_for_function(
+        "getComputedStyle(document.querySelectorAll('.month a')[5]).backgroundColor === 'rgb(255, 255, 255)'"
+    )
 
 
 @pytest.mark.parametrize(

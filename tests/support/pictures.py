@@ -17,6 +17,7 @@ SHOWN = {
 
 def main():
     from PIL import Image
+
     from support import browser
 
     folder = ROOT / "tests" / "pictures"

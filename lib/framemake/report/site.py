@@ -6,11 +6,13 @@
     SITE/data/values-2024-04.js        of each day of a month: mean, std, min and max of each channel
     SITE/data/channels-000.js          of so many channels: the same, a channel after another over all days
 
-A file of data is one call, framemake(name, {...}).  Arrays in it are the base64 of little-endian numbers.
+A file of data is one call, framemake(name, stamp, {...}).  Arrays in it are the base64 of little-endian numbers.  The
+stamp is the same in all files of a report: a page that stays open while the report is made anew does not mix the two.
 """
 
 import base64
 import contextlib
+import hashlib
 import json
 import os
 import shutil
@@ -46,9 +48,9 @@ def write(report: Report, site: str) -> str:
         with files.replacing(os.path.join(site, name), durable=False) as aside:
             shutil.copyfile(os.path.join(_STATIC, name), aside)
     values, sets, late = _arrays(report)
-    written = set()
+    stamp, written = _stamp(report), set()
     for name, content in _files(report, site, values, sets, late):
-        _put(data, name, content)
+        _put(data, name, stamp, content)
         written.add(f"{name}.js")
     for name in os.listdir(data):
         if name.endswith(".js") and name not in written:
@@ -209,12 +211,23 @@ def _packed(array: np.ndarray) -> str:
     return base64.b64encode(np.ascontiguousarray(array).data).decode("ascii")
 
 
-def _put(folder: str, name: str, content: dict) -> None:
+def _stamp(report):
+    """What tells this report from another: of which days and channels it is, and when it was made."""
+    what = [
+        gps.now_utc(),
+        report.state,
+        [day.standing.date for day in report.days],
+        [each.name for each in report.channels],
+    ]
+    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
+
+
+def _put(folder: str, name: str, stamp: str, content: dict) -> None:
     """Write a file of data.  What a name of a channel or file says can end neither the script nor a line of it."""
     # Beyond ASCII all is escaped; a file is not read as HTML, but may be pasted into some.
     text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
     with files.replacing(os.path.join(folder, f"{name}.js"), durable=False) as aside, open(aside, "w") as out:
-        out.write(f"framemake({json.dumps(name)},{text});\n")
+        out.write(f'framemake("{name}","{stamp}",{text});\n')
 
 
 def _finite(value: Any) -> Any:

@@ -1,5 +1,5 @@
 // The report: calendar, map, a view for a day and for a channel, all drawn from the files in data/.
-// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, content).
+// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, stamp, content).
 // What a channel or file is called comes to the page as text alone: nothing here writes HTML.
 "use strict";
 (function () {
@@ -7,13 +7,19 @@
   const WORDS = new Set(["Reason", "Why", "Changes", "UTC"]), held = {}, waiting = {};
   let all = null, view = 0;
 
-  window.framemake = function (name, content) { held[name] = content; };
+  window.framemake = function (name, stamp, content) { held[name] = [stamp, content]; };
 
   function data(name) {
     waiting[name] = waiting[name] || new Promise(function (resolve, reject) {
       const script = document.createElement("script");
       script.src = "data/" + name + ".js";
-      script.onload = () => (held[name] ? resolve(held[name]) : reject(new Error(name)));
+      script.onload = function () {
+        const [stamp, content] = held[name] || ["", null];
+        if (!content) reject(new Error("is damaged: data/" + name + ".js"));
+        // Days and channels are known by their number, which another report may count otherwise.
+        else if (all && stamp !== all.stamp) reject(new Error("The report has been made anew since: load this page again."));
+        else resolve(name === "main" ? { ...content, stamp } : content);
+      };
       script.onerror = () => reject(new Error("cannot be read: data/" + name + ".js"));
       document.head.append(script);
     });
@@ -371,7 +377,8 @@
     const order = el("button", { type: "button", "aria-pressed": String(chosen.worst), onclick: () => { chosen.worst = !chosen.worst; order.setAttribute("aria-pressed", String(chosen.worst)); lay(); } }, "Worst first");
     const fresh = () => { if (!box.isConnected) { removeEventListener("resize", fresh); dark.removeEventListener("change", fresh); return; } resize(); };
     addEventListener("resize", fresh); dark.addEventListener("change", fresh);
-    requestAnimationFrame(() => { lay(); performance.mark("drawn"); });
+    // Once it is in the page, and has a width.
+    go.then = () => { lay(); performance.mark("drawn"); };
     return [
       el("p", { class: "soft" }, "A row is a channel, in groups by subsystem; a group's own row shows its least covered channel. A click on a group opens it, one on a square tells what is missing and why, one on a name opens the channel."),
       el("div", { class: "bar" }, order, button("Open all", () => { groups.forEach((_, name) => chosen.open.add(name)); lay(); }), button("Close all", () => { chosen.open.clear(); lay(); }),
@@ -432,7 +439,8 @@
       el("h1", null, date), el("p", { class: "bar" }, beside(-1), beside(1)),
       facts([["status", day.status + (mark && day.status === "completed" ? ", " + words : "")], ["coverage", day.status === "completed" ? percent(day.coverage) : ""], ["channels", day.channels === null ? "" : day.channels + (day.asked ? " of " + day.asked : "")],
         ["took", own.took === null ? "" : length(own.took)], ["built (UTC)", own.finished ? own.finished.slice(0, 19).replace("T", " ") : ""], ["size", own.size ? size(own.size) : ""], ["tried again", own.retries || ""],
-        ["files absent", own.absent || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""]]),
+        ["files absent", own.absent || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""],
+        ["built span (UTC)", own.window && own.window[1] - own.window[0] < DAY ? clock(own.window[0] - day.start) + " to " + until(own.window[1] - day.start) : ""]]),
       own.error || own.problem ? el("p", { class: "note" }, own.error || own.problem) : null,
     ];
     if (own.links.length) page.push(el("p", { class: "bar" }, "Files:", own.links.map(([what, path]) => el("a", { href: path.split("/").map(encodeURIComponent).join("/") }, what)), el("span", { class: "soft" }, "(in the folder of days, as it lies from here)")));
@@ -558,6 +566,8 @@
     }
     if (own !== view) return;
     main.replaceChildren(...page.flat(Infinity).filter(Boolean));
+    if (go.then && main.querySelector("canvas")) go.then();
+    go.then = null;
     document.title = (what ? asked + " – " : "") + all.spec + " report";
     tell(main.querySelector("h1").textContent);
     if (go.moved) { main.focus({ preventScroll: true }); scrollTo(0, 0); }
@@ -591,6 +601,8 @@
     search();
     addEventListener("hashchange", go);
     dark.addEventListener("change", go);
+    // Paper is white.
+    printing.addEventListener("change", () => dark.matches && go());
     go();
   }).catch(function (error) { document.getElementById("waiting").textContent = "The report cannot be shown: " + error.message; });
 })();
