@@ -111,7 +111,7 @@ def _main(report):
             [each.name, each.coverage, each.gaps, each.longest, each.rate, each.unit, each.days, each.first, each.last,
              each.dtype, each.changes] for each in report.channels
         ],
-        "there": _packed(report.there),
+        "there": _packed(report.there).decode("ascii"),
         "odd": report.odd,
         "coverage": _coverage(report),
         "totals": status.totals([day.standing for day in report.days]),
@@ -168,7 +168,7 @@ def _of_day(day: Day, sets: np.ndarray, site: str) -> dict[str, Any]:
         "words": list(words),
         "come": [words[text] for text in come],
         "sets": facts.sets,
-        "set": _packed(sets),
+        "set": _packed(sets).decode("ascii"),
         "lacking": facts.lacking,
         "bad": facts.bad,
         "late_files": facts.late_files,
@@ -207,8 +207,8 @@ def _links(day, site):
             yield what, os.path.relpath(path, site)
 
 
-def _packed(array: np.ndarray) -> str:
-    return base64.b64encode(np.ascontiguousarray(array).data).decode("ascii")
+def _packed(array: np.ndarray) -> bytes:
+    return base64.b64encode(np.ascontiguousarray(array).data)
 
 
 def _stamp(report):
@@ -224,10 +224,18 @@ def _stamp(report):
 
 def _put(folder: str, name: str, stamp: str, content: dict) -> None:
     """Write a file of data.  What a name of a channel or file says can end neither the script nor a line of it."""
-    # Beyond ASCII all is escaped; a file is not read as HTML, but may be pasted into some.
-    text = json.dumps(_finite(content), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c")
-    with files.replacing(os.path.join(folder, f"{name}.js"), durable=False) as aside, open(aside, "w") as out:
-        out.write(f'framemake("{name}","{stamp}",{text});\n')
+    with files.replacing(os.path.join(folder, f"{name}.js"), durable=False) as aside, open(aside, "wb") as out:
+        out.write(f'framemake("{name}","{stamp}",{{'.encode())
+        for at, (key, value) in enumerate(content.items()):
+            # Packed numbers, which are most of it, need no escape.
+            packed = isinstance(value, bytes)
+            out.write(b"," * (at > 0) + _text(key) + b":" + (b'"' + value + b'"' if packed else _text(value)))
+        out.write(b"});\n")
+
+
+def _text(value: Any) -> bytes:
+    """JSON in ASCII; a file is not read as HTML, but may be pasted into some."""
+    return json.dumps(_finite(value), separators=(",", ":"), allow_nan=False).replace("<", "\\u003c").encode("ascii")
 
 
 def _finite(value: Any) -> Any:
