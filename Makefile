@@ -8,7 +8,7 @@ must have no whitespace, move it: '$(or $(HERE),$(strip $(MAKEFILE_LIST)))'))
 include $(dir $(HERE))lib/make/given.mk
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range crate streams serve install-cron remove-cron demo install uninstall setup test test-quick test-long test-deps bench lint clean
+.PHONY: help day range crate report streams serve install-cron remove-cron demo install uninstall setup test test-quick test-long test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@$(ROOT)/lib/make/help $(ROOT)/Makefile $(VARIABLES)
@@ -24,6 +24,11 @@ range: $(READY)  ## build the days from FIRST to LAST, N at once: make range -jN
 # Inputs, settings, version and digests, from what the days tell; no sample is read.
 crate: $(READY)  ## describe the finished days of OUT as an RO-Crate [FIRST=] [LAST=] [LICENSE=] [AGENT=]
 	@exec $(ROOT)/bin/make-crate "$$OUT" --spec "$$SPEC" --license "$$LICENSE" --agent "$$AGENT" \
+	  $${FIRST:+--first "$$FIRST"} $${LAST:+--last "$$LAST"}
+
+# A day file is read once: what the report wants of it is kept in OUT.
+report: $(READY)  ## show the days of OUT as a folder of pages for a browser: make report OUT=out [REPORT=report] [FIRST=] [LAST=]
+	@exec $(ROOT)/bin/make-report "$$OUT" "$$REPORT" --spec "$$SPEC" $${STATE:+--state "$$STATE"} \
 	  $${FIRST:+--first "$$FIRST"} $${LAST:+--last "$$LAST"}
 
 # A frame that cannot be used makes it exit 3, which make calls a failure.

@@ -485,6 +485,7 @@ def test_a_night_has_the_steps_that_its_settings_ask_for(night):
         "status",
         "faults",
     ]
+    assert night(DAYS_AND_STREAMS + "REPORT=/r")["report"] == ["make-report", "--spec", "V1trend", "--", "/o ut", "/r"]
     assert "FFL=/t.ffl" in night(DAYS_AND_STREAMS + "FFL=/t.ffl")["build"]
     assert night(DAYS_AND_STREAMS + "CHECK_STREAMS=frames")["check"][1:3] == ["--frames", "/frames"]
 

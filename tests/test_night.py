@@ -40,6 +40,7 @@ def test_words_are_settings_and_steps():
     [
         ({"KEEP_DAYS": 7, "CHANNELS": "/c", "FRAMES": "/f"}, "KEEP_DAYS must be more than DAYS: '7'"),
         ({"KEEP_DAYS": 8}, "FRAMES must be an absolute path: ''"),
+        ({"CHANNELS": "/c", "FFL": "/f", "OUT": "/o", "REPORT": "r"}, "REPORT must be an absolute path: 'r'"),
         ({"PICTURE_DAYS": 20001}, "PICTURE_DAYS must be at most 20000: '20001'"),
         ({"CHANNELS": "/c", "OUT": "/o", "FFL": "trend"}, "FFL must be an absolute path: 'trend'"),
         ({"TIME_LIMIT": "5 h"}, "TIME_LIMIT must be a number with s, m, h or d: '5 h'"),

@@ -243,12 +243,14 @@ def test_a_step_that_fails_is_told_and_the_others_still_run(site):
     site.arrive("virgo/**/*.gwf", "lho/**/*.gwf", "llo/**/*.gwf")
     site.streams.parent.mkdir(parents=True)
     site.streams.write_text("a file where a folder should be")
+    site.set(REPORT=site.out.parent / "report")
     night = site.night(until=DAYS[0])
     assert night.status == 1 and night.told["status"] == "failed"
     assert [name for name, status in site.steps().items() if status == "failed"] == ["import", "check"]
     assert [name for name, status in site.steps().items() if status == "ok"] == [
-        "mirror", "build", "index", "status", "pictures",
+        "mirror", "build", "index", "status", "pictures", "report",
     ]  # fmt: skip
+    assert DAYS[0] in (site.out.parent / "report" / "data" / "main.js").read_text()
     assert "nightly: import: failed, exit status 1\n  import-streams: " in night.said
     last = night.said.splitlines()[-1]
     assert (

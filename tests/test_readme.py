@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support import pictures
 from support.commands import ROOT, call, make, make_database, needs
 
 README = (ROOT / "README.md").read_text()
@@ -45,6 +46,7 @@ def demo(tmp_path_factory):
 def test_the_demo_and_the_sessions(demo):
     folder, printed = demo
     assert "200 of 201 channels valid, 1 invalid, 0 pruned" in printed
+    assert "demo/week/report/index.html" in printed and (folder / "demo/week/report/index.html").exists()
     assert "V1trend_20240410.h5" in printed and "check-day" in printed.splitlines()[-1]
     found = list(sessions())
     assert len(found) >= 7
@@ -111,6 +113,15 @@ def test_the_messages_that_it_explains_are_those_of_the_code():
     texts = [path.read_text(errors="replace") for path in paths if path != Path(__file__)]
     pieces = [piece.strip(" :,") for message in messages for piece in message.split("\u2026")]
     assert [piece for piece in pieces if len(piece) > 3 and not any(piece in text for text in texts)] == []
+
+
+def test_its_pictures_are_there_and_small():
+    shown = re.findall(r"^!\[[^\]]+\]\((\S+)\)$", README, re.MULTILINE)
+    assert len(shown) == 2
+    for path in shown:
+        assert 5000 < (ROOT / path).stat().st_size < 60_000, path
+    # Each is one that tests/support/pictures.py takes of the demo's report.
+    assert {Path(path).name for path in shown} == set(pictures.SHOWN)
 
 
 def test_each_test_that_it_promises_is_there():

@@ -127,7 +127,7 @@ def test_of_several_reasons_in_a_file_that_is_gone_it_is_one_of_them(tmp_path):
     for second in (15, 50):
         (found,) = framemake.open_days(site.out).why("V1:A", START + second)
         assert found.kind == "not recorded"
-        assert found.detail == "one of: NaN in the frame, mask; the file is gone, so it cannot be asked"
+        assert found.detail == "one of: NaN in the frame, mask; it is gone"
 
 
 def test_a_gap_between_the_frames_of_a_file(tmp_path):

@@ -346,6 +346,22 @@ def days_options(command: Command, default: bool = True) -> None:
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
+def state_options(command: Command) -> None:
+    """The options --state and --segments: only while a state holds."""
+    one = command.parser.add_mutually_exclusive_group()
+    one.add_argument("--state", metavar="EXPRESSION", help="only while this holds, see list-segments")
+    one.add_argument("--segments", metavar="FILE", help="only in these segments; - for standard input")
+
+
+def segments_of(args: argparse.Namespace) -> tuple[str, list[tuple[float, float]]] | None:
+    """(what they are called, the spans in GPS seconds) of the segments that --segments gave, or None."""
+    if not args.segments:
+        return None
+    from .days import segments
+
+    return args.segments, segments.read(read_text(args.segments), args.segments)
+
+
 def add_flags(command: Command, flags: Iterable) -> None:
     """The options that a room gives as data: convert.Flag."""
 

@@ -94,6 +94,13 @@ LICENSE ?=
 ## who made it, an ORCID's address or a name
 AGENT ?=
 
+### of report
+
+## the folder of the report
+REPORT ?= report
+## only while this expression over channels holds, see bin/list-segments --help
+STATE ?=
+
 ### of install-cron
 
 ## the settings of cron/nightly

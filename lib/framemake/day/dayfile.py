@@ -164,6 +164,7 @@ class DayFile:
         self._provenance: Provenance | None = None
         self._inputs: str | None = None
         self._statistics: dict[str, np.ndarray] | None = None
+        self._whole: list[tuple[np.ndarray, np.ndarray]] | None = None
 
     def __enter__(self) -> "DayFile":
         return self
@@ -281,12 +282,14 @@ class DayFile:
 
         Raises KeyError if the file has no statistics, as the original converter's.
         """
-        tables = self.file[layout.PROVENANCE]["statistics"].values()
-        # Older files have those of the units alone.
-        return [
-            (t["members"][()], t["whole"][()] if "whole" in t else statistics.combine(_widened(t["values"][()])))
-            for t in tables
-        ]
+        if self._whole is None:
+            tables = self.file[layout.PROVENANCE]["statistics"].values()
+            # Older files have those of the units alone.
+            self._whole = [
+                (t["members"][()], t["whole"][()] if "whole" in t else statistics.combine(_widened(t["values"][()])))
+                for t in tables
+            ]
+        return self._whole
 
     def _tables(self, whole=False):
         """(channels, statistics) of each table: float64 (channels, units, COLUMNS), or (channels, 7) of whole days."""

@@ -27,6 +27,8 @@ DATA_VALID, MASK, INTEGER = flags.DATA_VALID, flags.MASK, flags.INTEGER
 # Of a channel as a whole, and of what was made from something else than frames.
 CHANNEL_NOT_LISTED, IN_NO_FRAME, PRUNED = "channel not listed", "channel in no file", "channel cannot be used"
 OUTSIDE, NOT_IN_STREAM, NOT_RECORDED = "outside the built span", "nothing in the stream", "not recorded"
+# Of what only the frame file tells, where that is not to be asked.
+INSIDE = "inside the file"
 # What a day notes, in the words above.
 _OF_FLAWS = {
     gwf.Flaw.GAP: GAP,
@@ -51,9 +53,12 @@ class Reason(NamedTuple):
     path: str = ""
 
 
-def reasons(day: DayFile, name: str, spans: Iterable[tuple[float, float]]) -> Iterator[Reason]:
-    """The Reasons of spans [(start, end)] in GPS seconds in which a day has no sample of a channel, in order."""
-    asked = _Asked(day, name)
+def reasons(day: DayFile, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> Iterator[Reason]:
+    """The Reasons of spans [(start, end)] in GPS seconds in which a day has no sample of a channel, in order.
+
+    probe: whether frame files may be asked; else of what only they tell it is INSIDE.
+    """
+    asked = _Asked(day, name, probe)
     for start, end in spans:
         yield from _joined(asked.of(start, end))
 
@@ -75,8 +80,8 @@ def _joined(found):
 class _Asked:
     """A channel of a day of which it is asked why."""
 
-    def __init__(self, day: DayFile, name: str):
-        self._day, self._made, self._name = day, day.provenance, name
+    def __init__(self, day: DayFile, name: str, probe: bool):
+        self._day, self._made, self._name, self._probe = day, day.provenance, name, probe
         self._files: dict[str, gwf.FrameFile | None] = {}
         dataset = self._made.datasets.get(name)
         self._grid = None
@@ -151,15 +156,19 @@ class _Asked:
     def _of_file(self, start, end, frame):
         now = catalog.judge([frame])[0] if frame.status == catalog.USED else None
         if now is None or (now.size, now.mtime) != (frame.size, frame.mtime):
-            yield self._noted(start, end, frame)
+            state = "has changed since" if os.path.exists(frame.path) else "is gone"
+            yield self._noted(start, end, frame, NOT_RECORDED, f"; it {state}")
+            return
+        if not self._probe:
+            yield self._noted(start, end, frame, INSIDE, "")
             return
         try:
             yield from self._probed(start, end, frame.path)
         except _FAULTS as error:
             yield Reason(start, end, CHANNEL_DAMAGED, " ".join(str(error).split()), frame.path)
 
-    def _noted(self, start, end, frame):
-        """What the day's own notes tell of a file that is gone, or is another by now."""
+    def _noted(self, start, end, frame, unsure, state):
+        """What the day's own notes tell of a file that is not asked; unsure: the kind where they leave it open."""
         account, at = self._made.account, self._made.frames.index(frame)
         column = self._made.channels.index(self._name)
         begin, stop = ((time - self._day.window.start) / self._made.increment for time in (start, end))
@@ -167,7 +176,6 @@ class _Asked:
             account.row_of((at, number)) for number in range(int(begin), int(np.ceil(stop))) if (at, number) in account
         ]
         gave = [row for row in rows if account.gave[row, column]]
-        state = "is gone" if not os.path.exists(frame.path) else "has changed since"
         if gave and self._dropped() and not self._has_any(frame, [account.pairs[row][1] for row in gave]):
             # What the file gave, and the day does not have, lies on a grid that the day left out.
             kinds = self._grid_kinds()
@@ -176,12 +184,12 @@ class _Asked:
             kinds = list(dict.fromkeys(kind for flaw, kind in _OF_FLAWS.items() if flaws & flaw))
         if len(kinds) == 1:
             detail = self._dropped() if kinds[0] in (RATE_CHANGE, OFF_GRID) else ""
-            return Reason(start, end, kinds[0], detail or f"as noted when the file was read; it {state}", frame.path)
+            return Reason(start, end, kinds[0], detail or f"as noted when the file was read{state}", frame.path)
         if kinds:
-            what = f"one of: {', '.join(kinds)}; the file"
+            what = f"one of: {', '.join(kinds)}"
         else:
-            what = "the file gave other samples of these increments; it" if gave else "the file gave no sample; it"
-        return Reason(start, end, NOT_RECORDED, f"{what} {state}, so it cannot be asked", frame.path)
+            what = "the file gave other samples of these increments" if gave else "the file gave no sample"
+        return Reason(start, end, unsure, f"{what}{state or ', only the file tells'}", frame.path)
 
     def _has_any(self, frame, increments):
         """Whether the day has a sample of the channel where a frame file meets some increments."""

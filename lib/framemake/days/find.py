@@ -11,7 +11,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from typing import Any, NamedTuple
 
@@ -90,17 +90,50 @@ def channels(
     Days without a file are gaps of all channels.  progress: called with how many of all day files were looked at.
     Raises BadInput if a day file cannot be read, or there is none.
     """
+    begin, stop, paths = _range(days, first, last)
+    range_ = gps.Window(gps.day_window(begin).start, gps.day_window(stop).end)
+    kept, keys = _taken(days.out, list(paths.values()), progress)
+    return list(joined(kept, keys, range_))
+
+
+def by_day(
+    days: OpenDays,
+    first: str | None = None,
+    last: str | None = None,
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> tuple[list[str], list[str], np.ndarray]:
+    """(channels, by name; days; the part of each day in which each channel has samples), as of channels.
+
+    The part is a float array (channels, days), 0 to 1, NaN for a day without a file.
+    """
+    begin, stop, paths = _range(days, first, last)
+    kept, keys = _taken(days.out, list(paths.values()), progress)
+    lists, entries = list(kept.names), {date: kept.entries[key] for date, key in zip(paths, keys, strict=True)}
+    names = sorted({name for listed in {entry[1] for entry in entries.values()} for name in lists[listed]})
+    row = {name: at for at, name in enumerate(names)}
+    places = {listed: np.array([row[name] for name in lists[listed]]) for _, listed, _ in entries.values()}
+    seconds = np.array([fact.seconds for fact in kept.facts])
+    dates = [str(date) for date in np.arange(begin, np.datetime64(stop) + 1, dtype="datetime64[D]")]
+    parts = np.full((len(names), len(dates)), np.nan)
+    for column, date in enumerate(dates):
+        if date in entries:
+            (start, end), listed, numbers = entries[date]
+            parts[:, column] = 0
+            parts[places[listed], column] = seconds[numbers] / (end - start)
+    return names, dates, parts
+
+
+def _range(days, first, last):
+    """(the first day, the last, {date: day file} of those that are there); BadInput if there is none."""
     folders = days.folders()
     begin, stop = first or next(iter(folders)), last or next(reversed(folders))
     if begin > stop:
         raise BadInput(f"the range is empty: {begin!r} to {stop!r}")
-    range_ = gps.Window(gps.day_window(begin).start, gps.day_window(stop).end)
-    paths = [folder.h5 for date, folder in folders.items() if begin <= date <= stop]
-    paths = [path for path in paths if os.path.exists(path)]
+    paths = {date: folder.h5 for date, folder in folders.items() if begin <= date <= stop}
+    paths = {date: path for date, path in paths.items() if os.path.exists(path)}
     if not paths:
         raise BadInput(f"no day is built from {begin} to {stop}: {days.out!r}")
-    kept, keys = _taken(days.out, paths, progress)
-    return list(_joined(kept, keys, range_))
+    return begin, stop, paths
 
 
 def chosen(
@@ -131,15 +164,26 @@ def chosen(
 
 def take(path: str) -> Taken:
     """What a day file says of its channels; BadInput, which names it, if it cannot be read."""
+    with reading(path) as day:
+        return of_day(day)[0]
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[DayFile]:
+    """The open day file of a path; BadInput, which names it, for what it holds wrong."""
     with DayFile(path) as day:
         try:
-            return _take(day)
+            yield day
         except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
             reason = " ".join(str(error).split())[:120]
             raise BadInput(f"day file cannot be read, {reason or type(error).__name__}: {path!r}") from error
 
 
-def _take(day):
+def of_day(day: DayFile) -> tuple[Taken, dict[str, list[tuple[float, float]]]]:
+    """(the Taken of a day file, {channel: its gaps between its first and last sample}, in s from the window's begin).
+
+    Channels without such a gap are not in the second.
+    """
     made = day.peek("read", "window", "increment", "datasets")
     (start, end), datasets = made["window"], made["datasets"]
     column = {name: at for at, name in enumerate(made["read"])}
@@ -152,13 +196,15 @@ def _take(day):
     partly = np.flatnonzero(count[at] < total).tolist()
     inner = _inner_gaps(day, made, {names[each]: int(at[each]) for each in partly}) if partly else {}
     gaps = {each: _between(inner.get(names[each], ()), begins[each], ends[each]) for each in partly}
+    counted = {each: (len(spans), max(b - a for a, b in spans)) for each, spans in gaps.items() if spans}
     facts: dict[tuple, int] = {}
     columns = zip(names, (count[at] / rate).tolist(), begins.tolist(), ends.tolist(), strict=True)
     numbers = [
-        facts.setdefault((*datasets[name][:2], datasets[name][4], *rest, *gaps.get(each, (0, 0.0))), len(facts))
+        facts.setdefault((*datasets[name][:2], datasets[name][4], *rest, *counted.get(each, (0, 0.0))), len(facts))
         for each, (name, *rest) in enumerate(columns)
     ]
-    return Taken((start, end), tuple(names), [Fact(*fact) for fact in facts], np.array(numbers, dtype=np.int32))
+    taken = Taken((start, end), tuple(names), [Fact(*fact) for fact in facts], np.array(numbers, dtype=np.int32))
+    return taken, {names[each]: spans for each, spans in gaps.items() if spans}
 
 
 def _extents(day, read, column):
@@ -221,31 +267,46 @@ def _apart(begins, ends):
 
 
 def _between(spans, first, end):
-    """(how many, the longest) of spans between two times."""
-    lengths = [min(b, end) - max(a, first) for a, b in spans if b > first + _NEAR and a < end - _NEAR]
-    return len(lengths), max(lengths, default=0.0)
+    """What of spans lies between two times."""
+    return [(max(a, first), min(b, end)) for a, b in spans if b > first + _NEAR and a < end - _NEAR]
 
 
 # --- kept beside the days ----------------------------------------------------------------
 
 
-class _Kept:
+class Kept:
     """What was taken of day files, by (path in the folder, identity): each Fact and list of names is held once.
 
     entries: (window, number of the list of names, numbers of the facts).
     """
 
-    def __init__(self):
+    def __init__(self, out: str):
+        """out: the folder of the days, in which it is kept; of what is no folder nothing is."""
+        self._out, self._place = out, os.path.join(out, KEPT) if os.path.isdir(out) else None
         self.facts: dict[Fact, int] = {}
         self.names: dict[tuple[str, ...], int] = {}
         self.entries: dict[tuple, tuple[tuple[int, int], int, np.ndarray]] = {}
+        if self._place:
+            self._load(self._place)
 
     def add(self, key: tuple, taken: Taken) -> None:
         number_of = np.array([self.facts.setdefault(fact, len(self.facts)) for fact in taken.facts], dtype=np.int32)
         names = self.names.setdefault(taken.names, len(self.names))
         self.entries[key] = taken.window, names, number_of[taken.numbers]
 
-    def save(self, place: str) -> None:
+    def save(self, keys: Collection[tuple]) -> None:
+        """Write it, with the days of these keys and all others whose files are still the same."""
+        if self._place is None:
+            return
+        gone = [key for key in self.entries if identity_of(os.path.join(self._out, key[0])) != key[1]]
+        for key in gone:
+            if key not in keys:
+                del self.entries[key]
+        # Whoever may only read the days takes them each time.
+        with contextlib.suppress(OSError):
+            self._save(self._place)
+
+    def _save(self, place):
         told = {"form": _FORM, "facts": list(self.facts), "names": list(self.names), "days": []}
         told["days"] = [[*key, window, names] for key, (window, names, _) in self.entries.items()]
         raw = np.frombuffer(json.dumps(told).encode("utf-8", "surrogateescape"), dtype=np.uint8)
@@ -255,7 +316,7 @@ class _Kept:
         with files.replacing(place, durable=False) as aside, open(aside, "wb") as sink:
             sink.write(packed.getbuffer())
 
-    def load(self, place: str) -> None:
+    def _load(self, place):
         """Take in what was saved; nothing if there is nothing, or it is not of this form."""
         try:
             with np.load(place, allow_pickle=False) as held:
@@ -275,28 +336,26 @@ class _Kept:
 
 
 def _taken(out, paths, progress):
-    """(the _Kept, the keys of the day files in it): of those that it knows, and of new ones."""
-    place = os.path.join(out, KEPT) if os.path.isdir(out) else None
-    kept = _Kept()
-    if place:
-        kept.load(place)
-    keys = {path: (os.path.relpath(path, out), identity_of(path)) for path in paths}
+    """(the Kept, the keys of the day files in it): of those that it knows, and of new ones."""
+    kept = Kept(out)
+    keys = {path: key_of(out, path) for path in paths}
     new = [path for path in paths if keys[path] not in kept.entries]
     progress(len(paths) - len(new), len(paths))
-    for at, (path, found) in enumerate(zip(new, _all(new), strict=True), len(paths) - len(new) + 1):
+    for at, (path, found) in enumerate(zip(new, each_of(take, new), strict=True), len(paths) - len(new) + 1):
         kept.add(keys[path], found)
         progress(at, len(paths))
-    if new and place:
-        for key in [key for key in kept.entries if identity_of(os.path.join(out, key[0])) != key[1]]:
-            if key not in keys.values():
-                del kept.entries[key]
-        # Whoever may only read the days takes them each time.
-        with contextlib.suppress(OSError):
-            kept.save(place)
+    if new:
+        kept.save(keys.values())
     return kept, list(keys.values())
 
 
-def _all(paths):
+def key_of(out: str, path: str) -> tuple:
+    """What a day file is known by in a Kept: its path in the folder, its identity."""
+    return os.path.relpath(path, out), identity_of(path)
+
+
+def each_of(take: Callable, paths: Sequence) -> Iterator[Any]:
+    """What `take` gives of each path, in several processes where there are many."""
     workers = min(os.cpu_count() or 1, len(paths) // _DAYS_A_PROCESS)
     if workers < 2:
         yield from map(take, paths)
@@ -337,7 +396,7 @@ class _Channels:
         self.longest[at] = np.maximum(self.longest[at], np.where(some, length, 0))
 
 
-def _joined(kept, keys, range_):
+def joined(kept: Kept, keys: Sequence[tuple], range_: gps.Window) -> Iterator[Found]:
     """The Found of each channel, by name."""
     lists, days = list(kept.names), sorted((kept.entries[key] for key in keys), key=lambda entry: entry[0])
     made = _Channels(range_.start)
@@ -359,15 +418,15 @@ def _joined(kept, keys, range_):
     last = made.reach.copy()
     made.gap(np.arange(len(made.seconds)), float(range_.end))
     known = list(forms)
-    for name, at in sorted(made.number.items()):
-        seen = {known[form]: int(counts[at, form]) for form in np.flatnonzero(counts[at]).tolist()}
+    for name, row in sorted(made.number.items()):
+        seen = {known[form]: int(counts[row, form]) for form in np.flatnonzero(counts[row]).tolist()}
         rate, dtype, unit = max(sorted(seen), key=lambda form: seen[form])
         longest, first, to = (
-            round(float(value), 6) for value in (made.longest[at], made.first[at], last[at] - 1 / rate)
+            round(float(value), 6) for value in (made.longest[row], made.first[row], last[row] - 1 / rate)
         )
-        coverage, days_with = float(made.seconds[at] / range_.duration), int(made.days[at])
+        coverage, days_with = float(made.seconds[row] / range_.duration), int(made.days[row])
         yield Found(
-            name, coverage, int(made.gaps[at]), longest, rate, unit, days_with, first, to, dtype, _changes(seen)
+            name, coverage, int(made.gaps[row]), longest, rate, unit, days_with, first, to, dtype, _changes(seen)
         )
 
 

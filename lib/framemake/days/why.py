@@ -47,7 +47,7 @@ def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> 
     for date, some in by_date.items():
         folder = folders.get(date)
         if folder is None or identity_of(folder.h5) is None:
-            detail, path = _unbuilt(days, folder)
+            detail, path = unbuilt(days.out, folder)
             found += [Missing(start, end, NOT_BUILT, detail, path, date) for start, end in some]
             continue
         with days.day(folder.h5) as day:
@@ -55,10 +55,10 @@ def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> 
     return found
 
 
-def _unbuilt(days: OpenDays, folder: Folder | None) -> tuple[str, str]:
-    """(words, path) of a day that has no day file."""
+def unbuilt(out: str, folder: Folder | None) -> tuple[str, str]:
+    """(words, path) of a day of an output folder that has no day file; folder: None if it has no folder."""
     if folder is None:
-        return "there is no folder of the day", days.out
+        return "there is no folder of the day", out
     state, status = folder.standing()
     if status == COMPLETED:
         return "the day file is gone", folder.path

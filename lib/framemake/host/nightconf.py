@@ -26,6 +26,7 @@ _DEFAULTS = {
     "FIRST_DAY": "",
     "JOBS": "1",
     "PICTURE_DAYS": "",
+    "REPORT": "",
     "KEEP_DAYS": "",
     "LOGS": "",
     "KEEP_LOGS": "60",
@@ -129,6 +130,8 @@ def _needed(values):
         yield "STREAMS"
     if values["CHANNELS"]:
         yield from ("CHANNELS", "FFL", "OUT")
+        if values["REPORT"]:
+            yield "REPORT"
 
 
 def _whole(name, text):
