@@ -20,6 +20,7 @@ let view = EMPTY;
 let span = null; // [start, end) that is drawn
 let asked = new AbortController(); // of the drawing under way
 let firstSight = false;
+let written = ["", ""]; // in From and Until
 
 // --- the view and the address -------------------------------------------------------------
 
@@ -284,8 +285,8 @@ function fillForm() {
   for (const name of ["low", "high"]) $(name).value = view[name] ?? "";
   for (const button of document.querySelectorAll("[data-last]")) button.ariaPressed = String(Number(button.dataset.last) === view.last);
   const [start, end] = view.channels.length && span ? span : [null, null];
-  $("from").value = isTime(start) ? writtenOf(start) : "";
-  $("to").value = isTime(end) ? writtenOf(Math.ceil(end)) : "";
+  written = [isTime(start) ? writtenOf(start) : "", isTime(end) ? writtenOf(Math.ceil(end)) : ""];
+  [$("from").value, $("to").value] = written;
 }
 
 // --- the start ----------------------------------------------------------------------------
@@ -306,9 +307,12 @@ function wire() {
     add(channel);
   });
   onForm("#span", async () => {
+    // Who types a month into From, and leaves in Until what the page wrote there, wants that month.
+    const [from, to] = [$("from").value, $("to").value];
+    const left = to === written[1] && from !== written[0];
     try {
-      const {start, end} = await ask("span", {from: $("from").value, to: $("to").value});
-      await show({start, end, last: null});
+      const {start, end} = await ask("span", {from, to: left ? "" : to});
+      await show({start, end: end ?? (left && span ? span[1] : null), last: null});
     } catch (error) {
       tell(error.message);
     }
