@@ -599,6 +599,23 @@ def luminance(colour):
     return np.dot(linear, (0.2126, 0.7152, 0.0722))
 
 
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_no_fault(tab, scheme, width):
+    commands.needs_package("axe_playwright_python")
+    from axe_playwright_python.sync_playwright import Axe
+
+    for fragment in ("", link(X, WIND, HOSTILE, "H0:GONE"), link(f"V1trend/{NE}"), "#view=status"):
+        shown = tab(fragment, drawn="view" not in fragment, width=width, color_scheme=scheme)
+        if "view" in fragment:
+            shown.says("#status", "Log of days")
+        if not fragment:
+            shown.press("What is sampling?")
+        found = Axe().run(shown.page).response["violations"]
+        assert [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found] == []
+
+
 # --- what goes wrong ----------------------------------------------------------------------------
 
 
