@@ -267,10 +267,12 @@ function listen() {
     if (range[0] && range[1]) move(...range.map(gpsOfPlot));
   });
   $("plot").on("plotly_doubleclick", MOVES.whole);
-  $("plot").on("plotly_hover", ({points}) => {
-    const hole = points.find((point) => point.data.type === "heatmap" && point.z < 1);
+  const point = ({points}) => {
+    const hole = points.find((each) => each.data.type === "heatmap" && each.z < 1);
     if (hole) explain(...hole.customdata);
-  });
+  };
+  // A finger does not hover.
+  for (const event of ["plotly_hover", "plotly_click"]) $("plot").on(event, point);
 }
 
 // Why samples are missing in a span, said below the plot; asked once the pointer rests.
