@@ -376,8 +376,8 @@ def test_what_the_page_prints_and_a_month_can_be_typed(tab):
     shown.page.get_by_label("Until").fill("")
     shown.after(shown.press, "Show this time")
     assert shown.text("#shown").startswith(f"{printed}. One point = 1.8 hours. Band")
+    # What the page wrote into Until is not what was typed.
     start.fill("Jan 2017")
-    shown.page.get_by_label("Until").fill("")
     shown.after(shown.press, "Show this time")
     assert shown.text("#shown").startswith("2017-01-01 00:00:00 UTC to 2017-02-01 00:00:00 UTC (GPS ")
 
@@ -597,6 +597,23 @@ def luminance(colour):
     parts = [int(colour[at : at + 2], 16) / 255 for at in (1, 3, 5)]
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
     return np.dot(linear, (0.2126, 0.7152, 0.0722))
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+@pytest.mark.parametrize("width", [1440, 390])
+def test_axe_finds_no_fault(tab, scheme, width):
+    commands.needs_package("axe_playwright_python")
+    from axe_playwright_python.sync_playwright import Axe
+
+    for fragment in ("", link(X, WIND, HOSTILE, "H0:GONE"), link(f"V1trend/{NE}"), "#view=status"):
+        shown = tab(fragment, drawn="view" not in fragment, width=width, color_scheme=scheme)
+        if "view" in fragment:
+            shown.says("#status", "Log of days")
+        if not fragment:
+            shown.press("What is sampling?")
+        found = Axe().run(shown.page).response["violations"]
+        assert [(each["impact"], each["id"], each["nodes"][0]["html"]) for each in found] == []
 
 
 # --- what goes wrong ----------------------------------------------------------------------------

@@ -120,6 +120,16 @@ def test_what_is_damaged_is_made_again(tmp_path, how):
         assert same(tmp_path) and renew(tmp_path) == 0
 
 
+def test_a_last_sample_whose_length_only_the_next_one_tells_is_not_kept(tmp_path):
+    written = stream_files.Written(INFO, 256).file(START, 60, [1.0] * 127)
+    written.file(START + 127 * 60, 1, [500.0]).write(tmp_path, NAME)
+    renew(tmp_path)
+    written.file(START + 127 * 60 + 1, 1, [501.0] * 300).write(tmp_path, NAME)
+    assert same(tmp_path)
+    renew(tmp_path)
+    assert same(tmp_path)
+
+
 def test_an_import_keeps_it_for_each_stream_and_no_other(tmp_path):
     frames, out = tmp_path / "frames", tmp_path / "streams"
     names = {"H0:PEM-EX_SEISX": "f4", "H0:PEM-EX_RAIN": "i4"}

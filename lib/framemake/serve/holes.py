@@ -4,6 +4,7 @@ The reasons inside a file are asked of the frame files, which takes a moment: of
 days alone.
 """
 
+import contextlib
 import os
 import threading
 from collections.abc import Callable
@@ -27,7 +28,7 @@ class Holes:
     def missing(self, name: str, spec: str, start: float, end: float) -> dict:
         """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s."""
         stop = min(end, start + SPAN)
-        found = self._alone(lambda: series.missing(opened.OpenDays(self._out, spec or None), name, start, stop))
+        found = self._alone(lambda: self._reasons(name, spec, start, stop))
         entries = [
             {
                 "start": each.start,
@@ -40,6 +41,10 @@ class Holes:
             for each in found[:MOST]
         ]
         return {"missing": entries, "more": stop < end or len(found) > MOST}
+
+    def _reasons(self, name, spec, start, end):
+        with contextlib.closing(opened.OpenDays(self._out, spec or None)) as days:
+            return series.missing(days, name, start, end)
 
     def _alone(self, ask: Callable[[], list]) -> list:
         if not self._lock.acquire(timeout=_PATIENCE):

@@ -22,7 +22,7 @@ _ASK, _KEEP = "no-cache", "public, max-age=604800"
 PAGES: dict[str, tuple[tuple[str, ...], str]] = {
     "/": (("index.html",), _ASK),
     "/index.html": (("index.html",), _ASK),
-    "/app.js": (("base.js", "times.js", "plot.js", "status.js", "app.js"), _ASK),
+    "/app.js": (("base.js", "times.js", "plot.js", "status.js", "overview.js", "app.js"), _ASK),
     "/app.css": (("app.css",), _ASK),
     "/chart.js": ((), _KEEP),
 }

@@ -4,12 +4,13 @@
 // link, and the browser's back button, bring it again.  Each change goes one way: show() puts the new view into
 // the address and draws it; draw() asks the server for the span, as fine as it goes, and hands it to plotly (plot.js).
 // Without an address the page shows what is here, and the last day of one telling stream.
-// The scripts are one to a browser, in this order: base.js, times.js, plot.js, status.js, app.js (see page.py).
+// The scripts are one to a browser, in this order: base.js, times.js, plot.js, status.js,
+// overview.js, app.js (see page.py).
 "use strict";
 
 const FIELDS = ["site", "subsystem", "station", "sensor", "sampling"];
 const MOST_CHANNELS = 12;
-const DAY = 86400, STALE = 30 * 3600, REFRESH = 60_000;
+const REFRESH = 60_000;
 const EMPTY = {
   channels: [], kind: null, start: null, end: null, last: null, low: null, high: null, log: false, band: true,
   local: false, refresh: false, status: false,
@@ -20,6 +21,7 @@ let view = EMPTY;
 let span = null; // [start, end) that is drawn
 let asked = new AbortController(); // of the drawing under way
 let firstSight = false;
+let written = ["", ""]; // in From and Until
 
 // --- the view and the address -------------------------------------------------------------
 
@@ -32,7 +34,9 @@ function addressOf(view) {
   const query = new URLSearchParams();
   if (view.status) query.set("view", "status");
   for (const channel of view.channels) query.append(channel.spec === undefined ? "s" : "d", keyOf(channel));
-  for (const name of ["kind", "start", "end", "last", "low", "high"]) if (view[name] !== null) query.set(name, view[name]);
+  for (const name of ["kind", "start", "end", "last", "low", "high"]) {
+    if (view[name] !== null) query.set(name, view[name]);
+  }
   for (const name of ["log", "local", "refresh"]) if (view[name]) query.set(name, "1");
   if (!view.band) query.set("band", "0");
   return `#${query}` === "#" ? "#none" : `#${query}`;
@@ -53,7 +57,10 @@ function viewOf(hash) {
     if (name === "d") found.channels.push({spec: value.slice(0, Math.max(0, cut)), name: value.slice(cut + 1)});
   }
   found.channels = found.channels.slice(0, MOST_CHANNELS);
-  for (const name of ["start", "end"]) found[name] = /^\d+(\.\d+)?$/.test(query.get(name) ?? "") ? Number(query.get(name)) : query.get(name) || null;
+  for (const name of ["start", "end"]) {
+    const text = query.get(name) || null;
+    found[name] = /^\d+(\.\d+)?$/.test(text) ? Number(text) : text;
+  }
   for (const name of ["last", "low", "high"]) {
     const text = query.get(name);
     found[name] = text && Number.isFinite(Number(text)) ? Number(text) : null;
@@ -74,63 +81,6 @@ function add(channel) {
   if (view.channels.length >= MOST_CHANNELS) return tell(`No more than ${MOST_CHANNELS} channels at once`);
   // On a phone the plot is above the fields.
   show({channels: [...view.channels, channel]}).then(() => window.innerWidth < 800 && $("view").scrollIntoView());
-}
-
-// --- what is here -------------------------------------------------------------------------
-
-// The stream that tells most: of those that are fresh, the ground's motion up and down or along X.
-function telling(streams) {
-  const whole = streams.filter((stream) => stream.last !== null);
-  const newest = most(whole.map((stream) => stream.last));
-  const rank = ({kind, sensor, last}) => [last >= newest - DAY, kind === "rms", /^SEIS.?Z/.test(sensor), /SEIS/.test(sensor)];
-  const order = (a, b) => rank(b).map(Number).join("").localeCompare(rank(a).map(Number).join("")) || a.name.localeCompare(b.name);
-  return [...whole].sort(order)[0];
-}
-
-const counted = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-const wordOf = (part, text) => held.words[part]?.[text];
-const grouped = (things, key) => Map.groupBy?.(things, key) ?? things.reduce((map, each) => map.set(key(each), [...map.get(key(each)) ?? [], each]), new Map());
-
-function overview() {
-  const rows = [];
-  for (const [site, streams] of grouped(held.streams, (stream) => stream.site)) {
-    const last = most(streams.map((stream) => stream.last ?? -Infinity)), one = telling(streams);
-    const fresh = last > 0 ? make("span", {className: now() - last > STALE ? "stale" : "", textContent: `${ago(last)}, ${said(last)}`, title: localOf(last)}) : "no record yet";
-    const parts = [...grouped(streams, (stream) => stream.subsystem)].map(([name, some]) => {
-      const words = wordOf("subsystem", name);
-      return `${name || "others"}${words ? ` (${words})` : ""}: ${some.length}`;
-    });
-    const link = one && make("a", {href: addressOf({...EMPTY, channels: [{name: one.name}], last: DAY}), textContent: "last day", ariaLabel: `Last day of ${one.name}`});
-    rows.push([make("strong", {textContent: [site, wordOf("site", site)].filter(Boolean).join(", ") || "no site"}), parts.join("; "), fresh, link]);
-  }
-  for (const [spec, days] of grouped(held.days, (day) => day.spec)) {
-    const there = days.filter((day) => day.channels !== null), bad = days.filter((day) => ["failed", "interrupted", "missing"].includes(day.status)).length;
-    const channels = held.channels.filter((channel) => channel.spec === spec);
-    const last = there.at(-1), link = last && channels.length && make("a", {
-      href: addressOf({...EMPTY, channels: [{spec, name: channels[0].name}], start: last.start, end: last.end}), textContent: "last day", ariaLabel: `Last day of ${spec}`,
-    });
-    const fresh = last ? make("span", {className: now() - last.end > 2 * STALE ? "stale" : "", textContent: `to ${last.day}`}) : "none finished";
-    rows.push([make("strong", {textContent: `days ${spec}`}), `${counted(there.length, "day")} from ${there[0]?.day ?? "–"}, ${counted(channels.length, "channel")}${bad ? `, ${counted(bad, "day")} to be made again` : ""}`, fresh, link || ""]);
-  }
-  $("overview").replaceChildren(table("What is here", ["Of", "What", "Newest", "Show"], rows));
-}
-
-function holdings() {
-  const days = held.days.map((day) => day.day).sort();
-  const until = days.length > 1 ? ` to ${days.at(-1)}` : "";
-  const more = days.length ? `; channels of days: ${held.channels.length}, ${days[0]}${until}` : "";
-  const last = most(held.streams.map((stream) => stream.last ?? -Infinity));
-  $("holdings").textContent = `Streams: ${held.streams.length}${last > 0 ? `, newest record ${ago(last)}` : ""}${more}`;
-  $("name").placeholder = (held.streams[0] ?? held.channels[0])?.name ?? "";
-  $("fields").hidden = !held.streams.length;
-}
-
-// The view that the page begins with: the last day of one telling stream, else of one channel of days.
-function beginning() {
-  const one = telling(held.streams), last = held.days.findLast((day) => day.channels !== null);
-  if (one) return {...EMPTY, channels: [{name: one.name}], last: DAY};
-  const channel = last && held.channels.find((each) => each.spec === last.spec);
-  return channel ? {...EMPTY, channels: [{spec: channel.spec, name: channel.name}], start: last.start, end: last.end} : EMPTY;
 }
 
 // --- what to choose -----------------------------------------------------------------------
@@ -170,7 +120,8 @@ const typed = (channel) => (new Set(held.channels.map((each) => each.spec)).size
 // What a typed name may be, a few of it: a list of 20,000 would hold up the page.
 function fillNames() {
   const part = $("name").value.toLowerCase();
-  const found = [...held.streams.map(({name, title}) => [name, title]), ...held.channels.map((each) => [typed(each), ""])];
+  const streams = held.streams.map(({name, title}) => [name, title]);
+  const found = [...streams, ...held.channels.map((each) => [typed(each), ""])];
   const some = found.filter((words) => words.join(" ").toLowerCase().includes(part)).slice(0, 40);
   $("names").replaceChildren(...some.map(([name, title]) => new Option(title ? `${name} · ${title}` : name, name)));
 }
@@ -282,10 +233,12 @@ function fillForm() {
   for (const radio of document.querySelectorAll("input[name=kind]")) radio.checked = radio.value === (view.kind ?? "");
   for (const name of ["log", "band", "local", "refresh"]) $(name).checked = view[name];
   for (const name of ["low", "high"]) $(name).value = view[name] ?? "";
-  for (const button of document.querySelectorAll("[data-last]")) button.ariaPressed = String(Number(button.dataset.last) === view.last);
+  for (const button of document.querySelectorAll("[data-last]")) {
+    button.ariaPressed = String(Number(button.dataset.last) === view.last);
+  }
   const [start, end] = view.channels.length && span ? span : [null, null];
-  $("from").value = isTime(start) ? writtenOf(start) : "";
-  $("to").value = isTime(end) ? writtenOf(Math.ceil(end)) : "";
+  written = [isTime(start) ? writtenOf(start) : "", isTime(end) ? writtenOf(Math.ceil(end)) : ""];
+  [$("from").value, $("to").value] = written;
 }
 
 // --- the start ----------------------------------------------------------------------------
@@ -306,9 +259,12 @@ function wire() {
     add(channel);
   });
   onForm("#span", async () => {
+    // Who types a month into From, and leaves in Until what the page wrote there, wants that month.
+    const [from, to] = [$("from").value, $("to").value];
+    const left = to === written[1] && from !== written[0];
     try {
-      const {start, end} = await ask("span", {from: $("from").value, to: $("to").value});
-      await show({start, end, last: null});
+      const {start, end} = await ask("span", {from, to: left ? "" : to});
+      await show({start, end: end ?? (left && span ? span[1] : null), last: null});
     } catch (error) {
       tell(error.message);
     }
@@ -320,12 +276,15 @@ function wire() {
       if (Number.isNaN(value)) return tell(`No number for the y axis: ${text}`);
       ends[name] = value;
     }
-    if (ends.low !== null && ends.high !== null && ends.low >= ends.high) return tell("The y axis is empty: it ends before it begins");
+    const {low, high} = ends;
+    if (low !== null && high !== null && low >= high) return tell("The y axis is empty: it ends before it begins");
     tell("");
     show(ends);
   });
   on("input[name=kind]", "change", (event) => show({kind: event.target.value || null}));
-  for (const name of ["log", "band", "local", "refresh"]) on(`#${name}`, "change", (event) => show({[name]: event.target.checked}));
+  for (const name of ["log", "band", "local", "refresh"]) {
+    on(`#${name}`, "change", (event) => show({[name]: event.target.checked}));
+  }
   on("[data-move]", "click", (event) => MOVES[event.target.dataset.move](...span));
   on("[data-last]", "click", (event) => lately({start: null, end: null, last: Number(event.target.dataset.last)}));
   on("#png", "click", () => savePicture().catch((error) => tell(`No picture could be made: ${error.message}`)));
@@ -337,7 +296,8 @@ function wire() {
   window.addEventListener("popstate", follows);
   dark.addEventListener("change", () => view.channels.length && !$("controls").inert && draw());
   setInterval(() => {
-    if (view.refresh && !document.hidden && !$("controls").inert) learn().then(draw, (error) => tell(error.message, true));
+    if (!(view.refresh || view.status) || document.hidden || $("controls").inert) return;
+    learn().then(draw, (error) => tell(error.message, true));
   }, REFRESH);
 }
 

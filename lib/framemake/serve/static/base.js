@@ -32,7 +32,8 @@ async function ask(what, parameters, signal, times = 3) {
     throw new Error("The server does not answer. Is serve-streams running, and this computer connected?");
   }
   if (!answer.ok || !told) {
-    throw Object.assign(new Error(told?.error || `The server's answer is of no use (status ${answer.status})`), {told: true});
+    const message = told?.error || `The server's answer is of no use (status ${answer.status})`;
+    throw Object.assign(new Error(message), {told: true});
   }
   return told;
 }

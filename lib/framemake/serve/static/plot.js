@@ -100,7 +100,8 @@ function factsOf({status, value: series, reason, channel}) {
 function legend(found) {
   $("legend").replaceChildren(...found.map(({channel, at, facts, bad}) => {
     const {name} = channel, {colour, dash} = styleOf(at);
-    const key = make("span", {className: "key", textContent: found.length > 1 ? KEYS[dash] : "─────", ariaHidden: "true"});
+    const line = found.length > 1 ? KEYS[dash] : "─────";
+    const key = make("span", {className: "key", textContent: line, ariaHidden: "true"});
     key.style.color = colour;
     const remove = make("button", {type: "button", textContent: "Remove", ariaLabel: `Remove ${name}`});
     remove.addEventListener("click", () => {
@@ -136,7 +137,8 @@ function tracesOf({channel, at, value: series}, panel, floor, several) {
   const axes = {xaxis: "x", yaxis: panel ? `y${panel + 1}` : "y"};
   const x = series.times.map(utcOf), banded = view.band && isBanded(series);
   const parts = banded ? "<br>%{text}" : "";
-  const hover = `${name}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<br>GPS %{customdata}<br>%{y:.6~g} ${unit}${parts}<extra></extra>`;
+  const time = "%{x|%Y-%m-%d %H:%M:%S} UTC<br>GPS %{customdata}";
+  const hover = `${name}<br>${time}<br>%{y:.6~g} ${unit}${parts}<extra></extra>`;
   const more = (i) => [
     banded && series.min[i] !== null ? `${short(series.min[i])} to ${short(series.max[i])} ${unit}` : "",
     view.local ? plain(localOf(series.times[i])) : "",
@@ -184,9 +186,10 @@ function stripOf({channel, value: series}, panels, row) {
   const theme = themeOf();
   return {
     type: "heatmap", x: edges.map(utcOf), y: [row], z: [series.covered], zmin: 0, zmax: 1, showscale: false,
-    xaxis: "x", yaxis: `y${panels + 1}`, colorscale: [[0, theme.hole], [0.0001, theme.part], [0.999, theme.full], [1, theme.full]],
+    xaxis: "x", yaxis: `y${panels + 1}`,
+    colorscale: [[0, theme.hole], [0.0001, theme.part], [0.999, theme.full], [1, theme.full]],
     customdata: [series.times.map((_, i) => [keyOf(channel), ...holeAt(series.covered, edges, i)])], ygap: 2,
-    hovertemplate: `${plain(channel.name)}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<br>%{z:.1%} of the samples are there<extra></extra>`,
+    hovertemplate: `${plain(channel.name)}<br>%{x|%Y-%m-%d %H:%M:%S} UTC<br>%{z:.1%} is there<extra></extra>`,
   };
 }
 
@@ -228,7 +231,8 @@ function layoutOf(good, units, strips) {
     const kinds = [...new Set(ones.map((each) => (each.value.mean ? "min, mean, max" : kindOf(each.channel))))];
     const step = (1 - below) / units.length, gap = at ? 0.06 * step : 0;
     const none = ones.every((each) => !present(valuesOf(each.value)).length);
-    const all = ones.flatMap(({value}) => present([...valuesOf(value), ...(view.band ? [...(value.min ?? []), ...(value.max ?? [])] : [])]));
+    const seen = ({value}) => [valuesOf(value), ...(view.band && value.min ? [value.min, value.max] : [])];
+    const all = present(ones.flatMap(seen).flat());
     const largest = most(all.map(Math.abs));
     layout[at ? `yaxis${at + 1}` : "yaxis"] = {
       ...lines, ticks: none ? "" : "outside", showticklabels: !none, showgrid: !none,
@@ -263,10 +267,12 @@ function listen() {
     if (range[0] && range[1]) move(...range.map(gpsOfPlot));
   });
   $("plot").on("plotly_doubleclick", MOVES.whole);
-  $("plot").on("plotly_hover", ({points}) => {
-    const hole = points.find((point) => point.data.type === "heatmap" && point.z < 1);
+  const point = ({points}) => {
+    const hole = points.find((each) => each.data.type === "heatmap" && each.z < 1);
     if (hole) explain(...hole.customdata);
-  });
+  };
+  // A finger does not hover.
+  for (const event of ["plotly_hover", "plotly_click"]) $("plot").on(event, point);
 }
 
 // Why samples are missing in a span, said below the plot; asked once the pointer rests.
@@ -282,7 +288,7 @@ function explain(key, start, end) {
         const detail = each.detail ? ` (${each.detail})` : "";
         return `${said(each.start)}, for ${lasting(each.end - each.start)}: ${each.kind}${detail}${file}`;
       });
-      put("reason", told.length ? `${name}: ${told.join("; ")}${more ? "; and more" : ""}` : `${name}: nothing is missing`);
+      put("reason", `${name}: ${told.join("; ") || "nothing is missing"}${more ? "; and more" : ""}`);
     } catch (error) {
       put("reason", error.message);
     }

@@ -11,41 +11,57 @@ function table(caption, heads, rows) {
 }
 
 const mark = (word) => make("span", {className: `mark ${word.toLowerCase()}`, textContent: word});
-const percent = (part) => (part === null || part === undefined ? "" : `${(100 * part).toFixed(part > 0.9995 && part < 1 ? 3 : 1)} %`);
+const paragraph = (text, className = "") => make("p", {textContent: text, className});
+
+function percent(part) {
+  if (part === null || part === undefined) return "";
+  return `${(100 * part).toFixed(part > 0.9995 && part < 1 ? 3 : 1)} %`;
+}
+
+function faultsTable({faults, more}) {
+  if (!faults.length) return paragraph("Nothing is faulty now: no day, frame or stream.");
+  const rows = faults.map(({kind, name, where, reason}) => [kind, name, where, reason]);
+  const title = `Faulty now: ${faults.length}${more ? ` and ${more} more` : ""}`;
+  return table(title, ["What", "Name", "Where", "Why"], rows);
+}
+
+function nightTable(night) {
+  if (!night) return paragraph("No night is told of here (serve-streams --nightly FILE).", "soft");
+  const ends = `begun ${night.started ?? "?"}, ended ${night.finished ?? "–"}`;
+  const rows = night.steps.map(({name, status, seconds}) => [name, status, seconds === null ? "" : String(seconds)]);
+  return table(`Last night: ${night.status ?? "under way"}, ${ends}`, ["Step", "Result", "Seconds"], rows);
+}
+
+function againTable(days) {
+  const bad = days.filter((day) => BAD.includes(day.status));
+  if (!bad.length) return paragraph(days.length ? "No day has to be made again." : "There are no days here.");
+  const rows = bad.slice(-MOST_DAYS).reverse().map((day) => [day.day, day.spec, mark(day.status), day.error]);
+  return table(`Days to be made again: ${bad.length}`, ["Day", "Of", "Status", "Why"], rows);
+}
+
+function daysTable(days) {
+  if (!days.length) return "";
+  const heads = ["Day", "Of", "Status", "Samples there", "Channels", "Files absent", "damaged", "Finished"];
+  const rows = [...days].sort((a, b) => (a.day < b.day ? 1 : -1)).slice(0, MOST_DAYS).map((day) => [
+    day.day, day.spec, mark(day.status), percent(day.coverage), String(day.channels ?? ""), String(day.absent || ""),
+    String(day.damaged || ""), (day.finished ?? "").replace("T", " ").replace("+00:00", ""),
+  ]);
+  const some = days.length > MOST_DAYS ? `, ${MOST_DAYS} of ${days.length}` : "";
+  return table(`Log of days, newest first${some}`, heads, rows);
+}
 
 async function showStatus() {
   const place = $("status");
-  if (!place.childElementCount) place.replaceChildren(make("p", {textContent: "Loading…"}));
+  if (!place.childElementCount) place.replaceChildren(paragraph("Loading…"));
+  const title = make("h2", {textContent: "Status"});
   try {
     const [told, {days}] = await Promise.all([ask("status"), ask("days")]);
-    const bad = days.filter((day) => ["failed", "interrupted", "missing"].includes(day.status));
-    const night = told.night;
-    place.replaceChildren(
-      make("h2", {textContent: "Status"}),
-      make("p", {className: "soft", textContent: `As of ${said(told.now)}.${view.refresh ? " Asked again every minute." : ""}`}),
-      make("ul", {className: "findings"}, ...told.findings.map(({status, text}) => make("li", {}, mark(status), ` ${text}`))),
-      told.faults.length
-        ? table(`Faulty now: ${told.faults.length}${told.more ? " and more" : ""}`, ["What", "Name", "Where", "Why"],
-          told.faults.map(({kind, name, where, reason}) => [kind, name, where, reason]))
-        : make("p", {textContent: "Nothing is faulty now: no day, frame or stream."}),
-      night
-        ? table(`Last night: ${night.status ?? "under way"}, begun ${night.started ?? "?"}, ended ${night.finished ?? "–"}`,
-          ["Step", "Result", "Seconds"], night.steps.map(({name, status, seconds}) => [name, status, seconds === null ? "" : String(seconds)]))
-        : make("p", {className: "soft", textContent: "No night is told of here (serve-streams --nightly FILE)."}),
-      bad.length
-        ? table(`Days to be made again: ${bad.length}`, ["Day", "Of", "Status", "Why"],
-          bad.slice(-MOST_DAYS).reverse().map((day) => [day.day, day.spec, mark(day.status), day.error]))
-        : make("p", {textContent: days.length ? "No day has to be made again." : "There are no days here."}),
-      days.length
-        ? table(`Log of days, newest first${days.length > MOST_DAYS ? `, ${MOST_DAYS} of ${days.length}` : ""}`,
-          ["Day", "Of", "Status", "Samples there", "Channels", "Files absent", "damaged", "Finished"],
-          [...days].sort((a, b) => (a.day < b.day ? 1 : -1)).slice(0, MOST_DAYS).map((day) => [day.day, day.spec,
-            mark(day.status), percent(day.coverage), String(day.channels ?? ""), String(day.absent || ""),
-            String(day.damaged || ""), (day.finished ?? "").replace("T", " ").replace("+00:00", "")]))
-        : "",
-    );
+    const findings = told.findings.map(({status, text}) => make("li", {}, mark(status), ` ${text}`));
+    place.replaceChildren(title, paragraph(`As of ${said(told.now)}. Asked again every minute.`, "soft"),
+      make("ul", {className: "findings"}, ...findings), faultsTable(told), nightTable(told.night), againTable(days),
+      daysTable(days));
   } catch (error) {
-    place.replaceChildren(make("h2", {textContent: "Status"}), make("p", {className: "problem", textContent: error.message}));
+    place.replaceChildren(title, paragraph(error.message, "problem"));
   }
   performance.mark("status");
 }

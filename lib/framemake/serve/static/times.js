@@ -1,4 +1,4 @@
-// Times: GPS seconds everywhere but in what people read, which is UTC.  What people type the server reads: see api/span.
+// Times: GPS seconds everywhere but in what people read, which is UTC.  What people type the server reads (api/span).
 "use strict";
 
 // GPS minus Unix time, by the GPS second from which it holds.  Leap seconds come at the end of June and of December.
