@@ -236,27 +236,15 @@ def as_read(path):
 
 def while_it_is_read(monkeypatch, path, hook):
     """Call a hook each time that a list has been read, before what was read is used."""
+    read = files.read_text
 
-    class Reading:
-        def __init__(self, file):
-            self.file = file
-
-        def __enter__(self):
-            return self
-
-        def __exit__(self, *_):
-            self.file.close()
-
-        def read(self):
-            text = self.file.read()
+    def read_text(name):
+        text = read(name)
+        if name == str(path):
             hook()
-            return text
+        return text
 
-    def opened(name, *args, **options):
-        file = builtins.open(name, *args, **options)  # noqa: SIM115 - Reading closes it
-        return Reading(file) if name == str(path) else file
-
-    monkeypatch.setattr(catalog, "open", opened, raising=False)
+    monkeypatch.setattr(catalog.files, "read_text", read_text)
 
 
 @pytest.mark.parametrize("how", ["added", "replaced", "touched"])
