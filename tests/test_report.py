@@ -139,6 +139,19 @@ def test_an_expression_is_the_state_where_it_holds(out):
         gather.gather(str(out), state="V1:ENV_WHOLE >")
 
 
+def test_samples_between_whole_seconds_leave_no_hole_at_the_ends_of_a_day(tmp_path):
+    for date in DAYS[:2]:
+        whole, late = ramp(date), ramp(date)
+        late[0][: 10 if date == DAYS[1] else 0] = np.nan
+        late[0][-5 if date == DAYS[0] else 86400 :] = np.nan
+        late[0][100:200] = np.nan
+        made.write_day(tmp_path, date, {"V1:LATE": late, "V1:WHOLE": whole}, offset=0.25)
+    late, whole = gather.gather(str(tmp_path)).channels
+    assert (whole.gaps, whole.coverage) == (0, 1)
+    # One on each day, and one over midnight.
+    assert (late.gaps, late.longest) == (3, 100)
+
+
 def test_files_that_came_late_are_told_and_of_which_channels(tmp_path):
     date = DAYS[0]
     window, names = gps.day_window(date), {"V1:A": ramp(date), "V1:B": ramp(date)}
@@ -202,6 +215,8 @@ def test_a_new_day_is_read_alone_and_one_that_is_made_again_anew(out):
     assert more.new == 1 and more.days[2].facts is not None
     shutil.rmtree(out / f"V1trend-{DAYS[1]}")
     made.write_day(out, DAYS[1], {"V1:ENV_WHOLE": ramp(DAYS[1])})
+    # What find-channels has taken of it meanwhile is not all.
+    framemake.open_days(str(out)).channels()
     assert gather.gather(str(out)).new == 1
     shutil.rmtree(out / kept.FOLDER)
     assert same(gather.gather(str(out)), gather.gather(str(out), first=DAYS[0], last=DAYS[2]))

@@ -24,7 +24,6 @@ MOST_READ, MOST_HOLES = 400, 500
 LATE = 86400
 # So many of these are named, the latest first.
 _NAMED = 20
-_NEAR = 2e-6
 
 
 class Hole(NamedTuple):
@@ -191,9 +190,10 @@ def _holes(day, taken, inner, table, spans):
     known: dict[tuple, list] = {}
     asked, read = 0, _Read(day)
     for name, number, (seconds, first, stop) in zip(taken.names, taken.numbers.tolist(), table.tolist(), strict=True):
-        holes = [(0.0, first), *inner.get(name, ()), (stop, float(end - start))]
-        whole = [(start + a, start + b) for a, b in holes if b - a > _NEAR]
-        if end - start - sum(b - a for a, b in whole) - seconds > 0.5 / taken.facts[number].rate:
+        rate = taken.facts[number].rate
+        holes = [*_edge(0.0, first, rate), *inner.get(name, ()), *_edge(stop, float(end - start), rate)]
+        whole = [(start + a, start + b) for a, b in holes]
+        if end - start - sum(b - a for a, b in whole) - seconds > 0.75 / rate:
             whole = read.holes(name) or whole
         if spans is not None:
             whole = [piece for span in whole for piece in _within(spans, *span)]
@@ -208,6 +208,14 @@ def _holes(day, taken, inner, table, spans):
             asked += 1
             found = list(why.reasons(day, name, whole))
         yield found
+
+
+def _edge(start, end, rate):
+    """[the hole] before the first sample of a day, or after the last, if a sample is missing there.
+
+    Where samples lie between whole seconds, or their rate does not divide the day, a part of one is no hole.
+    """
+    return [(start, end)] if end - start > (1 - 1e-6) / rate else []
 
 
 class _Read:
@@ -234,9 +242,7 @@ class _Read:
             return []
         start, end = made.window
         time = lambda k: round(min(max(dataset.t0 + k / dataset.rate, start), end), 6)  # noqa: E731
-        spans = [(time(a), float(end) if b == dataset.total else time(b)) for a, b in found]
-        lead = dataset.t0 - start
-        return [(float(start), dataset.t0), *spans] if lead > _NEAR and (not found or found[0][0] > 0) else spans
+        return [(time(a) if a else float(start), float(end) if b == dataset.total else time(b)) for a, b in found]
 
 
 def _lacking(day):
