@@ -152,6 +152,16 @@ def test_samples_between_whole_seconds_leave_no_hole_at_the_ends_of_a_day(tmp_pa
     assert (late.gaps, late.longest) == (3, 100)
 
 
+def test_a_hole_of_a_slow_channel_is_where_its_samples_are(tmp_path):
+    """A file that gave nothing ends between two samples of a minute."""
+    samples, _, unit = ramp(DAYS[0], rate=1 / 60)
+    samples[480:540] = np.nan
+    made.write_day(tmp_path, DAYS[0], {"V1:SLOW": (samples, 1 / 60, unit)})
+    (day,) = gather.gather(str(tmp_path)).days
+    holes = [day.facts.holes[at] for at in day.facts.sets[day.facts.set_of[0]]]
+    assert (holes[0].start, holes[-1].end) == (480 * 60, 540 * 60)
+
+
 def test_files_that_came_late_are_told_and_of_which_channels(tmp_path):
     date = DAYS[0]
     window, names = gps.day_window(date), {"V1:A": ramp(date), "V1:B": ramp(date)}

@@ -17,9 +17,9 @@ VALUES = ("mean", "std", "min", "max")
 # So many channels of a day are asked of their frame files why samples inside of these are missing: a file takes
 # milliseconds.  Of the others the report says what why-missing would ask.
 MOST_ASKED = 40
-# So many units of a day (see grid.cut) are read to find holes inside of frame files, and so many holes of a channel and
-# day are told; what is missing beyond that counts for the coverage alone.
-MOST_READ, MOST_HOLES = 400, 500
+# So many samples of a day are read to find holes inside of frame files, and so many holes of a channel and day are
+# told; what is missing beyond that counts for the coverage alone.
+MOST_READ, MOST_HOLES = 3_000_000, 500
 # A frame file whose own time is so many seconds after its span is over came late.
 LATE = 86400
 # So many of these are named, the latest first.
@@ -193,7 +193,10 @@ def _holes(day, taken, inner, table, spans):
         rate = taken.facts[number].rate
         holes = [*_edge(0.0, first, rate), *inner.get(name, ()), *_edge(stop, float(end - start), rate)]
         whole = [(start + a, start + b) for a, b in holes]
-        if end - start - sum(b - a for a, b in whole) - seconds > 0.75 / rate:
+        lost = end - start - sum(b - a for a, b in whole) - seconds
+        if lost > 0.75 / rate or not all(
+            _is_sample(time - first, rate) for span in inner.get(name, ()) for time in span
+        ):
             whole = read.holes(name) or whole
         if spans is not None:
             whole = [piece for span in whole for piece in _within(spans, *span)]
@@ -218,6 +221,11 @@ def _edge(start, end, rate):
     return [(start, end)] if end - start > (1 - 1e-6) / rate else []
 
 
+def _is_sample(seconds, rate):
+    """Whether a sample lies so many seconds from another: what a file did not give need not begin with one."""
+    return abs(seconds * rate - round(seconds * rate)) < 1e-3
+
+
 class _Read:
     """A day whose samples are read where frame files gave some and not all."""
 
@@ -230,7 +238,7 @@ class _Read:
         dataset, size, counts = made.datasets[name], made.unit_of(name), self._day.statistics(name)[:, statistics.COUNT]
         lengths = np.minimum(size, dataset.total - size * np.arange(len(counts)))
         partly = (counts > 0) & (counts < lengths)
-        self._left -= int(partly.sum())
+        self._left -= int(lengths[partly].sum())
         if self._left < 0:
             return []
         missing = np.repeat(counts == 0, lengths)
