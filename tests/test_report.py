@@ -1,6 +1,7 @@
 """make-report: what it tells of days is what their samples and notes say, whatever they are called."""
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -315,6 +316,29 @@ def test_a_folder_of_other_files_is_not_written_to(out, tmp_path):
     told = refused("make-report", out, tmp_path / "mine")
     assert f"the folder has other files, want an empty one or a report: '{tmp_path}/mine'" in told
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["index.html"]
+
+
+def test_a_report_whose_first_writing_was_stopped_is_written(out, tmp_path, monkeypatch):
+    report, place, plain = gather.gather(str(out)), tmp_path / "site", site._put
+
+    def stopped(name, *given):
+        if given[1] == name:
+            raise ZeroDivisionError
+        plain(*given)
+
+    for name in ("index.html", "days-2024-04", "main"):
+        with monkeypatch.context() as patched:
+            patched.setattr(site, "_put", functools.partial(stopped, name))
+            if name == "index.html":
+                patched.setattr(site.shutil, "copyfile", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                site.write(report, str(place))
+        assert not (place / "data" / "main.js").exists()
+    assert os.path.exists(site.write(report, str(place)))
+    # What somebody puts beside it stays, and is no hindrance.
+    (place / "robots.txt").write_text("x")
+    site.write(report, str(place))
+    assert (place / "robots.txt").read_text() == "x"
 
 
 def test_no_day_several_specs_and_no_folder_are_one_line(out, tmp_path):
