@@ -48,6 +48,10 @@ def test_the_demo_and_the_sessions(demo):
     assert "200 of 201 channels valid, 1 invalid, 0 pruned" in printed
     assert "demo/week/report/index.html" in printed and (folder / "demo/week/report/index.html").exists()
     assert "V1trend_20240410.h5" in printed and "check-day" in printed.splitlines()[-1]
+    words = ("OUT=demo/out", "REPORT=demo/a report", "STATE=V1:Sa_WE_CH00000_rms > 9")
+    report = call("make", "report", *words, cwd=folder)
+    assert (report.returncode, report.stdout) == (0, "demo/a report/index.html\n"), report.stderr
+    assert "V1:Sa_WE_CH00000_rms > 9" in (folder / "demo" / "a report" / "data" / "main.js").read_text()
     found = list(sessions())
     assert len(found) >= 7
     for command, output in found:

@@ -1,6 +1,7 @@
 """make-report: what it tells of days is what their samples and notes say, whatever they are called."""
 
 import base64
+import functools
 import json
 import os
 import shutil
@@ -139,6 +140,29 @@ def test_an_expression_is_the_state_where_it_holds(out):
         gather.gather(str(out), state="V1:ENV_WHOLE >")
 
 
+def test_samples_between_whole_seconds_leave_no_hole_at_the_ends_of_a_day(tmp_path):
+    for date in DAYS[:2]:
+        whole, late = ramp(date), ramp(date)
+        late[0][: 10 if date == DAYS[1] else 0] = np.nan
+        late[0][-5 if date == DAYS[0] else 86400 :] = np.nan
+        late[0][100:200] = np.nan
+        made.write_day(tmp_path, date, {"V1:LATE": late, "V1:WHOLE": whole}, offset=0.25)
+    late, whole = gather.gather(str(tmp_path)).channels
+    assert (whole.gaps, whole.coverage) == (0, 1)
+    # One on each day, and one over midnight.
+    assert (late.gaps, late.longest) == (3, 100)
+
+
+def test_a_hole_of_a_slow_channel_is_where_its_samples_are(tmp_path):
+    """A file that gave nothing ends between two samples of a minute."""
+    samples, _, unit = ramp(DAYS[0], rate=1 / 60)
+    samples[480:540] = np.nan
+    made.write_day(tmp_path, DAYS[0], {"V1:SLOW": (samples, 1 / 60, unit)})
+    (day,) = gather.gather(str(tmp_path)).days
+    holes = [day.facts.holes[at] for at in day.facts.sets[day.facts.set_of[0]]]
+    assert (holes[0].start, holes[-1].end) == (480 * 60, 540 * 60)
+
+
 def test_files_that_came_late_are_told_and_of_which_channels(tmp_path):
     date = DAYS[0]
     window, names = gps.day_window(date), {"V1:A": ramp(date), "V1:B": ramp(date)}
@@ -202,6 +226,8 @@ def test_a_new_day_is_read_alone_and_one_that_is_made_again_anew(out):
     assert more.new == 1 and more.days[2].facts is not None
     shutil.rmtree(out / f"V1trend-{DAYS[1]}")
     made.write_day(out, DAYS[1], {"V1:ENV_WHOLE": ramp(DAYS[1])})
+    # What find-channels has taken of it meanwhile is not all.
+    framemake.open_days(str(out)).channels()
     assert gather.gather(str(out)).new == 1
     shutil.rmtree(out / kept.FOLDER)
     assert same(gather.gather(str(out)), gather.gather(str(out), first=DAYS[0], last=DAYS[2]))
@@ -290,6 +316,29 @@ def test_a_folder_of_other_files_is_not_written_to(out, tmp_path):
     told = refused("make-report", out, tmp_path / "mine")
     assert f"the folder has other files, want an empty one or a report: '{tmp_path}/mine'" in told
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["index.html"]
+
+
+def test_a_report_whose_first_writing_was_stopped_is_written(out, tmp_path, monkeypatch):
+    report, place, plain = gather.gather(str(out)), tmp_path / "site", site._put
+
+    def stopped(name, *given):
+        if given[1] == name:
+            raise ZeroDivisionError
+        plain(*given)
+
+    for name in ("index.html", "days-2024-04", "main"):
+        with monkeypatch.context() as patched:
+            patched.setattr(site, "_put", functools.partial(stopped, name))
+            if name == "index.html":
+                patched.setattr(site.shutil, "copyfile", lambda *_: 1 / 0)
+            with pytest.raises(ZeroDivisionError):
+                site.write(report, str(place))
+        assert not (place / "data" / "main.js").exists()
+    assert os.path.exists(site.write(report, str(place)))
+    # What somebody puts beside it stays, and is no hindrance.
+    (place / "robots.txt").write_text("x")
+    site.write(report, str(place))
+    assert (place / "robots.txt").read_text() == "x"
 
 
 def test_no_day_several_specs_and_no_folder_are_one_line(out, tmp_path):

@@ -5,7 +5,8 @@
 
 Prints the machine, then: one channel at 1 Hz over all days, by the reader, by a loop of h5py, by gwpy and through
 link-range's file; 5 minutes of one day, and of two hours at --fast Hz; the channels of all days, at first and when
-nothing is new; one-minute means of a channel as CSV.  The days are copies of one, with their times moved; of most
+nothing is new; one-minute means of a channel as CSV; the report of all days, at first and with one day file that is
+new.  The days are copies of one, with their times moved; of most
 channels there is no sample in them, only what the day says of them.  Times are of one process that has imported what
 it needs, files in the disk's cache; medians.  --work DIR is kept, and days in it are used again.
 """
@@ -14,6 +15,7 @@ import argparse
 import datetime
 import os
 import resource
+import shutil
 import statistics
 import subprocess
 import sys
@@ -29,6 +31,7 @@ import h5py  # noqa: E402
 import numpy as np  # noqa: E402
 from framemake.days import find  # noqa: E402
 from framemake.frames import synthetic  # noqa: E402
+from framemake.report import kept as kept_of  # noqa: E402
 from support import days as made  # noqa: E402
 
 FAST_SECONDS = 7200
@@ -36,7 +39,7 @@ FIRST = datetime.date.fromisoformat(DAY)
 # Targets, in seconds; one that is missed is told.
 TARGETS = {
     "one channel of all days": 1.5, "5 minutes of a day": 0.02, "all channels, at first": 5,
-    "all channels, nothing new": 1, "import framemake": 0.3,
+    "all channels, nothing new": 1, "import framemake": 0.3, "the report, at first": 120, "the report, a new day": 2,
 }  # fmt: skip
 
 
@@ -108,6 +111,18 @@ def ways(out, few, fast, work, names):
         command = [os.path.join(ROOT, "bin/read-days"), out, names[0], "--every", "60", "--csv"]
         subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
 
+    def report():
+        command = [os.path.join(ROOT, "bin/make-report"), out, os.path.join(work, "report")]
+        subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+    def report_anew():
+        shutil.rmtree(os.path.join(out, kept_of.FOLDER), ignore_errors=True)
+        report()
+
+    def report_of_a_new_day():
+        os.utime(files[-1])
+        report()
+
     def imported():
         subprocess.run([sys.executable, "-c", "import framemake"], check=True, env={"PYTHONPATH": f"{ROOT}/lib"})
 
@@ -135,6 +150,8 @@ def ways(out, few, fast, work, names):
         "all channels, at first": anew,
         "all channels, nothing new": lambda: find.channels(framemake.open_days(out)),
         "one-minute means of all days as CSV": means,
+        "the report, at first": report_anew,
+        "the report, a new day": report_of_a_new_day,
     }
 
 

@@ -17,14 +17,13 @@ VALUES = ("mean", "std", "min", "max")
 # So many channels of a day are asked of their frame files why samples inside of these are missing: a file takes
 # milliseconds.  Of the others the report says what why-missing would ask.
 MOST_ASKED = 40
-# So many units of a day (see grid.cut) are read to find holes inside of frame files, and so many holes of a channel and
-# day are told; what is missing beyond that counts for the coverage alone.
-MOST_READ, MOST_HOLES = 400, 500
+# So many samples of a day are read to find holes inside of frame files, and so many holes of a channel and day are
+# told; what is missing beyond that counts for the coverage alone.
+MOST_READ, MOST_HOLES = 3_000_000, 500
 # A frame file whose own time is so many seconds after its span is over came late.
 LATE = 86400
 # So many of these are named, the latest first.
 _NAMED = 20
-_NEAR = 2e-6
 
 
 class Hole(NamedTuple):
@@ -191,9 +190,13 @@ def _holes(day, taken, inner, table, spans):
     known: dict[tuple, list] = {}
     asked, read = 0, _Read(day)
     for name, number, (seconds, first, stop) in zip(taken.names, taken.numbers.tolist(), table.tolist(), strict=True):
-        holes = [(0.0, first), *inner.get(name, ()), (stop, float(end - start))]
-        whole = [(start + a, start + b) for a, b in holes if b - a > _NEAR]
-        if end - start - sum(b - a for a, b in whole) - seconds > 0.5 / taken.facts[number].rate:
+        rate = taken.facts[number].rate
+        holes = [*_edge(0.0, first, rate), *inner.get(name, ()), *_edge(stop, float(end - start), rate)]
+        whole = [(start + a, start + b) for a, b in holes]
+        lost = end - start - sum(b - a for a, b in whole) - seconds
+        if lost > 0.75 / rate or not all(
+            _is_sample(time - first, rate) for span in inner.get(name, ()) for time in span
+        ):
             whole = read.holes(name) or whole
         if spans is not None:
             whole = [piece for span in whole for piece in _within(spans, *span)]
@@ -210,6 +213,19 @@ def _holes(day, taken, inner, table, spans):
         yield found
 
 
+def _edge(start, end, rate):
+    """[the hole] before the first sample of a day, or after the last, if a sample is missing there.
+
+    Where samples lie between whole seconds, or their rate does not divide the day, a part of one is no hole.
+    """
+    return [(start, end)] if end - start > (1 - 1e-6) / rate else []
+
+
+def _is_sample(seconds, rate):
+    """Whether a sample lies so many seconds from another: what a file did not give need not begin with one."""
+    return abs(seconds * rate - round(seconds * rate)) < 1e-3
+
+
 class _Read:
     """A day whose samples are read where frame files gave some and not all."""
 
@@ -222,7 +238,7 @@ class _Read:
         dataset, size, counts = made.datasets[name], made.unit_of(name), self._day.statistics(name)[:, statistics.COUNT]
         lengths = np.minimum(size, dataset.total - size * np.arange(len(counts)))
         partly = (counts > 0) & (counts < lengths)
-        self._left -= int(partly.sum())
+        self._left -= int(lengths[partly].sum())
         if self._left < 0:
             return []
         missing = np.repeat(counts == 0, lengths)
@@ -234,9 +250,7 @@ class _Read:
             return []
         start, end = made.window
         time = lambda k: round(min(max(dataset.t0 + k / dataset.rate, start), end), 6)  # noqa: E731
-        spans = [(time(a), float(end) if b == dataset.total else time(b)) for a, b in found]
-        lead = dataset.t0 - start
-        return [(float(start), dataset.t0), *spans] if lead > _NEAR and (not found or found[0][0] > 0) else spans
+        return [(time(a) if a else float(start), float(end) if b == dataset.total else time(b)) for a, b in found]
 
 
 def _lacking(day):

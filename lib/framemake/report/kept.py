@@ -16,7 +16,7 @@ from ..errors import BadInput
 from .facts import Facts, Hole, Span, take
 
 # Where it is kept, in the output folder; of another form it is taken anew.
-FOLDER, _FORM = ".report", 2
+FOLDER, _FORM = ".report", 3
 _ARRAYS = ("seconds", "values", "set_of", "late")
 # What a file that is damaged, or is none of ours, leads to.
 _FAULTS = (OSError, ValueError, KeyError, TypeError, IndexError, EOFError, zipfile.BadZipFile)

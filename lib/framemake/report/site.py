@@ -60,8 +60,14 @@ def write(report: Report, site: str) -> str:
 
 
 def _check(site):
-    """BadInput for a folder that is not empty and holds no report: its files would be mixed with ours."""
-    if os.path.isdir(site) and os.listdir(site) and not os.path.isfile(os.path.join(site, DATA, "main.js")):
+    """BadInput for a folder that is not empty and holds no report: its files would be mixed with ours.
+
+    A report has its main file of data; of one whose first writing was stopped there is nothing but our files.
+    """
+    if not os.path.isdir(site) or os.path.isfile(os.path.join(site, DATA, "main.js")):
+        return
+    there = {name for name in os.listdir(site) if not files.is_left(os.path.join(site, name))}
+    if there and not (DATA in there and there <= {DATA, *os.listdir(_STATIC)}):
         raise BadInput(f"the folder has other files, want an empty one or a report: {site!r}")
 
 
