@@ -519,7 +519,7 @@ def test_condor_gets_what_a_site_wants(tmp_path):
     ("engine", "told"),
     [
         ("slurm", "make: ENGINE=slurm needs sbatch, scancel and scontrol on PATH"),
-        ("condor", "make: ENGINE=condor needs condor_submit, condor_wait and condor_rm on PATH"),
+        ("condor", "make: ENGINE=condor needs condor_submit, condor_wait, condor_q and condor_rm on PATH"),
     ],
 )
 def test_an_engine_that_is_not_there_is_told_once(tmp_path, engine, told):
