@@ -510,18 +510,22 @@ def test_condor_lets_go_of_a_held_job_and_leaves_a_failed_day_to_make(tmp_path):
 
 def test_condor_gets_what_a_site_wants(tmp_path):
     (tmp_path / "days").write_text(f"{DAYS[0]}\n")
-    (tmp_path / "site").write_text("accounting_group = ligo.dev.o4.detchar\nrequest_cpus = 4\nrequest_memory = 2GB\n")
+    (tmp_path / "site").write_text(
+        "accounting_group = ligo.dev.o4.detchar\nrequest_cpus = 4\nrequest_memory = 2GB\n"
+        "use_oauth_services = scitokens\n"
+    )
     _, (job,) = submitted(tmp_path, {"CONDOR_EXTRA": str(tmp_path / "site")}, tmp_path)
     assert (job["RequestCpus"], job["RequestMemory"]) == ("4", "2048")
     assert "CORES=4" in words(job["Environment"])
     assert "ligo.dev.o4.detchar" in job["AccountingGroup"]
+    assert job["OAuthServicesNeeded"] == "scitokens"
 
 
 @pytest.mark.parametrize(
     ("engine", "told"),
     [
         ("slurm", "make: ENGINE=slurm needs sbatch, scancel and scontrol on PATH"),
-        ("condor", "make: ENGINE=condor needs condor_submit, condor_wait and condor_rm on PATH"),
+        ("condor", "make: ENGINE=condor needs condor_submit, condor_wait, condor_q and condor_rm on PATH"),
     ],
 )
 def test_an_engine_that_is_not_there_is_told_once(tmp_path, engine, told):
