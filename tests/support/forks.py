@@ -1,7 +1,8 @@
 """Commands of bin/ as processes of their own that need not start an interpreter each: two thirds of most tests' time.
 
 A process beside pytest has loaded what commands load, and forks for each call.  The child gets the call's words,
-environment, folder and standard files, and runs the command from its first line to the interpreter's own end.
+environment, folder and standard files, and runs the command from its first line to its last exit handler, those of
+C libraries among them.  What Python then does, it takes its modules down one by one, is left out: half of a call.
 """
 
 import contextlib
@@ -21,7 +22,7 @@ ROOT = Path(__file__).resolve().parents[2]
 _OF_A_START = ("PYTHON", "LC_", "LANG", "LD_", "PATH", "VENV", "OPENBLAS", "HDF5", "LAL", "MPL", "GWPY", "GWDATAFIND")
 
 _SERVER = """
-import contextlib, gc, importlib, io, json, os, pkgutil, runpy, socket, sys, time
+import contextlib, gc, importlib, io, json, os, pkgutil, runpy, select, socket, sys, time
 
 for wing in ("", ".frames", ".gwf", ".day", ".days", ".streams", ".streams.intake", ".streams.verify", ".host"):
     package = importlib.import_module("framemake" + wing)
@@ -30,29 +31,38 @@ for wing in ("", ".frames", ".gwf", ".day", ".days", ".streams", ".streams.intak
             importlib.import_module(module.name)
 gc.freeze()
 calls = socket.socket(fileno=int(sys.argv[1]))
+at_work = {}
 while True:
+    ready, _, _ = select.select([calls, *at_work], [], [])
+    for handle in ready:
+        if handle is calls:
+            continue
+        # A command has ended: the one who asked is told how.
+        child, answer = at_work.pop(handle)
+        os.close(handle)
+        _, status = os.waitpid(child, 0)
+        with contextlib.suppress(OSError):
+            os.write(answer, b"%d\\n" % os.waitstatus_to_exitcode(status))
+        os.close(answer)
+    if calls not in ready:
+        continue
     word, handles, _, _ = socket.recv_fds(calls, 1 << 20, 5)
     if not word:
         os._exit(0)
-    with contextlib.suppress(ChildProcessError):
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    if os.fork():
-        for handle in handles:
-            os.close(handle)
-        continue
     given, *standard, answer = handles
-    with open(given) as source:
-        words, folder, environment = json.load(source)
     child = os.fork()
-    if child:
-        # The parent of the command: it tells who it is, and how it ended.
-        os.write(answer, b"%d\\n" % child)
-        _, status = os.waitpid(child, 0)
-        os.write(answer, b"%d\\n" % os.waitstatus_to_exitcode(status))
-        os._exit(0)
-    break
+    if not child:
+        break
+    for handle in (given, *standard):
+        os.close(handle)
+    os.write(answer, b"%d\\n" % child)
+    at_work[os.pidfd_open(child)] = child, answer
 
+for handle, (_, other) in at_work.items():
+    os.close(handle)
+    os.close(other)
+with open(given) as source:
+    words, folder, environment = json.load(source)
 for number, handle in enumerate(standard):
     os.dup2(handle, number)
 for handle in (*standard, answer):
@@ -70,8 +80,29 @@ sys.stderr = io.TextIOWrapper(
 sys.argv = words
 sys.orig_argv = [sys.executable, *words]
 sys.path[0] = os.path.dirname(words[0])
-del contextlib, gc, importlib, pkgutil, socket, time
-runpy.run_path(words[0], run_name="__main__")
+del at_work, contextlib, gc, importlib, pkgutil, select, socket, time
+status = 0
+try:
+    runpy.run_path(words[0], run_name="__main__")
+except SystemExit as end:
+    status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    if status and not isinstance(end.code, int):
+        print(end.code, file=sys.stderr)
+except BaseException:
+    import traceback
+
+    traceback.print_exc()
+    status = 1
+import atexit, ctypes, threading
+
+threading._shutdown()
+atexit._run_exitfuncs()
+for stream in (sys.stdout, sys.stderr):
+    try:
+        stream.flush()
+    except (OSError, ValueError):
+        status = status or 120
+ctypes.CDLL(None).exit(status & 255)
 """
 # What takes long to load, or starts threads, which a fork does not have.
 _LATER = ("framemake.days.plots", "framemake.days.lazy", "framemake.gwf.lalreader")
