@@ -67,7 +67,7 @@ def test_no_process_and_no_temporary_file_is_left_of_any_command(host, tmp_path)
         processes.leaving_nothing(temporary, *line, status=status, cwd=tmp_path)
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_reader_that_crashes_leaves_no_copy_of_the_frame(shared, tmp_path):
     path, temporary = tmp_path / "F-600000000-6-10.gwf", tmp_path / "tmp"
     temporary.mkdir()

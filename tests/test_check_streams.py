@@ -265,7 +265,7 @@ def test_frames_that_are_gone_are_no_fault_of_the_streams(site):
     assert compared(site) == []
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_frame_that_was_not_imported_is_told_with_its_span(site):
     start = streams.NIGHT + 8 * 3600
     streams.frame(site / "frames", start, {NAME: "f4", "H0:PEM-NEW_SEISX": "f4"})

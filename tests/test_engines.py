@@ -194,6 +194,7 @@ def test_machines_that_share_frames_alone_build_the_days(tmp_path, away):
     assert list(scratch.iterdir()) == []
 
 
+@pytest.mark.long
 def test_a_machine_without_the_shared_folder_builds_nothing_and_says_so(tmp_path, away):
     site = Site(tmp_path, away.home / "not shared")
     done = site.range(away, "ENGINE=ssh", site.hosts("one"), "LIMIT_DAYS=1")

@@ -427,6 +427,7 @@ def test_many_channels_that_change_are_told_in_few_lines(out, tmp_path):
     assert len(links(tmp_path / "range.h5")["changes"]) == 15
 
 
+@pytest.mark.long
 def test_a_rate_that_cuts_no_day_into_whole_samples(tmp_path):
     """A sample every 7 s: each is there once, at its time, over two midnights."""
     needs("make", "parallel", "jq")

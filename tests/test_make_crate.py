@@ -82,7 +82,7 @@ def test_each_word_is_one_of_the_contexts_that_it_names(out):
     assert {ref.split('"')[0] for ref in refs} - {"https://w3id.org/ro/crate/1.1"} <= set(entities(out))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_public_validator_passes_it(out):
     needs("rocrate-validator")
     with open(shutil.which("rocrate-validator")) as program:

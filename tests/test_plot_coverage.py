@@ -429,7 +429,7 @@ def test_the_size_is_sensible_for_any_number_of_days(count):
     assert all((b - a) * height >= 11 for a, b in itertools.pairwise(places))
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_the_same_days_give_the_same_bytes_whatever_the_users_settings(out, tmp_path):
     out.day(), out.day("2024-04-12", ["10"], START + 2 * 86400)
     (tmp_path / "matplotlibrc").write_text("font.size: 30\nsavefig.dpi: 20\n")

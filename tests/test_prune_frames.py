@@ -17,7 +17,7 @@ from framemake.host import retention
 from framemake.host.kept_days import DayKeeper
 from framemake.host.retention import Reason
 from support import streams
-from support.commands import BIN, bound, needs, needs_package, refused, run, stub, well
+from support.commands import BIN, bound, long, needs, needs_package, refused, run, stub, well
 from support.sites import command, make
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12"]
@@ -160,12 +160,8 @@ def late(archive):
 @pytest.mark.parametrize(
     "case",
     [
-        "late frame",
         "day file gone",
-        *(
-            pytest.param(case, marks=pytest.mark.long)
-            for case in ("channel list", "setting", "again", "one comes back")
-        ),
+        *map(long, ("late frame", "channel list", "setting", "again", "one comes back")),
     ],
 )
 def test_what_cannot_be_made_again_is_left_and_told(archive, case):
@@ -313,7 +309,7 @@ def remove_day_file(archive):
             *(other_spec, Reason.NOT_USED, "another folder of 2024-04-11 was made from it as well", {4, 5, 6, 7}),
             marks=pytest.mark.long,
         ),
-        pytest.param(*(other_file, Reason.UNKNOWN, "was not made from it", set(range(1, 8))), marks=pytest.mark.long),
+        long(other_file, Reason.UNKNOWN, "was not made from it", set(range(1, 8))),
         (damage, Reason.WRONG, "V1trend_20240411.h5", {4, 5, 6, 7}),
         (no_hdf5, Reason.WRONG, "cannot be read as HDF5", {4, 5, 6, 7}),
         (touch, Reason.NOT_USED, "has changed since 2024-04-11 was made from it", {6}),

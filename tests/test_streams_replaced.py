@@ -286,6 +286,7 @@ def test_a_late_frame_is_told_to_whoever_runs_an_elab(tree, out):
     assert "written anew" not in made.commanded(tree, out)
 
 
+@pytest.mark.long
 def test_with_reload_the_elab_sees_that_the_indexes_changed(tmp_path, tree, out):
     hours(tree, 0, 2)
     made.imported(tree, out)
