@@ -61,7 +61,7 @@ def tree(release, *packages):
         if not (folder / "made").exists():
             _make(release, packages, folder)
         home = folder / "home" / USER / "framemake"
-        given = ("--exclude=.venv", "--exclude=.git", "--exclude=demo", "--exclude=__pycache__")
+        given = ("--exclude=.venv", "--exclude=.git", "--exclude=/demo", "--exclude=__pycache__")
         done = commands.call("rsync", "-a", "--delete", *given, f"{commands.ROOT}/", home)
         assert done.returncode == 0, done.stderr
         _run("chroot", folder, "chown", "-R", f"{USER}:{USER}", f"/home/{USER}")

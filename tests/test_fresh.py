@@ -1,0 +1,24 @@
+"""Machines as they are installed, Debian 12 and 13: an ordinary user with sudo types what the README says."""
+
+import pytest
+from support import trees
+
+pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_make_demo_on_a_fresh_machine(release):
+    with trees.tree(release) as machine:
+        # What an earlier run of this test has installed is not there on a fresh one.
+        machine.well("rm -rf framemake/.venv framemake/demo; sudo apt-get -qq purge -y parallel jq rsync || true")
+        done = machine.run("cd framemake && make demo", timeout=2400)
+        assert done.returncode == 0, done.stderr
+        said = done.stderr.splitlines()
+        assert said[0].startswith(
+            "setup: will install with sudo apt-get update, sudo apt-get install: parallel jq rsync"
+        )
+        assert "200 of 201 channels valid, 1 invalid, 0 pruned" in done.stdout
+        # jq 1.7 prints a whole number with a point as it stands.
+        assert "no channel has any in GPS 1396771200-1396774800\n" in done.stdout
+        checked = machine.run("cd framemake && bin/check-day demo/out/V1trend-2024-04-10/V1trend_20240410.h5")
+        assert checked.returncode == 3 and "data is missing" in checked.stderr
