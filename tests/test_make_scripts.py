@@ -165,7 +165,8 @@ def test_as_many_days_at_once_as_make_was_told(ranged):
 
 # --- one day ---------------------------------------------------------------------------------
 
-# Each writes down its name, its arguments and whether it has the lock's handle, and what make looks for.
+# Each writes down its name, its arguments and whether it has the lock's handle, and what make looks for.  The clock of
+# a file system ticks every few milliseconds: the real summarize takes longer, so that its file is the newer one.
 TOOL = """said=${0##*/}; for word; do said+=" $word"; done
 [ ! -e /proc/self/fd/9 ] || said+=' LOCK'
 printf '%s\\n' "$said" >>"$LOG"
@@ -173,7 +174,7 @@ case ${0##*/} in
 run-steps) cat >/dev/null; exit 4 ;;
 parallel) cat ;;
 pad-merge) cat >/dev/null; echo h5 >V.h5; echo V.h5 ;;
-summarize) cat >/dev/null; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
+summarize) cat >/dev/null; sleep 0.02; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
 esac
 [ "${0##*/}" = parallel ] || cat >/dev/null"""
 NAMES = "list-frames run-steps extract-increment pad-merge summarize parallel"

@@ -95,9 +95,11 @@ def test_every_package_that_is_needed_is_checked_and_named_as_conda_has_it():
 
 
 @pytest.fixture
-def environment(tmp_path):
+def environment(monkeypatch):
     """A checkout with an environment that is up to date, as another user may see it: its folder."""
     needs("parallel", "jq", "rsync", "flock")
+    # make gives its own to whatever it runs, the tests among it.
+    monkeypatch.delenv("VENV", raising=False)
     with tempfile.TemporaryDirectory() as name:
         checkout = Path(name)
         checkout.chmod(0o755)

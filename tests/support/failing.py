@@ -54,9 +54,9 @@ def arm(cli):
 
     put = cli.Command._put
 
-    def spared(self, message):
+    def spared(self, *said):
         switch(False)
-        put(self, message)
+        put(self, *said)
         switch(True)
 
     cli.Command._put = spared
