@@ -78,10 +78,11 @@ setup:
 	@$(ROOT)/lib/make/setup run
 endif
 
-# Three at once on two cores: a test that asks a server or a clock waits most of the time.
+# Two for each core: a test that asks a server or a clock waits most of the time.  Each of them takes a quarter of a
+# minute to compile the tests where Python may not keep what it has compiled.
 test:  ## run the tests (TESTS="-k name" for some of them)
 	@$(ROOT)/lib/make/setup test
-	@cd $(ROOT) && python3 -m pytest -q -n 3 --dist worksteal -m 'not long' $(TESTS)
+	@cd $(ROOT) && PYTHONDONTWRITEBYTECODE= python3 -m pytest -q -n 4 --dist worksteal -m 'not long' $(TESTS)
 
 # What needs no daemon, no browser and no make of days.
 test-quick:  ## run the quick tests (two minutes)

@@ -276,6 +276,7 @@ def test_a_day_from_its_frames(day):
     assert inside("check-day", "--all", day.h5).stdout == ""
 
 
+@pytest.mark.long
 def test_a_window_of_a_file_with_an_option_that_wins(day):
     (day.folder / "worker.toml").write_text(
         f'start_gps = {START}\nduration = 7200\nchannels_file = "channels.txt"\nffl_path = "t.ffl"\n'

@@ -137,6 +137,7 @@ def test_a_frame_that_changed_has_the_last_word(site):
     assert np.isnan(site.read("V1:B")[0][240:300]).all()
 
 
+@pytest.mark.long
 def test_check_day_does_not_compare_what_is_kept_and_finds_what_is_wrong_beside_it(site):
     finished(site)
     gone(site, 3)

@@ -271,7 +271,7 @@ def small(tmp_path):
     return path, told
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_any_byte_may_change_and_the_answer_is_right_or_none(small):
     path, told = small
     raw, bad = path.read_bytes(), 0

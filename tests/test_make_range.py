@@ -203,6 +203,7 @@ def test_a_day_without_a_frame_is_failed_and_one_with_seconds_is_completed(days)
     assert days.state("2024-04-15")["reason"] == "no_frame" and "reason" not in days.state("2024-04-14")
 
 
+@pytest.mark.long
 def test_a_channel_list_that_changes_and_a_setting_that_changes_rebuild_every_day(built, tmp_path):
     days = built
     names = days.channels.read_text()
@@ -217,6 +218,7 @@ def test_a_channel_list_that_changes_and_a_setting_that_changes_rebuild_every_da
         assert len(file["channels"]) == 2 and next(iter(file["channels"].values())).compression == "gzip"
 
 
+@pytest.mark.long
 def test_what_is_deleted_is_made_again(built):
     days = built
     days.h5(DAYS[0]).unlink()
@@ -244,6 +246,7 @@ def test_first_and_last_are_the_days_and_start_and_end_their_other_names(built, 
     assert done.returncode != 0 and "FIRST: no such day: '2024-04-31'" in done.stderr
 
 
+@pytest.mark.long
 def test_resume_no_makes_every_day_anew(built):
     before = built.made()
     assert "2 built" in built.make("-j2", RESUME="no", LIMIT_DAYS=2).stderr

@@ -430,6 +430,7 @@ def test_when_a_source_is_back_all_days_that_it_missed_are_built(site):
     assert {day: site.h5(day).stat().st_mtime_ns for day in DAYS} == before
 
 
+@pytest.mark.long
 def test_a_night_that_reached_a_day_to_come_switches_nothing_off(site):
     """After a built_to in the future no night went back to what it had missed."""
     site.set(STREAMS="", SOURCES="", DAYS=1, FIRST_DAY="", PICTURE_DAYS=2)
@@ -504,6 +505,7 @@ def test_an_elab_whose_engine_reads_the_streams_is_asked_to_read_them_again(site
     assert ("right again when it is restarted" in site.log()) == (engine == "no")
 
 
+@pytest.mark.long
 def test_a_disk_that_is_full_under_the_days_says_so_in_the_mail(site):
     """Half of the mail was what make says when a recipe fails."""
     site.set(STREAMS="", SOURCES="", DAYS=1, PICTURE_DAYS="")

@@ -172,6 +172,7 @@ def test_the_glossary_is_behind_a_question_mark(tab):
     assert shown.page.locator("#glossary").is_hidden()
 
 
+@pytest.mark.long
 def test_a_view_that_is_to_be_refreshed_goes_with_the_streams(tab, tmp_path):
     stream(tmp_path, X, "counts", 100, count=2000)
     with serving.served(tmp_path) as growing:
@@ -393,6 +394,7 @@ def test_the_pointer_tells_utc_and_gps(tab):
 # --- sharing ------------------------------------------------------------------------------------
 
 
+@pytest.mark.long
 def test_the_link_shows_the_same_in_another_browser(tab):
     first = tab(link(X, WIND))
     first.after(first.page.get_by_label("rms", exact=True).check)
@@ -502,6 +504,7 @@ def test_nothing_is_wider_than_a_phone(tab, fragment):
     assert shown.page.evaluate("visualViewport.scale") == 1
 
 
+@pytest.mark.long
 def test_a_phone_zooms_by_touch(tab):
     shown = tab(link(X), width=360, height=740, has_touch=True, is_mobile=True)
     before = shown.curves()[0]["customdata"]
@@ -510,6 +513,7 @@ def test_a_phone_zooms_by_touch(tab):
     assert times[1] - times[0] == pytest.approx((before[1] - before[0]) / 2, rel=0.01)
 
 
+@pytest.mark.long
 def test_on_a_phone_a_link_opens_on_its_plot(tab):
     shown = tab(link(X, Y), width=360, height=740, has_touch=True, is_mobile=True)
     places = shown.page.evaluate(
@@ -518,6 +522,7 @@ def test_on_a_phone_a_link_opens_on_its_plot(tab):
     assert places[0] < 200 and places[1] > places[0] + 300
 
 
+@pytest.mark.long
 def test_on_a_phone_the_plot_comes_into_sight_when_a_channel_is_added(tab):
     shown = tab(browser.EMPTY, drawn=False, width=360, height=740, has_touch=True, is_mobile=True)
     shown.says("#message", "Choose")
@@ -677,6 +682,7 @@ def test_a_stream_without_records_is_told(tab):
     )
 
 
+@pytest.mark.long
 def test_an_empty_folder_is_told(tab, tmp_path):
     with serving.served(tmp_path) as empty:
         shown = tab("", at=address_of(empty), drawn=False)
@@ -719,6 +725,7 @@ def test_a_missing_chart_library_is_told(chromium, base):
     page.context.close()
 
 
+@pytest.mark.long
 def test_a_stream_that_grows_is_longer_when_the_whole_is_asked_for(tab, tmp_path):
     stream(tmp_path, X, "counts", 100, count=2000)
     with serving.served(tmp_path) as growing:

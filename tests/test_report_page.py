@@ -161,6 +161,7 @@ def test_every_view_is_drawn_and_nothing_is_wider_than_the_screen(opened, name):
                 assert page.locator("h1").inner_text()
 
 
+@pytest.mark.long
 def test_years_of_2000_channels_are_opened_with_one_file_of_data(opened, sites):
     """What takes time is what is read; on two quiet cores the map is drawn within a second."""
     page = opened("years")

@@ -621,6 +621,7 @@ SLOW = settings(
 
 @SLOW
 @given(raw=some.binary(min_size=25, max_size=400), index=some.binary(max_size=80))
+@pytest.mark.long
 def test_a_stream_of_any_bytes_is_answered_or_refused(tmp_path_factory, raw, index):
     out = tmp_path_factory.mktemp("any")
     stream_files.Written().file(NIGHT, 60, [1.0] * 10).write(out, SEIS)

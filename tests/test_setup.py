@@ -130,7 +130,7 @@ def test_another_user_of_the_checkout_uses_its_environment_as_it_is(environment)
     assert "the Python environment is another user's and not up to date, they run 'make setup'" in done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_no_network_is_one_line(environment):
     needs("unshare")
     apart = ["unshare", "--net"]
