@@ -241,3 +241,14 @@ def test_another_channel_list_makes_its_copy_another_and_the_same_one_does_not(f
     prepared(folder)
     with open(folder[0].requested) as held:
         assert held.read() == "V1:B\n"
+
+
+def test_a_day_that_says_it_is_done_has_no_parts_any_more(site):
+    """A run that is killed right after has left nothing behind, and a range does not look there again."""
+    folder = Folder.of(str(site.out), "V1trend", DAY)
+    os.makedirs(folder.parts)
+    with open(os.path.join(folder.parts, "one.h5"), "w"):
+        pass
+    summary = dict.fromkeys(("date", "increment_size", "completed_at_utc", "kept_frames"), 0)
+    folder.note_completed({**summary, "total_chunks": 1, "kept_channels": []})
+    assert folder.state()["status"] == "completed" and not os.path.exists(folder.parts)

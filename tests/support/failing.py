@@ -34,7 +34,7 @@ class Arm:
         return None
 
 def arm(cli):
-    for wing in ("", ".day", ".days", ".frames", ".gwf", ".streams", ".streams.intake"):
+    for wing in ("", ".frames", ".gwf", ".day", ".days", ".streams", ".streams.intake", ".streams.verify", ".host"):
         package = importlib.import_module("framemake" + wing)
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if module.name not in LATER and not module.ispkg:
