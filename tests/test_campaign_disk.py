@@ -67,6 +67,7 @@ else:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("libver", [["earliest", "v110"], long("latest")])
+@pytest.mark.long
 def test_a_file_for_which_there_is_no_room_at_any_page_raises_what_names_it(tmp_path, libver):
     with small_disk(tmp_path / "disk", "1m") as disk:
         given = [ROOT / "lib", ROOT / "tests", disk.folder, json.dumps(libver)]

@@ -401,6 +401,7 @@ def test_when_all_machines_are_lost_the_days_are_told_and_built_by_the_next_run(
     site.check()
 
 
+@pytest.mark.long
 def test_a_child_that_the_system_kills_fails_its_day_alone_and_the_next_run_builds_it(site):
     """As for want of memory: the process that reads a day's frames is killed, and nothing else."""
     line = ["make", "-f", commands.ROOT / "Makefile", *site.given("LIMIT_DAYS=2")]

@@ -293,6 +293,7 @@ def test_a_unit_that_changes_is_told_and_the_most_frequent_kept(out, tmp_path):
         np.testing.assert_array_equal(file["channels/V1:A%b"][()], joined(out, "V1:A%b"))
 
 
+@pytest.mark.long
 def test_a_leap_second_makes_its_day_longer(tmp_path):
     needs("make", "parallel", "jq")
     site = Site(tmp_path)

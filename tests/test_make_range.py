@@ -265,6 +265,7 @@ def test_summary_no_writes_none(built):
     assert "1 built" in built.make(LIMIT_DAYS=1).stderr and first.exists()
 
 
+@pytest.mark.long
 def test_a_day_that_another_make_holds_is_not_taken_for_built(days):
     lock = days.folder_of(DAYS[1]) / ".work" / "lock"
     lock.parent.mkdir(parents=True)

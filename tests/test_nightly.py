@@ -317,6 +317,7 @@ def test_only_one_nightly_at_a_time(quick):
         kill_all(slow, quick.home)
 
 
+@pytest.mark.long
 def test_a_time_limit_stops_what_runs_and_leaves_the_rest(site):
     site.arrive("virgo/**/*.gwf")
     site.set(MIRROR_OPTIONS="(--bwlimit 1)", TIME_LIMIT="3s")
@@ -473,6 +474,7 @@ def test_what_is_faulty_is_told_each_night_until_it_is_healed(site):
     assert (night.status, night.said) == (0, ""), night.said
 
 
+@pytest.mark.long
 def test_when_all_frames_vanish_that_is_one_fault_of_the_night_and_no_day_changes(site):
     site.set(STREAMS="", SOURCES="", DAYS=3, PICTURE_DAYS="")
     bring(site, "*.gwf")

@@ -100,7 +100,7 @@ def test_gwdama(site):
         manager.close()
 
 
-@pytest.mark.slow
+@pytest.mark.long
 def test_a_real_frame_of_three_detectors(tmp_path):
     """gwpy's wheel ships real H1, L1 and V1 strain, so every machine has it."""
     from importlib.resources import files
