@@ -5,9 +5,9 @@
 
 Prints the machine, then: one channel at 1 Hz over all days, by the reader, by a loop of h5py, by gwpy and through
 link-range's file; 5 minutes of one day, and of two hours at --fast Hz; the channels of all days, at first and when
-nothing is new; one-minute means of a channel as CSV; the report of all days, at first and with one day file that is
-new.  The days are copies of one, with their times moved; of most
-channels there is no sample in them, only what the day says of them.  Times are of one process that has imported what
+nothing is new; how all days stand; one-minute means of a channel as CSV; the report of all days, at first and with one
+day file that is new.  The days are copies of one, with their times moved; of most channels there is no sample in them,
+only what the day says of them.  Times are of one process that has imported what
 it needs, files in the disk's cache; medians.  --work DIR is kept, and days in it are used again.
 """
 
@@ -29,7 +29,7 @@ os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
 import framemake  # noqa: E402
 import h5py  # noqa: E402
 import numpy as np  # noqa: E402
-from framemake.days import find  # noqa: E402
+from framemake.days import find, status  # noqa: E402
 from framemake.frames import synthetic  # noqa: E402
 from framemake.report import kept as kept_of  # noqa: E402
 from support import days as made  # noqa: E402
@@ -40,6 +40,7 @@ FIRST = datetime.date.fromisoformat(DAY)
 TARGETS = {
     "one channel of all days": 1.5, "5 minutes of a day": 0.02, "all channels, at first": 5,
     "all channels, nothing new": 1, "import framemake": 0.3, "the report, at first": 120, "the report, a new day": 2,
+    "how all days stand": 1,
 }  # fmt: skip
 
 
@@ -149,6 +150,7 @@ def ways(out, few, fast, work, names):
         ),
         "all channels, at first": anew,
         "all channels, nothing new": lambda: find.channels(framemake.open_days(out)),
+        "how all days stand": lambda: status.days_of(out),
         "one-minute means of all days as CSV": means,
         "the report, at first": report_anew,
         "the report, a new day": report_of_a_new_day,
