@@ -17,6 +17,7 @@ from support import processes
 from support.commands import ROOT, long, needs
 from support.disks import small_disk
 from support.failing import READS, SHORT, WRITES, failing
+from support.undisturbed import assert_same
 from test_campaign_kill import Export, LateDay, NewDay, Night, Range, Streams
 
 # --- the writer of HDF5 ----------------------------------------------------------------------
@@ -95,11 +96,11 @@ def filled(case, disk, pages):
         if process.returncode:
             assert re.search(r"(?m)^[a-z-]+: (?:.*: )?disk full", said) or "No space left on device" in said
         else:
-            assert case.result() == case.want
+            assert_same(case.result(), case.want)
         case.check()
         disk.clear()
         case.again()
-        assert case.result() == case.want
+        assert_same(case.result(), case.want)
     except AssertionError as error:
         raise AssertionError(f"{told}{error}") from error
     return process.returncode == 0
@@ -159,9 +160,9 @@ def failed(case, folder, seed):
             # What cannot be read may be left out, if that is told.
             case.check()
         if process.returncode == 0 and (names is not READS or not said):
-            assert case.result() == case.want
+            assert_same(case.result(), case.want)
         case.again()
-        assert case.result() == case.want
+        assert_same(case.result(), case.want)
     except AssertionError as error:
         raise AssertionError(f"{told}{error}") from error
     return process.returncode == 0
@@ -201,9 +202,9 @@ def test_a_clock_that_is_set_back_loses_nothing_and_rebuilds_nothing_for_ever(tm
             process = processes.start("faketime", "-f", back, *one.words(), cwd=one.folder)
             said = process.communicate()[0].decode()
             assert process.returncode == 0 and "Traceback" not in said, said
-            assert one.result() == one.want
+            assert_same(one.result(), one.want)
             finished = one.untouched()
         one.again()
-        assert one.result() == one.want
+        assert_same(one.result(), one.want)
         # Nothing of it was made again, neither in the past nor now.
         assert one.untouched() == finished

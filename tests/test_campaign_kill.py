@@ -136,7 +136,7 @@ class Case:
                 self.check()
                 assert self.untouched() == finished
                 self.again()
-                assert self.result() == self.want
+                undisturbed.assert_same(self.result(), self.want)
                 assert self.untouched() == finished
             except AssertionError as error:
                 raise AssertionError(f"{told}: {error}") from error

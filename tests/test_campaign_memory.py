@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from framemake import gps
-from framemake.day import dayfile, folder, summary
+from framemake.day import dayfile, folder, manifest, summary
 from support import processes
 from support import streams as elab
 from support.commands import BIN, ROOT, command, needs
@@ -175,7 +175,7 @@ def test_memory_of_what_looks_at_all_days(tmp_path):
             with dayfile.open_day(path) as day:
                 held = summary.write_lists(day)
             folder.Folder.holding(path).note_completed(held)
-            summary.write(held, path)
+            summary.write(held, path, manifest.sha256(path))
         for name, *line in (
             ("summarize", "--index", out),
             ("day-status", out),

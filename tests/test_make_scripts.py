@@ -361,7 +361,7 @@ def test_what_killed_runs_left_is_removed_and_what_another_run_has_is_not(engine
         while subprocess.run(["flock", "-n", out / ".range.def456" / "lock", "true"], check=False).returncode == 0:
             time.sleep(0.02)
         own = {path.name for path in out.iterdir()}
-        run._remove_left(str(out))
+        run.remove_left(str(out))
         assert own - {path.name for path in out.iterdir()} == {".range.abc123"}
     finally:
         holder.kill()

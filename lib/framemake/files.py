@@ -177,13 +177,15 @@ def _remove_left(folder):
 
 
 def _runs(process):
+    """Whether a process of this machine runs; one that has ended and that nobody has looked after yet does not."""
     try:
         os.kill(process, 0)
-    except ProcessLookupError:
+        with open(f"/proc/{process}/stat", encoding="utf-8", errors="replace") as stat:
+            return not stat.read().rpartition(")")[2].startswith((" Z", " X"))
+    except (ProcessLookupError, FileNotFoundError):
         return False
     except OSError:
-        pass  # another user's
-    return True
+        return True
 
 
 @contextlib.contextmanager

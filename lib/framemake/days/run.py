@@ -123,7 +123,7 @@ def _write_settings(own, variables):
 
 @contextlib.contextmanager
 def _folder(out):
-    """A folder of our own for as long as we are there; those that killed runs left are removed.
+    """A folder of our own for as long as we are there.
 
     It has the settings, the days, those that are finished, and whatever the engine puts there.
     """
@@ -131,13 +131,13 @@ def _folder(out):
     os.mkdir(own)
     try:
         with files.locked(os.path.join(own, "lock")):
-            _remove_left(out)
             yield own
     finally:
         shutil.rmtree(own, ignore_errors=True)
 
 
-def _remove_left(out):
+def remove_left(out: str) -> None:
+    """Remove the folders that killed runs left in an output folder."""
     for path in status.runs(out):
         # One that has no lock yet begins at this moment.
         if os.path.exists(os.path.join(path, "lock")) and not status.is_run_at_work(path):
