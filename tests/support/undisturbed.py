@@ -13,7 +13,7 @@ from framemake.streams import store
 from support import streams as elab
 from support.sites import contents
 
-# When it was, how long it took, how often it was tried, how many days had nothing new, and how large a file is that holds
+# When it was, how long it took, how often it was tried, how many days had nothing new, how large a file is that holds
 # the same: what no two runs need share.
 TIMES = {
     "started_at_utc", "finished_at_utc", "completed_at_utc", "elapsed_time_seconds", "started_utc", "finished_utc",
