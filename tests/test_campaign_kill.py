@@ -395,4 +395,4 @@ MANY += [(Streams, 70, 1), (Streams, 70, 2), (Export, 35, 1), (Export, 35, 2)]
 def test_killed_at_300_moments(tmp_path, case, times, which):
     fell = kill(case, tmp_path, times, "long", which)
     # Not always at the same place.
-    assert len(fell) >= 3
+    assert len(fell) > 1

@@ -259,11 +259,12 @@ def read_text(path: Path) -> str:
 
 
 def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    with named(path):
+        handle = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def sync_folder(path: Path) -> None:
@@ -273,7 +274,11 @@ def sync_folder(path: Path) -> None:
 
 def write(path: Path, text: str, durable: bool = True) -> None:
     """Replace a text file, whole and at once.  Bytes that were read and were no UTF-8 are written as they were."""
-    with replacing(path, durable) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
+    with (
+        replacing(path, durable) as aside,
+        named(aside),
+        open(aside, "w", encoding="utf-8", errors="surrogateescape") as out,
+    ):
         out.write(text)
 
 
