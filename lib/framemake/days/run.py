@@ -111,7 +111,11 @@ def progress(folder: Folder, date: str, variables: Mapping) -> str:
 
 
 def note(out: str, counts: Counts) -> None:
-    """Leave the counts of a range that has come to its end for programs, in the file that index.begin wrote."""
+    """Leave the counts of a range that has come to its end for programs, in the file that index.begin wrote.
+
+    What killed ranges left goes as well, also where this one had nothing to do.
+    """
+    remove_left(out)
     index.note(out, {"finished_utc": gps.now_utc(), **counts._asdict()})
 
 
