@@ -1,6 +1,7 @@
 """Reading a block's channels out of the frames, into the part file that keeps them.
 
-With the samples in memory, their statistics and which frame file gave what are taken too, so nothing is read back.
+With the samples in memory, their statistics and which frame file gave what (see notes) are taken too, so nothing is
+read back.
 """
 
 import math
@@ -10,15 +11,12 @@ import numpy as np
 
 from .. import files, grid, gwf
 from ..frames import catalog
-from . import coverage, layout, parts
-from .account import Account
+from . import layout, parts
 from .earlier import Earlier
+from .notes import Group, Notes, fills
 from .plan import Block, Plan, part_path
 from .reader import Reader
 from .rows import BlockRows
-
-# Times nearer than so many seconds are one.
-_CLOSE = 1e-6
 
 
 class _Goal(NamedTuple):
@@ -36,24 +34,8 @@ class _Goal(NamedTuple):
     careful: bool
 
 
-class _Group:
-    """Channels that are read out of many frames, and what the frame before has told of them.
-
-    members: positions in the plan.  wanted: the same for the frame files.  columns: positions in the block.  seen:
-    whether each was in any file.
-    """
-
-    def __init__(self, plan: Plan, members: list[int], column: dict[int, int]):
-        channels = [plan.channels[member] for member in members]
-        self.source = members
-        self.members = np.array(members, dtype=np.int64)
-        self.columns = np.array([column[member] for member in members], dtype=np.int64)
-        self.wanted = gwf.Wanted([channel.name for channel in channels], [channel.kind for channel in channels])
-        self.seen = np.zeros(len(members), dtype=bool)
-
-
 class _BlockReading:
-    """One block while it is read: its samples in `rows`, all else that was found in `account`."""
+    """One block while it is read: its samples in `rows`, all else that was found in `notes`."""
 
     def __init__(self, plan: Plan, block: Block, reader: Reader, keep: Earlier | None):
         self.plan, self.block, self.reader, self.keep = plan, block, reader, keep
@@ -69,13 +51,8 @@ class _BlockReading:
         self.kept = [(at, frame) for at, frame in near if frame.status == catalog.KEPT]
         self.reach, self.crowded = _reaches(self.used), _crowded(self.used)
         self.rows = BlockRows(plan, block)
-        self.account = Account(coverage.pairs(plan.window, plan.increment, near, self.runs), len(block.channels))
-        self.pair_rows = self.account.rows_by_frame()
-        self.column = {member: at for at, member in enumerate(block.channels)}
-        # The unit of a channel, by column, 0 for none, and where a file (number of its frame) has another.
-        self.unit_of = np.zeros(len(block.channels), dtype=np.uint16)
-        self.odd_units: dict[tuple[int, int], int] = {}
-        self.group: _Group | None = None
+        self.notes = Notes(plan, block, near, self.runs)
+        self.group: Group | None = None
 
     def _dirty_runs(self):
         """Spans of the block, in seconds from the window's start, that are to be read anew."""
@@ -131,7 +108,7 @@ class _BlockReading:
             for member in self.rows.wanted:
                 name = self.plan.channels[member].name
                 # A file that changed and can be read has the last word on what it holds.
-                lost = frame.path not in here or {(frame.path, ""), (frame.path, name)} & self.account.bad.keys()
+                lost = frame.path not in here or {(frame.path, ""), (frame.path, name)} & self.notes.account.bad.keys()
                 where, dtype = self.keep.grid_of(name) if lost and member not in self.rows.deferred else (None, None)
                 if where is not None:
                     rows, row = self.rows.find(member, where, dtype)
@@ -140,8 +117,7 @@ class _BlockReading:
 
     def _keep_of(self, at, frame, member, rows, row):
         name, start = self.plan.channels[member].name, self.plan.window.start
-        for pair in self.pair_rows.get(at, ()):
-            _, increment = self.account.pairs[pair]
+        for pair, increment in self.notes.increments(at):
             unit = self.keep.unit_given(frame, increment, name)
             if unit is None:
                 continue
@@ -156,34 +132,23 @@ class _BlockReading:
                 if free.any():
                     into[: len(held)][free] = held[free]
                     rows.touched[row] = True
-                    self.account.gave[pair, self.column[member]] = self.account.number_of(unit)
-                    if why := self.keep.why_not(frame, increment, name):
-                        self.account.tell([pair], self.column[member], why)
-                    if not self.unit_of[self.column[member]]:
-                        self.unit_of[self.column[member]] = self.account.number_of(unit)
-                    self.account.seen.add(name)
-
-    def _note_bad(self, frame, name, error):
-        self.account.bad[frame.path, name] = str(error)
-        # One that changes while it is read may be again what it was, size and time included: nothing else would tell.
-        if isinstance(error, gwf.Unreadable) or catalog.judge([frame])[0][3:5] != frame[3:5]:
-            self.account.transient.add(frame.path)
+                    self.notes.kept(pair, member, unit, self.keep.why_not(frame, increment, name))
 
     def _read_file(self, at, frame, members, reach, careful, within=None):
         """Read channels of one file; returns those that its faults kept from being read.
 
         reach, in GPS s, and careful: as of _Goal.  within: the GPS span to read, if it is not all of the file.
         """
-        account, start = self.account, self.plan.window.start
+        notes, start = self.notes, self.plan.window.start
         try:
             file = self.reader.open(frame.path)
         except gwf.BadFrame as error:
-            self._note_bad(frame, "", error)
+            notes.bad(frame, "", error)
             return list(members)
         if not file.verified:
-            account.unverified.add(frame.path)
+            notes.account.unverified.add(frame.path)
         if not any(frame.start < s + ns * 1e-9 + d and frame.end > s + ns * 1e-9 for s, ns, d in file.frames):
-            account.bad[frame.path, ""] = "holds nothing of the span it is listed with"
+            notes.account.bad[frame.path, ""] = "holds nothing of the span it is listed with"
             return list(members)
         lost = []
         begin, end = frame.start, frame.end
@@ -192,7 +157,7 @@ class _BlockReading:
         goal = _Goal(at, begin - start, end - start, reach - start, careful)
         group = self._group_of(members)
         spans = [(s - start + ns * 1e-9, s - start + ns * 1e-9 + d) for s, ns, d in file.frames]
-        self._tell_gaps(goal, spans, group.columns)
+        notes.unfilled(at, (goal.begin, goal.end), spans, group.columns)
         for number, (at_frame, end_frame) in enumerate(spans):
             duration = end_frame - at_frame
             if at_frame >= self.block.end or at_frame + duration <= self.block.start:
@@ -203,11 +168,11 @@ class _BlockReading:
         return lost
 
     def _group_of(self, members):
-        """The _Group of so many channels; that of the pass is kept."""
+        """The Group of so many channels; that of the pass is kept."""
         if members is not self.rows.wanted:
-            return _Group(self.plan, members, self.column)
+            return Group(self.plan, members, self.notes.column)
         if self.group is None or self.group.source is not members:
-            self.group = _Group(self.plan, members, self.column)
+            self.group = Group(self.plan, members, self.notes.column)
         return self.group
 
     # --- a whole frame at once -------------------------------------------------------------
@@ -228,19 +193,19 @@ class _BlockReading:
             self._note_taken(group, spots, goal, span)
             absent = todo & (wanted.status == gwf.ABSENT)
             if absent.any():
-                self._tell(goal.at, *span, group.columns[absent], gwf.Flaw.NOT_IN_FILE)
+                self.notes.flaws(goal.at, span, group.columns[absent], gwf.Flaw.NOT_IN_FILE)
             left += np.flatnonzero(todo & (wanted.status == gwf.ODD)).tolist()
             todo &= wanted.status == gwf.LOOKED
             if not todo.any():
                 return left
             looked = todo
             todo = wanted.learn(looked)
-            self._see(group, looked & ~todo)
+            self.notes.see(group, looked & ~todo)
             for each in np.flatnonzero(looked & ~todo).tolist():
                 shape = wanted.shapes[wanted.shape_of[each]]
                 if self._place(at_frame, shape, goal) is None:
-                    self._tell(goal.at, *span, group.columns[each], gwf.Flaw.UNUSABLE)
-                    self.account.problems.setdefault(group.wanted.names[each], _no_rate(shape.dt))
+                    self.notes.flaws(goal.at, span, group.columns[each], gwf.Flaw.UNUSABLE)
+                    self.notes.problem(group.wanted.names[each], _no_rate(shape.dt))
             if again:
                 left += np.flatnonzero(todo).tolist()
         return left
@@ -286,8 +251,8 @@ class _BlockReading:
                 some, numbers = some[taken], numbers[taken]
             if not len(some):
                 continue
-            self._see(group, some)
-            units = self._units_of(group, some, goal.at)
+            self.notes.see(group, some)
+            units = self.notes.units(group, some, goal.at)
             rows.touched[numbers] = True
             if goal.careful:
                 for (k, _, _), (column, a, b) in zip(pieces, spot.pieces.tolist(), strict=True):
@@ -295,41 +260,19 @@ class _BlockReading:
                     where = group.columns[some], units
                     self._store_carefully(rows, numbers, k, spot.out[cut], spot.good[cut], where, goal)
             flaws = wanted.channels["said"][some]
-            if not _fills(spot.shape, span[1]):
+            if not fills(spot.shape, span[1]):
                 flaws = flaws | np.uint8(gwf.Flaw.GAP)
             if flaws.any():
-                self._tell(goal.at, *span, group.columns[some], flaws)
+                self.notes.flaws(goal.at, span, group.columns[some], flaws)
             for each in some[wanted.channels["lost"][some] != 0].tolist():
-                self.account.problems.setdefault(wanted.names[each], gwf.INEXACT)
-
-    def _see(self, group, some):
-        """Note that some channels of a group, numbers or flags, are in a file."""
-        new = np.zeros(len(group.seen), dtype=bool)
-        new[some] = True
-        new &= ~group.seen
-        if new.any():
-            group.seen |= new
-            self.account.seen.update(group.wanted.names[each] for each in np.flatnonzero(new).tolist())
-
-    def _units_of(self, group, some, at):
-        """The numbers of the units that some channels of a group, numbers, have in a file; noted where it is odd."""
-        texts, found = group.wanted.texts, group.wanted.channels["unit"][some]
-        known = np.zeros(len(texts), dtype=np.uint16)
-        for text in np.flatnonzero(np.bincount(found, minlength=len(texts))).tolist():
-            known[text] = self.account.number_of(texts[text])
-        units, columns = known[found], group.columns[some]
-        before = self.unit_of[columns]
-        self.unit_of[columns] = np.where(before, before, units)
-        for each in np.flatnonzero((before != 0) & (before != units)).tolist():
-            self.odd_units[at, int(group.members[some[each]])] = int(units[each])
-        return units
+                self.notes.problem(wanted.names[each], gwf.INEXACT)
 
     # --- one channel by itself -------------------------------------------------------------
 
     def _read_one(self, file, number, span, member, goal):
         """Read one channel in one frame; False if it cannot be read.  span: as of _take."""
-        channel, account, frame = self.plan.channels[member], self.account, self.plan.frames[goal.at]
-        tell = lambda flaws: self._tell(goal.at, *span, self.column[member], flaws)  # noqa: E731
+        channel, notes, frame = self.plan.channels[member], self.notes, self.plan.frames[goal.at]
+        tell = lambda flaws: notes.flaws(goal.at, span, notes.column[member], flaws)  # noqa: E731
         name, kind = channel.name, channel.kind
         try:
             series = self.reader.read(frame.path, file, number, name, kind) if kind else None
@@ -341,23 +284,23 @@ class _BlockReading:
                 tell(gwf.Flaw.NOT_IN_FILE)
                 return True
         except gwf.BadFrame as error:
-            self._note_bad(frame, name, error)
+            notes.bad(frame, name, error)
             return False
-        account.seen.add(name)
+        notes.account.seen.add(name)
         if series.problem:
             tell(gwf.Flaw.NOT_IN_FILE if series.problem == gwf.NO_DATA else gwf.Flaw.UNUSABLE)
-            account.problems.setdefault(name, series.problem)
+            notes.problem(name, series.problem)
             return True
         if series.lost:
-            account.problems.setdefault(name, series.lost)
+            notes.problem(name, series.lost)
         shape = gwf.Shape(series.data.dtype, len(series.data), series.dt, series.offset)
         place = self._place(span[0], shape, goal)
-        flaws = series.said | (gwf.Flaw(0) if place is None or _fills(shape, span[1]) else gwf.Flaw.GAP)
+        flaws = series.said | (gwf.Flaw(0) if place is None or fills(shape, span[1]) else gwf.Flaw.GAP)
         if flaws:
             tell(flaws)
         if place is None:
             tell(gwf.Flaw.UNUSABLE)
-            account.problems.setdefault(name, _no_rate(series.dt))
+            notes.problem(name, _no_rate(series.dt))
         elif place[2]:
             self._store(series, *place, member, goal)
         return True
@@ -367,11 +310,8 @@ class _BlockReading:
         if rows is None:
             return
         rows.touched[row] = True
-        column, unit = self.column[member], self.account.number_of(series.unit)
-        if not self.unit_of[column]:
-            self.unit_of[column] = unit
-        if self.unit_of[column] != unit:
-            self.odd_units[goal.at, member] = unit
+        column = self.notes.column[member]
+        unit = self.notes.unit(column, series.unit, goal.at)
         for k, a, b in pieces:
             values = series.data[a:b]
             good = None if series.good is None else series.good[a:b]
@@ -420,71 +360,7 @@ class _BlockReading:
         into[free] = values[free]
         rows.data[numbers, first : first + width] = into
         free &= ~np.isnan(into)
-        columns, units = where
-        for pair in self.pair_rows.get(goal.at, ()):
-            _, increment = self.account.pairs[pair]
-            a = grid.first_at(increment * self.plan.increment, rows.grid) - k
-            b = grid.first_at((increment + 1) * self.plan.increment, rows.grid) - k
-            given = free[:, max(0, a) : max(0, b)].any(axis=1)
-            self.account.gave[pair, columns[given]] = units[given]
-
-    # --- why samples are missing -----------------------------------------------------------
-
-    def _tell(self, at, begin, duration, columns, flaws):
-        """Note gwf.Flaws of channels in a frame of a file, in the increments that the frame reaches into."""
-        width = self.plan.increment
-        rows = [
-            row
-            for row in self.pair_rows.get(at, ())
-            if begin < (self.account.pairs[row][1] + 1) * width
-            and begin + duration > self.account.pairs[row][1] * width
-        ]
-        self.account.tell(rows, columns, flaws)
-
-    def _tell_gaps(self, goal, spans, columns):
-        """Note where the frames of a file leave some of what it is listed with open; spans: (begin, end) of each."""
-        reach = goal.begin
-        for begin, end in [*sorted(spans), (goal.end, goal.end)]:
-            if begin > reach + _CLOSE and reach < goal.end:
-                self._tell(goal.at, reach, min(begin, goal.end) - reach, columns, gwf.Flaw.GAP)
-            reach = max(reach, end)
-
-    # --- what came of it -------------------------------------------------------------------
-
-    def note_coverage(self):
-        """Note which file gave which channel samples in which increment, from the samples themselves."""
-        start, gave = self.plan.window.start, self.account.gave
-        for rows in self.rows.groups:
-            if rows.grid is None or not rows.touched.any():
-                continue
-            if not np.isnan(rows.data.min(axis=1, initial=np.inf)).any():
-                good = None  # min hands on a NaN: none means that every sample is there
-            else:
-                good = rows.good = ~np.isnan(rows.data)
-            columns = np.array([self.column[member] for member in rows.members])
-            units = self.unit_of[columns]
-            for pair, (at, increment) in enumerate(self.account.pairs):
-                if at in self.crowded or self.plan.frames[at].status != catalog.USED:
-                    continue
-                frame = self.plan.frames[at]
-                begin = max(frame.start - start, increment * self.plan.increment, self.block.start)
-                stop = min(frame.end - start, (increment + 1) * self.plan.increment, self.block.end)
-                a, b = (grid.first_at(t, rows.grid) - rows.first for t in (begin, stop))
-                a, b = max(0, a), max(0, min(b, rows.data.shape[1]))
-                if a >= b:
-                    continue
-                given = np.True_ if good is None else good[:, a:b].any(axis=1)
-                gave[pair, columns] = np.maximum(gave[pair, columns], np.where(given, units, 0))
-        for (at, member), unit in self.odd_units.items():
-            for pair in self.pair_rows.get(at, ()):
-                if gave[pair, self.column[member]]:
-                    gave[pair, self.column[member]] = unit
-
-
-def _fills(shape, duration):
-    """Whether samples reach from the begin of their frame to its end."""
-    behind = shape.offset + shape.samples * shape.dt
-    return shape.offset < shape.dt and behind > duration - shape.dt + _CLOSE
+        self.notes.given(goal.at, rows, k, free, where)
 
 
 def _no_rate(spacing):
@@ -526,7 +402,7 @@ def extract(plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier
             reading.prefill()
             reading.read_frames()
             reading.keep_samples()
-            reading.note_coverage()
+            reading.notes.coverage(reading.rows.groups, reading.crowded)
             count = parts.write_rows(part, plan, reading.rows.groups, count)
             going = reading.rows.next_pass()
-        reading.account.save(part, [plan.channels[member].name for member in block.channels])
+        reading.notes.account.save(part, [plan.channels[member].name for member in block.channels])
