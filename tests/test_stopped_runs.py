@@ -10,7 +10,7 @@ import pytest
 from framemake import files
 from framemake.day import attempt, layout
 from framemake.day.folder import Folder
-from support.inside import DaySite
+from support.inside import DaySite, inside
 from support.sites import DAY, START, contents, signal
 
 LENGTH = 360
@@ -244,11 +244,11 @@ def test_another_channel_list_makes_its_copy_another_and_the_same_one_does_not(f
 
 
 def test_a_day_that_says_it_is_done_has_no_parts_any_more(site):
-    """A run that is killed right after has left nothing behind, and a range does not look there again."""
-    folder = Folder.of(str(site.out), "V1trend", DAY)
+    """A run that is killed right after has left nothing behind; who tells a day by hand leaves a run's parts alone."""
+    site.build()
+    folder = Folder.holding(str(site.h5))
     os.makedirs(folder.parts)
-    with open(os.path.join(folder.parts, "one.h5"), "w"):
-        pass
-    summary = dict.fromkeys(("date", "increment_size", "completed_at_utc", "kept_frames"), 0)
-    folder.note_completed({**summary, "total_chunks": 1, "kept_channels": []})
+    inside("summarize", site.h5)
+    assert os.path.isdir(folder.parts)
+    inside("summarize", site.h5, "--record", folder.path)
     assert folder.state()["status"] == "completed" and not os.path.exists(folder.parts)

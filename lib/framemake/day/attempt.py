@@ -3,7 +3,6 @@
 import contextlib
 import enum
 import os
-import shutil
 import time
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
@@ -160,7 +159,7 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
             if status == 0:
                 if before.get("status") == COMPLETED and folder.state().get("status") == RUNNING:
                     folder.note(**before)  # another has built it meanwhile, and nobody had anything to tell
-                shutil.rmtree(folder.parts, ignore_errors=True)  # joined, and of no more use
+                folder.drop_parts()  # where a run that was stopped left some, and this one needed none
                 if whole and not closed:
                     # By this it is told how long others will take.
                     one_go = {"seconds": round(time.monotonic() - clock, 1), "bytes": os.path.getsize(folder.h5)}
@@ -212,7 +211,7 @@ def prepare(folder: Folder, date: str, request: Request, closed: bool, begun: st
         # A day file that was damaged since it was written is newer than all that it is made from.
         damaged = unfinished and _is_damaged(folder.h5)
         if not request.resume:
-            shutil.rmtree(folder.parts, ignore_errors=True)
+            folder.drop_parts()
         for path, _ in folder.inputs:
             # Frames that the system did not give the last time, though they were there, are read again.
             # What is kept can go by making the day again, though nothing that it is made from has changed.

@@ -341,15 +341,15 @@ class Folder(NamedTuple):
 
         self._change(ended, status=RUNNING, started_at_utc=begun, **changes)
 
-    def note_completed(self, summary: dict) -> None:
-        """Note that the day is done, as its summary tells.
-
-        Its parts are joined, and go first: nobody looks again at what lies in a day that says it is done.
-        """
+    def drop_parts(self) -> None:
+        """Remove the parts, which are joined or of no use; only for the run that holds the day."""
         # Here: it takes as long to load as all the rest.
         import shutil
 
         shutil.rmtree(self.parts, ignore_errors=True)
+
+    def note_completed(self, summary: dict) -> None:
+        """Note that the day is done, as its summary tells."""
         self.note(
             date=summary["date"],
             h5_path=self.h5,
