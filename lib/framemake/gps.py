@@ -6,6 +6,7 @@ are called as they are: lal's own Python loads numpy, which takes five times as 
 """
 
 import calendar
+import contextlib
 import functools
 import math
 import os
@@ -42,14 +43,19 @@ class Window(NamedTuple):
 @functools.cache
 def _lal() -> Any:
     """(UTC to GPS, GPS to UTC, leap seconds) of lal: of (year, month, day, h, min, s), of GPS seconds, and of these."""
+    import importlib.machinery
     import importlib.util
 
     found = importlib.util.find_spec("lal")
     if found is None or not found.origin:
         raise ModuleNotFoundError(name="lal")
-    folder = os.path.dirname(found.origin)
-    wrapped = [name for name in os.listdir(folder) if name.startswith("_lal.") and name.endswith(".so")]
-    return _lal_in_c(os.path.join(folder, wrapped[0])) if wrapped else _lal_in_python()
+    # Of several Pythons' in one folder it is ours.
+    for end in importlib.machinery.EXTENSION_SUFFIXES:
+        path = os.path.join(os.path.dirname(found.origin), f"_lal{end}")
+        if os.path.exists(path):
+            with contextlib.suppress(OSError, AttributeError):
+                return _lal_in_c(path)
+    return _lal_in_python()
 
 
 def _lal_in_c(path):
