@@ -63,3 +63,13 @@ def test_a_day_that_is_made_ready_loses_what_was_left_and_not_what_is_being_writ
         assert len(left) == 1 and left[0].endswith(f"-{at_work.pid}.tmp")
         at_work.stdin.close()
     assert at_work.returncode == 0
+
+
+def test_text_is_read_with_each_end_of_a_line_or_as_it_is(tmp_path):
+    path = tmp_path / "list"
+    path.write_bytes(b"a\r\nb\xff\rc\n")
+    assert files.read_text(path) == "a\nb\udcff\nc\n"
+    assert files.read_text(path, newline="") == "a\r\nb\udcff\rc\n"
+    with pytest.raises(IsADirectoryError) as found:
+        files.read_text(tmp_path)
+    assert found.value.filename == tmp_path

@@ -238,8 +238,8 @@ def while_it_is_read(monkeypatch, path, hook):
     """Call a hook each time that a list has been read, before what was read is used."""
     read = files.read_text
 
-    def read_text(name):
-        text = read(name)
+    def read_text(name, **options):
+        text = read(name, **options)
         if name == str(path):
             hook()
         return text

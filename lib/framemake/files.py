@@ -253,9 +253,13 @@ def read_bytes(path: Path) -> bytes:
         return source.read()
 
 
-def read_text(path: Path) -> str:
-    """All of a file as text that keeps every byte and every end of a line; an OSError names it."""
-    return read_bytes(path).decode("utf-8", "surrogateescape")
+def read_text(path: Path, newline: str | None = None) -> str:
+    """All of a file as text that keeps every byte; an OSError names it.
+
+    newline: as of open(): each end of a line is told as '\\n', or with '' as it is.
+    """
+    with named(path), open(path, encoding="utf-8", errors="surrogateescape", newline=newline) as source:
+        return source.read()
 
 
 def _sync(path: Path) -> None:

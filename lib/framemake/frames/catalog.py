@@ -209,7 +209,7 @@ def _read_whole(path):
     """The text of a list as it was at one moment: at the source, lists are rewritten every few seconds."""
     for _ in range(_ATTEMPTS):
         before = os.stat(path)
-        text = files.read_text(path)
+        text = files.read_text(path, newline="")
         after = os.stat(path)
         if text and (before.st_ino, before.st_size, before.st_mtime_ns) == (
             after.st_ino,

@@ -410,7 +410,7 @@ class Writer:
         """
         if self._reindexed:
             path = self._path(min(self._reindexed), records.INFO)
-            files.write(path, files.read_text(path) + "\n")
+            files.write(path, files.read_text(path, newline="") + "\n")
 
     def close(self) -> None:
         """Note that nothing lies beyond what is committed."""
