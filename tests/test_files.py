@@ -73,3 +73,21 @@ def test_text_is_read_with_each_end_of_a_line_or_as_it_is(tmp_path):
     with pytest.raises(IsADirectoryError) as found:
         files.read_text(tmp_path)
     assert found.value.filename == tmp_path
+
+
+def test_a_writer_that_has_ended_is_gone_though_nobody_has_looked_after_it(tmp_path):
+    ends, end = os.pipe()
+    writer = os.fork()
+    if not writer:
+        os.close(end)
+        os.read(ends, 1)
+        os._exit(0)
+    os.close(ends)
+    try:
+        left = files.beside(tmp_path / "out").replace(f"-{os.getpid()}.tmp", f"-{writer}.tmp")
+        assert not files.is_left(left)
+        os.close(end)
+        os.waitid(os.P_PID, writer, os.WEXITED | os.WNOWAIT)
+        assert files.is_left(left)
+    finally:
+        os.waitpid(writer, 0)
