@@ -13,8 +13,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framemake import gwf
-from framemake.gwf import BadFrame, adc, compiled, frames8
+from framemake import compiled, gwf
+from framemake.gwf import BadFrame, adc, calls, frames8
 from framemake.gwf.core import CoreFile
 from framemake.gwf.model import ABSENT, LOOKED, ODD, TAKEN, TYPES, Shape, Spot, Wanted, convertible
 from framemake.gwf.write import Signal, write
@@ -34,12 +34,12 @@ KINDS = ["adc", "proc", "sim"]
 @pytest.fixture(scope="module")
 def library(tmp_path_factory):
     """The compiled library of this source: that of the environment, or one made for the tests."""
-    found = compiled.library()
+    found = calls.library()
     if found is None:
         needs("cc")
-        path = tmp_path_factory.mktemp("compiled") / "frames8.so"
+        path = tmp_path_factory.mktemp("compiled") / "x.so"
         compiled.compile_to(str(path))
-        found = compiled.Library(str(path))
+        found = calls.Library(ctypes.CDLL(str(path)))
     return found
 
 
@@ -422,10 +422,10 @@ def test_what_no_checksum_tells_under_sanitizers(whole, tmp_path):
         more.append(coded(tmp_path / f"{number}.gwf", codec, [[samples(dtype, count, how, 1)]]))
     asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
     code = """
-import json, sys
-from framemake.gwf import compiled
+import ctypes, json, sys
+from framemake.gwf import calls
 from support import damage8
-library = compiled.Library(sys.argv[1])
+library = calls.Library(ctypes.CDLL(sys.argv[1]))
 whole, more = json.loads(sys.argv[2])
 damage8.every_channel(library, whole + more)
 print(json.dumps(damage8.campaign(library, whole, 10_000, "long")))
@@ -453,7 +453,7 @@ def test_a_file_that_is_cut_while_it_is_open_gives_a_reason(library, tmp_path):
 def test_the_checksum_is_the_same_by_either_way(library, monkeypatch):
     raws = [os.urandom(size) for size in (0, 1, 7, 8, 63, 64, 127, 128, 255, 256, 300, 511, 512, 513, 70_001)]
     by_c = [library.cksum(raw) for raw in raws]
-    monkeypatch.setattr(compiled, "library", lambda: None)
+    monkeypatch.setattr(calls, "library", lambda: None)
     assert by_c == [adc.cksum(raw) for raw in raws]
 
 
@@ -462,9 +462,12 @@ def test_the_checksum_is_the_same_by_either_way(library, monkeypatch):
 
 def test_another_source_is_another_library(tmp_path, monkeypatch):
     before = compiled.places()
-    (tmp_path / "frames8.c").write_bytes(Path(compiled.SOURCE).read_bytes() + b"\n")
-    monkeypatch.setattr(compiled, "SOURCE", str(tmp_path / "frames8.c"))
-    assert not {os.path.basename(path) for path in before} & {os.path.basename(path) for path in compiled.places()}
+    for number, source in enumerate(compiled.SOURCES):
+        (tmp_path / "x.c").write_bytes(Path(source).read_bytes() + b"\n")
+        sources = [*compiled.SOURCES[:number], str(tmp_path / "x.c"), *compiled.SOURCES[number + 1 :]]
+        monkeypatch.setattr(compiled, "SOURCES", sources)
+        assert not {os.path.basename(path) for path in before} & {os.path.basename(path) for path in compiled.places()}
+        monkeypatch.undo()
 
 
 def test_it_is_built_once_and_where_it_can_be(tmp_path, monkeypatch):
@@ -486,13 +489,13 @@ def test_where_it_cannot_be_built_the_reason_is_told(tmp_path, monkeypatch):
     with pytest.raises(SystemExit, match=r"^no C compiler: 'no-such-compiler'$"):
         compiled.main()
     monkeypatch.setattr(compiled, "library", lambda: None)
-    assert compiled.lacking().startswith("frames are read by gwframe alone")
+    assert compiled.lacking().startswith("frames are read without compiled code")
 
 
 def test_without_it_framecpp_reads_the_same(tmp_path, monkeypatch):
     signals = frame_of_many(tmp_path / "x.gwf")
     right = [told(gwf.open_file(tmp_path / "x.gwf").read(1, signal.name, "adc")) for signal in signals]
-    monkeypatch.setattr(compiled, "library", lambda: None)
+    monkeypatch.setattr(calls, "library", lambda: None)
     file = gwf.open_file(tmp_path / "x.gwf")
     assert isinstance(file, CoreFile)
     assert [told(file.read(1, signal.name, "adc")) for signal in signals] == right

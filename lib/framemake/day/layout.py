@@ -1,20 +1,15 @@
-"""What the HDF5 files have in common: names and attributes, datasets, filters, and chunks compressed by our own hand.
-
-HDF5's LZF filter gives bytes that depend on what it compressed before: its table is not cleared between
-chunks, and an old entry can point at a match.  imagecodecs' LZF gives the same bytes for the same samples, in
-half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
-"""
+"""What the HDF5 files have in common: names and attributes, datasets, filters, and chunks past these filters."""
 
 import contextlib
-import zlib
 from collections.abc import Callable, Iterator
 
 import h5py
-import imagecodecs
 import numpy as np
 
 from .. import files, gps
 from ..errors import BadInput
+from . import pack
+from .pack import COMPRESSIONS, GZIP_LEVEL
 
 # What a day file of this form is called; of one with another form no later day is built.
 LAYOUT = 1
@@ -24,15 +19,11 @@ CONVERTER = "converter"
 RESAMPLED = "resampled"
 CHANNELS = "channels"
 PROVENANCE = "provenance"
-COMPRESSIONS = ("lzf", "gzip", "none")
-GZIP_LEVEL = 4
 AXIS_UNIT = "s"
 # The attributes of a channel's dataset.
 ATTRIBUTES = ("channel", "sample_rate", "unit", "t0", "xunit")
 # HDF5 types by dtype.
 TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
-# Bits of a chunk's filter mask, in the order of the filters: a bit that is set says that the filter was left out.
-_SECOND_LEFT_OUT = 0b10
 
 
 class NewFile(h5py.File):
@@ -86,31 +77,8 @@ def write_chunk(dataset, offset, values, chunk, compression):
     dataset: h5py.h5d.DatasetID; offset: tuple, the chunk's first element; values: 1-D float array, padded
     with NaN to `chunk` samples, as HDF5 pads the last chunk with the fill value.
     """
-    if len(values) < chunk:
-        values = np.concatenate((values, np.full(chunk - len(values), np.nan, dtype=values.dtype)))
-    data, mask = _pack(values, compression)
+    data, mask = pack.one(values, chunk, compression)
     dataset.write_direct_chunk(offset, data, mask)
-
-
-def _pack(values, compression):
-    """(bytes, filter mask) of a chunk; one that its filter would not make smaller goes without it."""
-    if compression == "none":
-        return values.tobytes(), 0
-    shuffled = _shuffle(values)
-    packed = imagecodecs.lzf_encode(shuffled) if compression == "lzf" else zlib.compress(shuffled, GZIP_LEVEL)
-    if len(packed) >= len(shuffled):
-        return shuffled.tobytes(), _SECOND_LEFT_OUT
-    return packed, 0
-
-
-def _shuffle(values):
-    """The bytes of samples as HDF5's shuffle filter orders them: all first bytes, all second bytes, ..."""
-    size = values.dtype.itemsize
-    raw = np.ascontiguousarray(values).view(np.uint8)
-    shuffled = np.empty((size, len(values)), dtype=np.uint8)
-    for byte in range(size):
-        shuffled[byte] = raw[byte::size]
-    return shuffled.reshape(-1)
 
 
 # Datasets that differ in nothing but their names share what describes them.

@@ -1,8 +1,9 @@
 """Part files: what a block of channels and time holds, compressed as the day file will have it.
 
-A group `rows<n>` has the channels of one rate, phase and dtype: `samples` (channels, samples) in chunks of one
-row that are chunks of the day file, `members` (positions in the plan's channels), `good` (how many samples are
-there) and `statistics` by unit.  Beside them is the account of the block: see account.Account.save.
+A group `rows<n>` has the channels of one rate, phase and dtype: the chunks of the day file, packed, one behind another
+(`packed`), and the bytes of each (`sizes`, channels by chunks, 0 for a gap), `members` (positions in the plan's
+channels), `good` (how many samples are there) and `statistics` by unit.  Beside them is the account of the block: see
+account.Account.save.
 """
 
 import errno
@@ -15,7 +16,7 @@ import h5py
 import numpy as np
 
 from .. import grid
-from . import layout, statistics
+from . import pack, statistics
 from .account import Account
 from .plan import Block, Plan
 
@@ -49,25 +50,17 @@ def write_rows(part: h5py.File, plan: Plan, groups: list, count: int) -> int:
 def _write_samples(group, rows, chunk, compression):
     """Write the samples; a chunk that holds nothing but NaN is not written: it is a gap."""
     height, width = rows.data.shape
-    # Whole chunks, padded with NaN as HDF5 itself pads the last chunk of the day file.
-    padded = math.ceil(width / chunk) * chunk
-    dataset = group.create_dataset(
-        "samples",
-        shape=(height, padded),
-        dtype=rows.dtype,
-        chunks=(1, chunk),
-        fillvalue=np.nan,
-        **layout.filters(compression),
-    )
-    if rows.good is None:
-        holds = np.ones((height, padded // chunk), dtype=bool)
-    else:
-        holds = np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
-    for row in range(height):
-        for number in np.flatnonzero(holds[row]).tolist():
-            a = number * chunk
-            values = rows.data[row, a : min(a + chunk, width)]
-            layout.write_chunk(dataset.id, (row, a), values, chunk, compression)
+    count = math.ceil(width / chunk)
+    holds = None if rows.good is None else np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
+    out = np.empty(height * count * chunk * rows.dtype.itemsize, np.uint8)
+    sizes, at = np.empty((height, count), np.int64), 0
+    for row, samples in enumerate(rows.data):
+        sizes[row] = pack.pack(samples, chunk, compression, out[at:], None if holds is None else holds[row])
+        at += int(sizes[row].sum())
+    group["sizes"] = sizes
+    # In one go, and found again by its place in the file.
+    group["packed"] = out[:at]
+    group.attrs.update(dtype=rows.dtype.str[1:], chunk=chunk, width=width, compression=compression)
 
 
 # --- reading -------------------------------------------------------------------------------
@@ -110,9 +103,8 @@ class Part:
         self.file = h5py.File(path, "r")
         self.account = Account.load(self.file)
         self._groups = {name: self.file[name] for name in sorted(self.file) if name.startswith("rows")}
-        self._samples = {name: group["samples"] for name, group in self._groups.items()}
+        self._packed = {name: _Packed(group) for name, group in self._groups.items()}
         self._statistics: dict[str, np.ndarray] = {}
-        self._chunks: dict[str, dict] = {}
 
     def close(self) -> None:
         self.file.close()
@@ -123,41 +115,58 @@ class Part:
             attrs = group.attrs
             where = grid.Grid(float(attrs["rate"]), float(attrs["phase"]))
             first, aligned = int(attrs["first"]), bool(attrs["aligned"])
-            dtype = self._samples[name].dtype.str[1:]
+            dtype = self._packed[name].dtype.str[1:]
             goods = group["good"][()].tolist()
             for row, member in enumerate(group["members"][()].tolist()):
                 yield member, PartRow(self, name, row, where, dtype, first, aligned, goods[row])
 
     def chunks(self, row: PartRow) -> Iterator[tuple[int, bytes | memoryview, int]]:
-        if row.group not in self._chunks:
-            # All at once: asking for one chunk by its place searches the file's index anew.
-            by_row: dict[int, list] = {}
-            self._chunks[row.group] = by_row
-
-            def note(chunk):
-                (at_row, at), place = chunk.chunk_offset, (chunk.byte_offset, chunk.size, chunk.filter_mask)
-                by_row.setdefault(at_row, []).append((at, *place))
-
-            self._samples[row.group].id.chunk_iter(note)
-        chunks = sorted(self._chunks[row.group].pop(row.row, ()))
+        packed = self._packed[row.group]
+        sizes = packed.sizes[row.row]
+        offsets = packed.offsets[row.row].tolist()
         handle = self.file.id.get_vfd_handle()
+        numbers = np.flatnonzero(sizes).tolist()
         # A row is written in one go, so its chunks lie together: one read brings many.
-        for start in range(0, len(chunks), _CHUNKS_AT_ONCE):
-            some = chunks[start : start + _CHUNKS_AT_ONCE]
-            begin = min(offset for _, offset, _, _ in some)
-            end = max(offset + size for _, offset, size, _ in some)
+        for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
+            some = numbers[start : start + _CHUNKS_AT_ONCE]
+            begin, end = offsets[some[0]], offsets[some[-1] + 1]
             raw = memoryview(os.pread(handle, end - begin, begin))
             if len(raw) < end - begin:
                 raise OSError(errno.EIO, "shorter than it was", self.file.filename)
-            for at, offset, size, mask in some:
-                yield row.first + at, raw[offset - begin : offset - begin + size], mask
+            for number in some:
+                piece = raw[offsets[number] - begin : offsets[number + 1] - begin]
+                yield row.first + number * packed.chunk, piece, packed.mask_of(len(piece))
 
     def samples(self, row: PartRow, first: int, end: int) -> tuple[int, np.ndarray]:
-        dataset = self._samples[row.group]
-        a, b = max(first, row.first), min(end, row.first + dataset.shape[1])
-        return a, dataset[row.row, a - row.first : max(a, b) - row.first]
+        packed = self._packed[row.group]
+        a, b = max(first, row.first), min(end, row.first + packed.width)
+        samples = np.full(max(0, b - a), np.nan, packed.dtype)
+        for at, raw, mask in self.chunks(row) if a < b else ():
+            begin, stop = max(a, at), min(b, at + packed.chunk)
+            if begin < stop:
+                values = pack.unpacked(raw, mask, packed.dtype, packed.chunk, packed.compression)
+                samples[begin - a : stop - a] = values[begin - at : stop - at]
+        return a, samples
 
     def statistics(self, row: PartRow) -> np.ndarray:
         if row.group not in self._statistics:
             self._statistics[row.group] = self._groups[row.group]["statistics"][()]
         return self._statistics[row.group][row.row]
+
+
+class _Packed:
+    """Where the packed chunks of a group lie: offsets, int64 (channels, chunks + 1), in the file."""
+
+    def __init__(self, group: h5py.Group):
+        attrs = group.attrs
+        self.dtype, self.chunk, self.width = np.dtype(attrs["dtype"]), int(attrs["chunk"]), int(attrs["width"])
+        self.compression = attrs["compression"]
+        self.sizes = group["sizes"][()]
+        begin = group["packed"].id.get_offset()
+        ends = np.cumsum(self.sizes).reshape(self.sizes.shape) + (begin or 0)
+        self.offsets = np.concatenate((ends[:, :1] - self.sizes[:, :1], ends), axis=1)
+        if self.sizes.min(initial=0) < 0 or self.sizes.sum() != len(group["packed"]):
+            raise ValueError("damaged")
+
+    def mask_of(self, size: int) -> int:
+        return pack.mask_of(size, self.chunk * self.dtype.itemsize, self.compression)

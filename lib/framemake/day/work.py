@@ -5,8 +5,7 @@ import os
 import time
 from collections.abc import Callable
 
-from .. import files
-from ..gwf import compiled
+from .. import compiled, files
 from .earlier import Earlier
 from .extract import extract
 from .plan import Plan, part_path

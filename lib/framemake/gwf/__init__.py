@@ -9,7 +9,7 @@ import os
 import stat
 
 from ..errors import wording
-from . import compiled
+from . import calls
 from .model import (
     ABSENT,
     INEXACT,
@@ -83,7 +83,7 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
         return OldFile(path)
     from .frames8 import opened
 
-    return opened(path, compiled.library())
+    return opened(path, calls.library())
 
 
 def refusal(path: str | os.PathLike[str]) -> str:

@@ -16,7 +16,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from . import compiled
+from . import calls
 from .model import CHECKSUM, CUT, BadFrame, Calibration, Damaged, shared_by
 
 _FORMAT = 8
@@ -163,7 +163,7 @@ def structure_at(file: io.FileIO, order: str, position: int) -> bytes:
 
 def cksum(raw: bytes) -> int:
     """The CRC of POSIX cksum, of bytes and then their count: zlib's polynomial, with the bits of each byte mirrored."""
-    library = compiled.library()
+    library = calls.library()
     if library:
         return library.cksum(raw)
     raw += len(raw).to_bytes((len(raw).bit_length() + 7) // 8, "little")

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 from . import adc
-from .compiled import Library
+from .calls import Library
 from .model import (
     ABSENT,
     CHANNEL,
