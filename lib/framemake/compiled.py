@@ -15,8 +15,8 @@ import zlib
 from . import files
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
-# The other halves of gwf/frames8 and of day/pack, in one library.
-SOURCES = (os.path.join(_HERE, "gwf", "frames8.c"), os.path.join(_HERE, "day", "pack.c"))
+# The other halves of rooms of these names, in one library.
+SOURCES = tuple(os.path.join(_HERE, *name.split("/")) for name in ("gwf/frames8.c", "day/pack.c", "day/statistics.c"))
 # Not for the machine that builds it alone: others may run it, from one checkout.
 _FLAGS = ("-O3", "-fPIC", "-shared")
 

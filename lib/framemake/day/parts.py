@@ -52,7 +52,7 @@ def _write_samples(group, rows, chunk, compression):
     height, width = rows.data.shape
     count = math.ceil(width / chunk)
     holds = None if rows.good is None else np.logical_or.reduceat(rows.good, np.arange(0, width, chunk), axis=1)
-    out = np.empty(height * count * chunk * rows.dtype.itemsize, np.uint8)
+    out = _room(height * count * chunk * rows.dtype.itemsize)
     sizes, at = np.empty((height, count), np.int64), 0
     for row, samples in enumerate(rows.data):
         sizes[row] = pack.pack(samples, chunk, compression, out[at:], None if holds is None else holds[row])
@@ -61,6 +61,16 @@ def _write_samples(group, rows, chunk, compression):
     # In one go, and found again by its place in the file.
     group["packed"] = out[:at]
     group.attrs.update(dtype=rows.dtype.str[1:], chunk=chunk, width=width, compression=compression)
+
+
+_ROOM: list[np.ndarray] = []
+
+
+def _room(size):
+    """Memory of at least so many bytes, which later parts use again: new memory the system clears first."""
+    if not _ROOM or len(_ROOM[0]) < size:
+        _ROOM[:] = [np.empty(size, np.uint8)]
+    return _ROOM[0]
 
 
 # --- reading -------------------------------------------------------------------------------

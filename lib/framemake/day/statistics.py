@@ -8,11 +8,15 @@ bytes of zero.  So it is the same whatever the compression, and however and in w
 can take it again with digest().  SHA-256 as processors have instructions for it: 1.4 GB/s, where blake2b has 0.6.
 """
 
+import ctypes
+import functools
 import hashlib
 import math
 from typing import Any
 
 import numpy as np
+
+from .. import compiled
 
 # Columns of the statistics of one unit of one channel; `first` and `last` are sample numbers, -1 for none.  Then the
 # digest, eight big-endian words of 32 bits, each exact in a float64; NaN where it is not known, as in older day files.
@@ -68,17 +72,40 @@ def _of_unit(data, good, first):
 def _of_full(data, first):
     width = data.shape[1]
     result = np.empty((len(data), COLUMNS))
-    with np.errstate(over="ignore", invalid="ignore"):
-        wide = data.astype(np.float64)
-        mean = wide.sum(axis=1) / width
-        wide -= mean[:, None]
-        np.multiply(wide, wide, out=wide)
-        result[:, M2] = wide.sum(axis=1)
-    result[:, COUNT], result[:, MIN], result[:, MAX] = width, data.min(axis=1), data.max(axis=1)
-    result[:, MEAN], result[:, FIRST], result[:, LAST] = mean, first, first + width - 1
+    result[:, MIN : M2 + 1] = _moments(data)
+    result[:, COUNT], result[:, FIRST], result[:, LAST] = width, first, first + width - 1
     for row, samples in enumerate(data):
         result[row, WORDS] = _words(samples)
     return result
+
+
+def _moments(data):
+    """MIN, MAX, MEAN and M2 of each row, float64 (rows, 4)."""
+    result = np.empty((len(data), 4))
+    call = _call()
+    if call and data.size and data.dtype in (np.float32, np.float64) and data.strides[1] == data.itemsize:
+        where = data.ctypes.data, *data.shape, data.strides[0], data.itemsize
+        call(*where, result.ctypes.data)
+        return result
+    with np.errstate(over="ignore", invalid="ignore"):
+        wide = data.astype(np.float64)
+        mean = wide.sum(axis=1) / data.shape[1]
+        wide -= mean[:, None]
+        np.multiply(wide, wide, out=wide)
+        result.T[:] = data.min(axis=1), data.max(axis=1), mean, wide.sum(axis=1)
+    return result
+
+
+@functools.cache
+def _call():
+    """The compiled function, None if there is none: see statistics.c."""
+    loaded = compiled.library()
+    if loaded is None:
+        return None
+    pointer, count = ctypes.c_void_p, ctypes.c_int64
+    loaded.statistics.argtypes = [pointer, count, count, count, count, pointer]
+    loaded.statistics.restype = None
+    return loaded.statistics
 
 
 def _words(samples):
