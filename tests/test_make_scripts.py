@@ -171,7 +171,7 @@ TOOL = """said=${0##*/}; for word; do said+=" $word"; done
 [ ! -e /proc/self/fd/9 ] || said+=' LOCK'
 printf '%s\\n' "$said" >>"$LOG"
 case ${0##*/} in
-run-steps) cat >/dev/null; exit 4 ;;
+run-steps) cat >/dev/null; exit "${STEPS:-4}" ;;
 parallel) cat ;;
 pad-merge) cat >/dev/null; echo h5 >V.h5; echo V.h5 ;;
 summarize) cat >/dev/null; sleep 0.02; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
@@ -260,6 +260,22 @@ def test_a_day_of_one_core_is_made_in_one_process_whatever_it_takes(day):
     (day.folder / "V.h5").unlink()
     (steps,) = called(day(CORES="2", ALONE="7"), "run-steps")
     assert steps[steps.index("--alone") + 1] == "7"
+
+
+def test_a_large_day_is_planned_while_what_reads_it_starts(day):
+    lines = day(CORES="2", LARGE="yes")
+    (steps,) = called(lines, "run-steps")
+    assert steps[steps.index("--alone") + 1] == "-1" and steps.count("|") == 1 and "--share" not in steps
+    (parallel,) = called(lines, "parallel")
+    assert "--alone" not in parallel and "{}/2" in parallel and "LOCK" not in parallel
+    (day.folder / "V.h5").unlink()
+    (steps,) = called(day(CORES="1", LARGE="yes"), "run-steps")
+    assert "--alone" not in steps and steps.count("|") == 3
+
+
+def test_a_large_day_that_cannot_be_planned_fails(day):
+    with pytest.raises(AssertionError, match=r"\*\*\*"):
+        day(CORES="2", LARGE="yes", STEPS="1")
 
 
 def test_a_day_whose_telling_is_older_is_told_again_and_not_read(day):

@@ -14,6 +14,8 @@ from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, s
 
 # The handle of the lock in make and what it runs: lib/make/day.mk closes it for what must not hold the lock.
 LOCK_HANDLE = 9
+# Samples that one process reads in half a second.
+_LARGE = 4e7
 
 
 class Outcome(enum.Enum):
@@ -276,7 +278,15 @@ def environment(folder: Folder, date: str, request: Request, closed: bool, begun
         "KEEP": os.path.basename(folder.h5) if request.resume else "",
         "CLOSED": "yes" if closed else "",
         "LISTED": "yes" if request.listed else "",
+        "LARGE": "yes" if _is_large(folder, date, request) else "",
     }
+
+
+def _is_large(folder, date, request):
+    """Whether a day that is new is surely too large to be read in one process, if its channels have 1 Hz."""
+    if request.rate or (request.resume and os.path.exists(folder.h5)):
+        return False
+    return files.read_bytes(folder.requested).count(b"\n") * request.window(date).duration > _LARGE
 
 
 @contextlib.contextmanager
