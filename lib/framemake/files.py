@@ -55,8 +55,8 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
         with contextlib.suppress(OSError):
             os.unlink(aside)
         if isinstance(error, OSError):
-            unnamed = error.filename is None and error.errno in _NO_ROOM
-            error.filename = os.fspath(path) if unnamed or error.filename == aside else error.filename
+            if error.filename == aside or (error.filename is None and error.errno in _NO_ROOM):
+                error.filename = os.fspath(path)
         raise
 
 
@@ -284,6 +284,12 @@ def write(path: Path, text: str, durable: bool = True) -> None:
         open(aside, "w", encoding="utf-8", errors="surrogateescape") as out,
     ):
         out.write(text)
+
+
+def write_bytes(path: Path, content: "bytes | memoryview", durable: bool = True) -> None:
+    """Replace a file, whole and at once."""
+    with replacing(path, durable) as aside, named(aside), open(aside, "wb") as out:
+        out.write(content)
 
 
 def write_if_changed(path: Path, text: str, durable: bool = True) -> bool:

@@ -228,8 +228,7 @@ class Folder(NamedTuple):
                 return
         except FileNotFoundError:
             pass
-        with files.replacing(path, durable=False) as aside, open(aside, "wb") as out:
-            out.write(content)
+        files.write_bytes(path, content, durable=False)
 
     def _named(self, name):
         return os.path.join(self.path, name)

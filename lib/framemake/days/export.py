@@ -135,6 +135,7 @@ def to_file(wanted: Wanted, path: str) -> bool:
     has_data = False
     with files.replacing(path) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
         for text, some in to_text(wanted, "csv"):
-            out.write(text)
+            with files.named(path):
+                out.write(text)
             has_data |= some
     return has_data

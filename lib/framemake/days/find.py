@@ -313,8 +313,7 @@ class Kept:
         numbers = [held for _, _, held in self.entries.values()]
         packed = io.BytesIO()
         np.savez(packed, told=raw, facts=np.concatenate(numbers))
-        with files.replacing(place, durable=False) as aside, open(aside, "wb") as sink:
-            sink.write(packed.getbuffer())
+        files.write_bytes(place, packed.getbuffer(), durable=False)
 
     def _load(self, place):
         """Take in what was saved; nothing if there is nothing, or it is not of this form."""

@@ -98,8 +98,7 @@ class Days:
         packed = io.BytesIO()
         np.savez(packed, told=raw, **arrays)
         os.makedirs(self._folder, exist_ok=True)
-        with files.replacing(self._place(month), durable=False) as aside, open(aside, "wb") as sink:
-            sink.write(packed.getbuffer())
+        files.write_bytes(self._place(month), packed.getbuffer(), durable=False)
 
     def _load(self, month):
         """{date: (key, Facts)} of what was kept of a month; nothing if there is nothing, or it is of another form."""

@@ -230,13 +230,11 @@ def _stamp(report):
 
 def _put(folder: str, name: str, stamp: str, content: dict) -> None:
     """Write a file of data.  What a name of a channel or file says can end neither the script nor a line of it."""
-    with files.replacing(os.path.join(folder, f"{name}.js"), durable=False) as aside, open(aside, "wb") as out:
-        out.write(f'framemake("{name}","{stamp}",{{'.encode())
-        for at, (key, value) in enumerate(content.items()):
-            # Packed numbers, which are most of it, need no escape.
-            packed = isinstance(value, bytes)
-            out.write(b"," * (at > 0) + _text(key) + b":" + (b'"' + value + b'"' if packed else _text(value)))
-        out.write(b"});\n")
+    # Packed numbers, which are most of it, need no escape.
+    texts = (b'"' + value + b'"' if isinstance(value, bytes) else _text(value) for value in content.values())
+    told = b",".join(_text(key) + b":" + text for key, text in zip(content, texts, strict=True))
+    begin = f'framemake("{name}","{stamp}",{{'.encode()
+    files.write_bytes(os.path.join(folder, f"{name}.js"), begin + told + b"});\n", durable=False)
 
 
 def _text(value: Any) -> bytes:

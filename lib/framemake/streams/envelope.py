@@ -89,11 +89,10 @@ def renew(folder: str, stream: Stream) -> int:
         size = -1
     if size == held.nbytes and len(held):
         # No harm if it is cut short: what is not whole, or not there, does not count.
-        with open(path, "ab") as out:
+        with files.named(path), open(path, "ab") as out:
             out.write(more.tobytes())
     else:
-        with files.replacing(path, durable=False) as aside, open(aside, "wb") as out:
-            out.write(held.tobytes() + more.tobytes())
+        files.write_bytes(path, held.tobytes() + more.tobytes(), durable=False)
     return len(more)
 
 
