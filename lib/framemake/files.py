@@ -1,15 +1,16 @@
-"""Writing a file so that a reader sees the old content or the new one, never a part of it."""
+"""Files: every error tells the name, and a reader finds the content from before or the new one, never a part of it."""
 
 import contextlib
 import errno
 import fcntl
+import io
 import os
 import re
 import threading
 import time
 import zlib
 from collections.abc import Iterator
-from typing import TypeAlias
+from typing import IO, Any, TypeAlias
 
 Path: TypeAlias = str | os.PathLike[str]
 # Bytes that are copied in one go.
@@ -54,10 +55,14 @@ def replacing(path: Path, durable: bool = True) -> Iterator[str]:
     except BaseException as error:
         with contextlib.suppress(OSError):
             os.unlink(aside)
-        if isinstance(error, OSError):
-            if error.filename == aside or (error.filename is None and error.errno in _NO_ROOM):
-                error.filename = os.fspath(path)
+        if isinstance(error, OSError) and _is_of(error, aside):
+            error.filename = os.fspath(path)
         raise
+
+
+def _is_of(error, path):
+    """Whether an error is of a file that is written: it names it, or no file, and only a write can meet it."""
+    return error.filename == path or (error.filename is None and error.errno in _NO_ROOM)
 
 
 class Sink:
@@ -247,9 +252,46 @@ def named(path: Path) -> Iterator[None]:
         raise OSError(error.errno or errno.EIO, error.strerror or str(error), path) from None
 
 
+class _Named(io.FileIO):
+    """A file of which every error names it."""
+
+
+def _naming(name):
+    plain = getattr(io.FileIO, name)
+
+    def call(self, *args):
+        try:
+            return plain(self, *args)
+        except OSError as error:
+            if error.filename is None:
+                error.filename = self.name
+            raise
+
+    return call
+
+
+for _name in ("read", "readall", "readinto", "write", "seek", "truncate", "close"):
+    setattr(_Named, _name, _naming(_name))
+
+
+def opened(path: Path, mode: str = "r", buffering: int = -1, **text: Any) -> IO:
+    """As open(), of a path; an error of any call of the system names the file, where those of open()'s files do not.
+
+    buffering: 0 for none, of bytes.  text: encoding, errors and newline, of a text, as of open().
+    """
+    raw = _Named(os.fspath(path), mode.replace("b", "").replace("t", ""))
+    if buffering == 0:
+        return raw
+    if "+" in mode:
+        held: Any = io.BufferedRandom(raw)
+    else:
+        held = io.BufferedReader(raw) if "r" in mode else io.BufferedWriter(raw)
+    return held if "b" in mode else io.TextIOWrapper(held, **text)
+
+
 def read_bytes(path: Path) -> bytes:
     """All that is in a file; an OSError names it, whichever call of the system failed."""
-    with named(path), open(path, "rb") as source:
+    with opened(path, "rb") as source:
         return source.read()
 
 
@@ -258,7 +300,7 @@ def read_text(path: Path, newline: str | None = None) -> str:
 
     newline: as of open(): each end of a line is told as '\\n', or with '' as it is.
     """
-    with named(path), open(path, encoding="utf-8", errors="surrogateescape", newline=newline) as source:
+    with opened(path, encoding="utf-8", errors="surrogateescape", newline=newline) as source:
         return source.read()
 
 
@@ -278,17 +320,14 @@ def sync_folder(path: Path) -> None:
 
 def write(path: Path, text: str, durable: bool = True) -> None:
     """Replace a text file, whole and at once.  Bytes that were read and were no UTF-8 are written as they were."""
-    with (
-        replacing(path, durable) as aside,
-        named(aside),
-        open(aside, "w", encoding="utf-8", errors="surrogateescape") as out,
-    ):
+    how: dict[str, Any] = {"encoding": "utf-8", "errors": "surrogateescape"}
+    with replacing(path, durable) as aside, opened(aside, "w", **how) as out:
         out.write(text)
 
 
 def write_bytes(path: Path, content: "bytes | memoryview", durable: bool = True) -> None:
     """Replace a file, whole and at once."""
-    with replacing(path, durable) as aside, named(aside), open(aside, "wb") as out:
+    with replacing(path, durable) as aside, opened(aside, "wb") as out:
         out.write(content)
 
 

@@ -73,4 +73,6 @@ def failing(folder, names, probability, number, seed):
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "sitecustomize.py").write_text(_HOOK)
     plan = f"{','.join(names)} {probability} {number} {seed}"
-    return {"PYTHONPATH": os.fspath(folder), "LD_PRELOAD": PRELOAD, "FRAMEMAKE_TEST_FAILING": plan}
+    # Whatever crashes says where.
+    more = {"PYTHONFAULTHANDLER": "1"}
+    return {"PYTHONPATH": os.fspath(folder), "LD_PRELOAD": PRELOAD, "FRAMEMAKE_TEST_FAILING": plan, **more}

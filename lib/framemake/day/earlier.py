@@ -91,7 +91,7 @@ class Earlier:
         size = os.fstat(handle).st_size
         if self.day.unused * _UNUSED > size or not self._tells_all():
             return False
-        with open(path, "wb") as out:
+        with files.opened(path, "wb") as out:
             files.copy_head(handle, out.fileno(), size)
         return True
 

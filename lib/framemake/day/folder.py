@@ -205,7 +205,7 @@ class Folder(NamedTuple):
     def is_made_with(self, shape: str) -> bool:
         """Whether the settings that the day was made with last, see shape_of, are these."""
         try:
-            with open(self.settings, "rb") as source:
+            with files.opened(self.settings, "rb") as source:
                 return source.read() == os.fsencode(shape + "\n")
         except OSError:
             return False
@@ -278,7 +278,7 @@ class Folder(NamedTuple):
     def holder(self) -> int | None:
         """The process id of whoever took the lock last, on its machine; None if that is not known."""
         try:
-            with open(self.lock, encoding="ascii") as lock:
+            with files.opened(self.lock, encoding="ascii") as lock:
                 return int(lock.read())
         except (OSError, ValueError):
             return None

@@ -24,7 +24,7 @@ _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 def sha256(path: str) -> str:
     """The SHA-256 of a file in hex; OSError if it cannot be read."""
     made = hashlib.sha256()
-    with open(path, "rb", buffering=0) as source:
+    with files.opened(path, "rb", buffering=0) as source:
         while piece := source.read(_AT_ONCE):
             made.update(piece)
     return made.hexdigest()
@@ -56,7 +56,7 @@ def write(folder: Folder, known: dict[str, str]) -> None:
 def read(folder: Folder) -> dict[str, str] | None:
     """{name in the folder: SHA-256 in hex} by the manifest; None if there is none.  BadInput if it is damaged."""
     try:
-        with open(folder.manifest, encoding="utf-8", errors="replace") as source:
+        with files.opened(folder.manifest, encoding="utf-8", errors="replace") as source:
             lines = source.read().splitlines()
     except FileNotFoundError:
         return None

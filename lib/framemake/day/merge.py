@@ -43,7 +43,7 @@ def origin_of(
             requested=[channel.name for channel in names],
         )
     if rejected:
-        with open(rejected, encoding="utf-8", errors="surrogateescape") as file:
+        with files.opened(rejected, encoding="utf-8", errors="surrogateescape") as file:
             origin = origin._replace(rejected=[line.rstrip("\n").split("\t") for line in file])
     return origin
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import h5py
 import numpy as np
 
-from .. import grid
+from .. import files, grid
 from . import pack, statistics
 from .account import Account
 from .plan import Block, Plan
@@ -140,9 +140,10 @@ class Part:
         for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
             some = numbers[start : start + _CHUNKS_AT_ONCE]
             begin, end = offsets[some[0]], offsets[some[-1] + 1]
-            raw = memoryview(os.pread(handle, end - begin, begin))
-            if len(raw) < end - begin:
-                raise OSError(errno.EIO, "shorter than it was", self.file.filename)
+            with files.named(self.file.filename):
+                raw = memoryview(os.pread(handle, end - begin, begin))
+                if len(raw) < end - begin:
+                    raise OSError(errno.EIO, "shorter than it was")
             for number in some:
                 piece = raw[offsets[number] - begin : offsets[number + 1] - begin]
                 yield row.first + number * packed.chunk, piece, packed.mask_of(len(piece))

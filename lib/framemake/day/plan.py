@@ -246,7 +246,7 @@ def save(plan: Plan, folder: str) -> None:
 def load(folder: str) -> Plan:
     """The plan of a folder of parts; BadInput if there is none."""
     try:
-        with open(os.path.join(folder, PLAN), encoding="utf-8") as source:
+        with files.opened(os.path.join(folder, PLAN), encoding="utf-8") as source:
             plan = Plan(**json.load(source))
     except FileNotFoundError:
         raise BadInput(f"no plan of extract-increment in folder: {folder!r}") from None

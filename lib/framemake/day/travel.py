@@ -3,6 +3,7 @@
 import os
 import shutil
 
+from .. import files
 from ..errors import BadInput, WouldLose
 from .folder import Folder
 
@@ -73,7 +74,7 @@ def _refuse_loss(inside, folder):
 
 def _move(inside, folder):
     if os.path.exists(inside.log):
-        with open(inside.log, "rb") as more, open(folder.log, "ab") as log:
+        with files.opened(inside.log, "rb") as more, files.opened(folder.log, "ab") as log:
             shutil.copyfileobj(more, log)
     if os.path.exists(inside.h5) and os.path.exists(folder.summary):
         os.unlink(folder.summary)  # of the day file that was there before
@@ -93,5 +94,5 @@ def _files(path):
 def _sync_all(path):
     """Wait until what came is on the disk."""
     for file in _files(path):
-        with open(file, "rb") as one:
+        with files.opened(file, "rb") as one:
             os.fsync(one.fileno())

@@ -104,7 +104,7 @@ class _Crate:
 
     def add(self, out: str, day: status.DayStatus, folder: Folder) -> None:
         """Add a day; its files are those of its manifest."""
-        with open(folder.summary, encoding="utf-8") as source:
+        with files.opened(folder.summary, encoding="utf-8") as source:
             summary = json.load(source)
         digests = manifest.read(folder)
         if digests is None:

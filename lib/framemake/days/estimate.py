@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from .. import gps, jsontext
+from .. import files, gps, jsontext
 from ..day import dayfile, layout
 from ..day.folder import Folder
 from ..errors import BadInput
@@ -177,7 +177,7 @@ def _one_go(folder):
             run = {"whole": True, **{key: float(told[key]) for key in ("seconds", "bytes", "at_once")}}
         else:
             # A day of before this was noted: the summary tells of the run that came last.
-            with open(folder.summary, encoding="utf-8") as source:
+            with files.opened(folder.summary, encoding="utf-8") as source:
                 said = jsontext.members(source.read(), ("elapsed_time_seconds", "dataset_size_bytes"))
             run = {"whole": False, "at_once": 1.0, "seconds": float(said["elapsed_time_seconds"])}
             run["bytes"] = float(said["dataset_size_bytes"])

@@ -133,7 +133,7 @@ def to_file(wanted: Wanted, path: str) -> bool:
             raise BadInput(f"frames hold the samples as they are, not bins or segments of them: {path!r}")
         return tables.write_gwf(path, wanted.many, wanted.start, wanted.end)
     has_data = False
-    with files.replacing(path) as aside, open(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
+    with files.replacing(path) as aside, files.opened(aside, "w", encoding="utf-8", errors="surrogateescape") as out:
         for text, some in to_text(wanted, "csv"):
             with files.named(path):
                 out.write(text)

@@ -46,7 +46,7 @@ def write(out: str) -> dict:
 
 def _read(path):
     try:
-        with open(path, encoding="utf-8") as source:
+        with files.opened(path, encoding="utf-8") as source:
             return json.load(source)
     except (OSError, ValueError):
         return {}

@@ -282,7 +282,7 @@ def _why(day, table, inputs):
 
 def _text(path):
     try:
-        with open(path, "rb") as source:
+        with files.opened(path, "rb") as source:
             return source.read()
     except OSError:
         return b""

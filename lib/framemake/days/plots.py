@@ -105,7 +105,7 @@ def row_of(day: status.DayStatus) -> tuple[Row, str]:
         return Row(day.date, day.status), ""
     try:
         path = Folder.holding(day.h5).coverage
-        with open(path, encoding="utf-8") as source:
+        with files.opened(path, encoding="utf-8") as source:
             covered = list(json.load(source).values())
         window, slots = _slots(day, len(covered[0]["gwf_mask"]) if covered else 0)
         shaded = shade([entry["gwf_mask"] for entry in covered], slots, window, gps.day_window(day.date).start)
@@ -123,7 +123,7 @@ def _slots(day, characters):
     """(Window, catalog.slots) of a completed day: the masks have a character for each slot, so many."""
     try:
         path = Folder.holding(day.h5).summary
-        with open(path, encoding="utf-8") as source:
+        with files.opened(path, encoding="utf-8") as source:
             summarized = json.load(source)
     except FileNotFoundError:
         from ..day import dayfile

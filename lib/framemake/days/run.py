@@ -89,7 +89,7 @@ def progress(folder: Folder, date: str, variables: Mapping) -> str:
     variables: as run() gives them; a machine that builds apart knows nothing of the other days, and has no TOTAL.
     """
     try:
-        with open(folder.summary, encoding="utf-8") as source:
+        with files.opened(folder.summary, encoding="utf-8") as source:
             summary = json.load(source)
         missing = 1 if summary["nan_fraction"] is None else summary["nan_fraction"]
         facts = (
@@ -101,9 +101,9 @@ def progress(folder: Folder, date: str, variables: Mapping) -> str:
     if not variables.get("TOTAL"):
         return facts
     path, total = os.path.join(variables["RUN"], "finished"), int(variables["TOTAL"])
-    with open(path, "a", encoding="ascii") as finished:
+    with files.opened(path, "a", encoding="ascii") as finished:
         finished.write(f"{date}\n")
-    with open(path, encoding="ascii") as finished:
+    with files.opened(path, encoding="ascii") as finished:
         # The place of the day among those that are finished: another may have been added since.
         done = list(dict.fromkeys(finished)).index(f"{date}\n") + 1
     left = (time.time() - int(variables["BEGAN"])) * (total - done) / done

@@ -11,7 +11,7 @@ import textwrap
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import gps, jsontext
+from .. import files, gps, jsontext
 from ..day.folder import (
     COMPLETED,
     FAILED,
@@ -131,7 +131,7 @@ def runs(out: str) -> list[str]:
 def is_run_at_work(path: str) -> bool:
     """Whether a process holds the folder of a range."""
     try:
-        with open(os.path.join(path, "lock")) as lock:
+        with files.opened(os.path.join(path, "lock")) as lock:
             fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
     except BlockingIOError:
         return True
@@ -268,7 +268,7 @@ def _status(folder, spec, date):
 def _summary(path):
     """What is wanted of a day's summary, which is mostly its list of frames; None if there is none, {} if damaged."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as source:
+        with files.opened(path, encoding="utf-8", errors="replace") as source:
             return jsontext.members(source.read(), _WANTED)
     except FileNotFoundError:
         return None
@@ -279,7 +279,7 @@ def _summary(path):
 def _covered(path):
     """What the coverage of a day tells that the summary of the converter before this project does not."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as source:
+        with files.opened(path, encoding="utf-8", errors="replace") as source:
             entries = json.load(source).values()
         return {key: sum(entry[key] for entry in entries) for key in ("total_samples", "nan_samples")}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -290,7 +290,7 @@ def _facts(summary):
     """What a summary tells, as fields of a DayStatus."""
     known = "total_samples" in summary
     samples, start = _whole(summary.get("total_samples")), _whole(summary.get("start_gps"))
-    files = _mapping(summary.get("frame_files"))
+    told = _mapping(summary.get("frame_files"))
     # A summary of an earlier version tells when the files begin and end, which may be on another day.
     stop = summary.get("end_gps") or math.inf
     clipped = ((max(a, start), min(b, stop)) for a, b in summary.get("missing_spans_gps") or [])
@@ -301,7 +301,7 @@ def _facts(summary):
         "requested": _whole(summary.get("requested_channels")),
         "midnight": start - _seconds(summary.get("start_dt_utc")),
         "late": tuple((a, b) for a, b in clipped if a < b),
-        "absent": _whole(files.get("absent")),
+        "absent": _whole(told.get("absent")),
         "unreadable": _whole(summary.get("unreadable_frames")),
         "kept": _whole(summary.get("kept_frames")),
     }

@@ -10,7 +10,7 @@ import os
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from .. import jsontext
+from .. import files, jsontext
 from ..day.folder import Folder
 from ..days import status
 from ..errors import BadInput, wording
@@ -55,7 +55,7 @@ def of_days(out: str, spec: str | None = None, first: str | None = None, last: s
 def _bad_frames(summary):
     """(path, reason) of the frames that a summary tells of as damaged, each once."""
     try:
-        with open(summary, encoding="utf-8", errors="replace") as source:
+        with files.opened(summary, encoding="utf-8", errors="replace") as source:
             found = jsontext.members(source.read(), ("bad_frames",)).get("bad_frames", [])
     except (OSError, ValueError):
         return

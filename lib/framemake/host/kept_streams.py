@@ -93,7 +93,7 @@ class StreamKeeper:
 def _head(path, size):
     """The whole lines of the first `size` bytes of a file, all of it for None; none if it is not there."""
     try:
-        with open(path, "rb") as source:
+        with files.opened(path, "rb") as source:
             raw = source.read() if size is None else source.read(size)
     except FileNotFoundError:
         return []

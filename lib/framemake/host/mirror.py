@@ -168,7 +168,7 @@ def run(
         mark = os.path.join(own, "running")
         if os.path.exists(mark):
             adopt(dest)
-        open(mark, "w").close()
+        files.opened(mark, "w").close()
         outcomes = []
         for origin in origins:
             outcomes.append(_mirror(origin, dest, logs or own, lock, more or {}, came))
@@ -240,7 +240,7 @@ def _mirror(origin, dest, logs, lock, more, came):
                 Result.MISSING,
                 f"no frame is left at the source, is its disk there? None is deleted: {origin.address!r}",
             )
-    with contextlib.suppress(OSError), open(log, "a", encoding="utf-8", errors="surrogateescape") as out:
+    with contextlib.suppress(OSError), files.opened(log, "a", encoding="utf-8", errors="surrogateescape") as out:
         out.write(f"{time.strftime('%Y-%m-%dT%H:%M:%SZ', time.gmtime())} {outcome.message or 'done'}\n")
     return outcome
 

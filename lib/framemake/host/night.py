@@ -141,7 +141,7 @@ def range_counts(out: str, first: datetime.date, begun: str) -> RangeCounts | No
     None if this range left nothing: it was killed, or what is there is of another one.
     """
     try:
-        with open(os.path.join(out, index.RANGE), encoding="utf-8") as source:
+        with files.opened(os.path.join(out, index.RANGE), encoding="utf-8") as source:
             left = json.load(source)
         if left["start_date"] != str(first) or gps.unix(left["finished_utc"]) < gps.unix(begun):
             return None
@@ -215,7 +215,7 @@ def _alone(logs):
     path = os.path.join(logs, f"{NAME}.lock")
     with files.locked(path, wait=False) as lock:
         if lock is None:
-            with open(path, encoding="utf-8", errors="replace") as source:
+            with files.opened(path, encoding="utf-8", errors="replace") as source:
                 since = source.read().strip()
             raise BadInput(f"another {NAME} is at work, since {since}: {logs!r}")
         os.set_inheritable(lock, True)
@@ -264,7 +264,7 @@ class _Log:
 
     def tail(self, since):
         """The last lines that were written since it had a size."""
-        with contextlib.suppress(OSError), open(self.path, "rb") as source:
+        with contextlib.suppress(OSError), files.opened(self.path, "rb") as source:
             source.seek(max(since, self.size() - 1_000_000))
             return [line for line in _lines(source.read()) if not _OF_MAKE.match(line)][-_LINES:]
         return []
@@ -456,7 +456,7 @@ def _aside():
 def _built_to(path):
     """The built_to of the report that the night before left; None if there is none, a damaged one, or one to come."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as source:
+        with files.opened(path, encoding="utf-8", errors="replace") as source:
             text = json.load(source)["built_to"]
         found = datetime.date.fromisoformat(text)
     except (OSError, ValueError, KeyError, TypeError):

@@ -16,7 +16,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from typing import NamedTuple
 
-from .. import gps
+from .. import files, gps
 from ..day.folder import COMPLETED, MISSING
 from ..days import status
 from ..errors import BadInput
@@ -268,7 +268,7 @@ def disk(path: str, which: str, clock: Callable[[], Moment], percent: Limits) ->
 
 def nightly(path: str, which: str, clock: Callable[[], Moment], hours: Limits) -> Iterator[Finding]:
     """How the last night ended, and its age, from the report that it leaves (see night)."""
-    with open(path, encoding="utf-8", errors="replace") as source:
+    with files.opened(path, encoding="utf-8", errors="replace") as source:
         try:
             report = json.load(source)
         except ValueError:

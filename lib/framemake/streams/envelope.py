@@ -89,7 +89,7 @@ def renew(folder: str, stream: Stream) -> int:
         size = -1
     if size == held.nbytes and len(held):
         # No harm if it is cut short: what is not whole, or not there, does not count.
-        with files.named(path), open(path, "ab") as out:
+        with files.named(path), files.opened(path, "ab") as out:
             out.write(more.tobytes())
     else:
         files.write_bytes(path, held.tobytes() + more.tobytes(), durable=False)

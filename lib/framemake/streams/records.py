@@ -13,6 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .. import files
 from ..errors import BadInput
 
 VALID, INVALID = 0xFF, 0x00
@@ -77,7 +78,7 @@ def subsystem(name: str) -> str:
 def rates(path: str = RATES) -> dict[str, int]:
     """The table of raw samples a second: {subsystem: R}."""
     table = {}
-    with open(path, encoding="utf-8") as source:
+    with files.opened(path, encoding="utf-8") as source:
         for line in source:
             part = line.split("#")[0].split()
             if part:
@@ -96,6 +97,20 @@ def info_text(info: Info) -> str:
         f"datatype = {info.datatype}\nnbits = {info.nbits}\nbias = {info.bias:g}\n"
         f"slope = {info.slope:g}\nunits = {info.units}\n"
     )
+
+
+def mapped(path: files.Path, dtype: np.dtype, count: int) -> np.ndarray:
+    """The first `count` items of a file, as a memory map; an OSError names it."""
+    if not count:
+        return np.zeros(0, dtype)
+    with files.named(path):
+        return np.memmap(path, dtype, mode="r", shape=(count,))
+
+
+def copied(path: files.Path, dtype: np.dtype, count: int = -1) -> np.ndarray:
+    """The first `count` items of a file, or all, in memory; an OSError names it."""
+    with files.named(path):
+        return np.fromfile(path, dtype, count)
 
 
 def parse_info(text: str, path: str) -> Info:

@@ -15,8 +15,8 @@ from typing import IO, NamedTuple, TypedDict
 
 import numpy as np
 
+from .. import files
 from ..errors import BadInput, wording
-from ..files import named
 from . import records
 
 HIDDEN, STATE, ASIDE = ".framemake", "state.json", "new"
@@ -92,11 +92,11 @@ def _hold(folder: str) -> tuple[State | None, IO[str] | None]:
     """(the State, the open file that it came from), or (None, None)."""
     path = hidden(folder, STATE)
     try:
-        source = open(path, encoding="utf-8")  # noqa: SIM115 - the caller closes it
+        source = files.opened(path, encoding="utf-8")
     except FileNotFoundError:
         return None, None
     try:
-        with named(path):
+        with files.named(path):
             state = json.load(source)
     except ValueError:
         source.close()
@@ -193,7 +193,7 @@ def _open(folder, name, state):
 
 def _array(folder, name, suffix, dtype, state, count):
     """The committed items of a file: a memory map of .bin, a copy of the short .index.bin."""
-    with _following(folder, name, suffix, state) as file:
+    with _following(folder, name, suffix, state) as file, files.named(file.name):
         size = os.fstat(file.fileno()).st_size
         if size % dtype.itemsize if count is None else size < count * dtype.itemsize:
             raise BadInput(f"torn, {size} bytes: {os.path.join(folder, name + suffix)!r}")
@@ -208,9 +208,9 @@ def _array(folder, name, suffix, dtype, state, count):
 def _following(folder, name, suffix, state):
     """Open a file of a stream that may take its place at this moment."""
     try:
-        return open(_path_of(folder, name, suffix, state), "rb")
+        return files.opened(_path_of(folder, name, suffix, state), "rb")
     except FileNotFoundError:
-        return open(_path_of(folder, name, suffix, state), "rb")
+        return files.opened(_path_of(folder, name, suffix, state), "rb")
 
 
 def _is_last(folder, held):

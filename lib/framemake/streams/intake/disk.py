@@ -5,7 +5,7 @@ import os
 
 import numpy as np
 
-from ...files import named
+from ... import files
 
 
 def write_at(path: str, offset: int, data: bytes | np.ndarray) -> int:
@@ -13,9 +13,9 @@ def write_at(path: str, offset: int, data: bytes | np.ndarray) -> int:
     view = memoryview(data if isinstance(data, bytes) else data.tobytes())
     if not view:
         if offset == 0 and not os.path.exists(path):
-            open(path, "ab").close()
+            files.opened(path, "ab").close()
         return 0
-    with named(path):
+    with files.named(path):
         handle = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666)
         try:
             at = 0

@@ -3,7 +3,7 @@
 import os
 from collections.abc import Callable
 
-from ... import gps
+from ... import files, gps
 from . import tree, writing
 
 ERRORS = "ImportData.errors"
@@ -72,5 +72,5 @@ class Journal:
             lines.append(f"{now} " + ": ".join(" ".join(part.split()) for part in parts if part) + "\n")
         self._messages = {}
         if lines:
-            with open(self.path, "a", encoding="utf-8", errors="surrogateescape") as log:
+            with files.opened(self.path, "a", encoding="utf-8", errors="surrogateescape") as log:
                 log.writelines(lines)

@@ -86,5 +86,4 @@ class Takeover:
 def _items(path, dtype):
     """(whole items, whether there is a part of one more) of a file, which may be absent."""
     count, rest = divmod(max(disk.size_of(path), 0), dtype.itemsize)
-    items = np.memmap(path, dtype, mode="r", shape=(count,)) if count else np.zeros(0, dtype)
-    return items, bool(rest)
+    return records.mapped(path, dtype, count), bool(rest)

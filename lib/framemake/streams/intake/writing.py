@@ -123,7 +123,7 @@ def _noted_stamps(folder: str, size: int) -> Iterator[tuple[str, tree.Stamp]]:
 def _stamped_lines(path, size):
     """(Stamp, the rest) of each line in the first `size` bytes of a list."""
     try:
-        with open(path, "rb") as source:
+        with files.opened(path, "rb") as source:
             text = source.read(size).decode("utf-8", "surrogateescape")
     except FileNotFoundError:
         return
@@ -160,7 +160,7 @@ class Writer:
         self._ahead: dict[str, Lengths] = {}
         self._fresh: set[str] = set()
         self._crashed = os.path.exists(store.hidden(folder, _RUNNING))
-        with open(store.hidden(folder, _RUNNING), "ab"):
+        with files.opened(store.hidden(folder, _RUNNING), "ab"):
             pass
         files.sync_folder(store.hidden(folder))
         self._recover()
@@ -227,7 +227,7 @@ class Writer:
             if known and size > self._state["log"]:
                 self.others.append(LOG)
             # A last line that is not whole is a file that was not done.
-            with open(path, "rb+") as log:
+            with files.opened(path, "rb+") as log:
                 log.seek(max(0, size - 4096))
                 rest = log.read()
                 whole = size - len(rest) + rest.rfind(b"\n") + 1
@@ -237,7 +237,7 @@ class Writer:
         if not self._state["log"]:
             return set()
         wanted = {os.fsencode(name) + b"\n" for name in names}
-        with open(path, "rb") as log:
+        with files.opened(path, "rb") as log:
             return {os.fsdecode(line[:-1]) for line in wanted.intersection(log)}
 
     def _read_faults(self, names):
@@ -275,11 +275,9 @@ class Writer:
         """A stream as it is committed, as store.open_stream gives it; of a damaged one what there is."""
         held, counts = self.streams[name], self._counts(name)
         dtype = records.record(held.info.datatype)
-        kept, index = np.zeros(0, dtype), np.zeros(0, records.INDEX)
-        if counts.records:
-            kept = np.memmap(self._path(name, records.BIN), dtype, mode="r", shape=(counts.records,))
+        kept, index = records.mapped(self._path(name, records.BIN), dtype, counts.records), np.zeros(0, records.INDEX)
         if counts.entries:
-            index = np.fromfile(self._path(name, records.INDEX_BIN), records.INDEX, counts.entries)
+            index = records.copied(self._path(name, records.INDEX_BIN), records.INDEX, counts.entries)
         return store.Stream(name, held.info, held.rate, kept, index)
 
     def _counts(self, name):
@@ -316,11 +314,11 @@ class Writer:
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
             new = self._aside(name, suffix)
-            with files.named(new), open(new, "wb") as out:
+            with files.named(new), files.opened(new, "wb") as out:
                 if count:
-                    with open(self._path(name, suffix), "rb") as source:
+                    with files.opened(self._path(name, suffix), "rb") as source:
                         files.copy_head(source.fileno(), out.fileno(), count * dtype.itemsize)
-                with open(new + _TAIL, "rb") as source:
+                with files.opened(new + _TAIL, "rb") as source:
                     shutil.copyfileobj(source, out, 1 << 20)
         tail.drop()
         self._fresh.add(name)
@@ -446,7 +444,7 @@ class Tail:
         self._path, self.dtype = path, dtype
         self.counts = Lengths(0, 0)
         for suffix in (records.BIN, records.INDEX_BIN):
-            with files.named(path), open(path + suffix + _TAIL, "wb"):
+            with files.named(path), files.opened(path + suffix + _TAIL, "wb"):
                 pass
 
     def append(self, made: np.ndarray, index: np.ndarray) -> None:
@@ -458,9 +456,8 @@ class Tail:
 
     def read(self) -> tuple[np.ndarray, np.ndarray]:
         """(records, index entries), the records as a memory map."""
-        empty = np.zeros(0, self.dtype)
-        made = np.memmap(self._path + records.BIN + _TAIL, self.dtype, mode="r") if self.counts.records else empty
-        return made, np.fromfile(self._path + records.INDEX_BIN + _TAIL, records.INDEX)
+        made = records.mapped(self._path + records.BIN + _TAIL, self.dtype, self.counts.records)
+        return made, records.copied(self._path + records.INDEX_BIN + _TAIL, records.INDEX)
 
     def drop(self) -> None:
         """Remove the files."""
