@@ -7,6 +7,7 @@ import datetime
 import fnmatch
 import itertools
 import os
+import random
 import re
 import shlex
 import subprocess
@@ -310,6 +311,8 @@ def by_hand(files):
 
 
 @settings_of(max_examples=settings_of().max_examples // 4)
+# A file that others cover has a channel which they have not.
+@example([(0, 1, 0, "AB"), (0, 2, 0, "A")], 7, random.Random(1))
 @given(some.lists(FILE, min_size=1, max_size=5), some.integers(7, 100), some.randoms())
 def test_a_day_of_any_frames_is_theirs_second_by_second_and_in_any_order_of_their_coming(
     tmp_path_factory, spans, increment, chance

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 
 import numpy as np
 
-from .. import files, grid
+from .. import files, grid, gwf
 from ..errors import WouldLose
 from ..frames import catalog
 from ..gps import Window
@@ -140,6 +140,14 @@ class Earlier:
         account.unverified = {path for path in made.account.unverified & here.keys() if here[path] == before.get(path)}
         account.problems = {name: why for name, why in made.account.problems.items() if name in mine}
         account.seen = mine & made.account.seen
+        # A file that is no longer used shows no channel; without notes that is known of those that had samples alone.
+        had = account.gave != 0
+        if account.why is not None:
+            had |= (account.why != 0) & (account.why & gwf.Flaw.NOT_IN_FILE == 0)
+        gone = ~had.any(axis=0)
+        if made.account.why is None and names:
+            gone &= (made.account.gave[:, [column[name] for name in names]] != 0).any(axis=0)
+        account.seen -= {names[at] for at in np.flatnonzero(gone).tolist()}
         return account
 
 
