@@ -26,7 +26,7 @@ def pool():
     with trees.tree("trixie", *PACKAGES) as entered:
         (entered.folder / "etc/condor/config.d/99-site").write_text(SITE)
         # Jobs of a pool that was killed are not to come back.
-        shutil.rmtree(entered.folder / "var/spool/condor")
+        shutil.rmtree(entered.folder / "var/spool/condor", ignore_errors=True)
         entered.well("install -d -o condor -g condor /var/spool/condor", user=None)
         entered.well("install -d -o condor -g condor /run/condor && condor_master", user=None)
         is_up = lambda: entered.run("condor_status -af Name").stdout.strip()  # noqa: E731
