@@ -193,6 +193,35 @@ def test_frames_go_back_in_to_the_same_values(out, tmp_path):
         export.to_file(wanted(out, ["V1:A"], START, MIDNIGHT, 60, None, ["mean"]), str(path))
 
 
+NAMES = {"V1:A": 1.0, "V1:b c,#%é.mean": 0.1, "V1:Slow": 1 / 60, "V1:D-e.f": 16.0, "V1:Fast": 256.0}
+
+
+def test_hdf5_goes_back_in_to_the_same_values(tmp_path):
+    site, span = Site(tmp_path), framemake.Window(START, START + 7200)
+    holes = np.random.default_rng(7)
+    channels = {}
+    for at, (name, rate) in enumerate(NAMES.items()):
+        samples = holes.standard_normal(round(7200 * rate)).astype("f8" if at % 2 else "f4")
+        samples[round(1000 * rate) : round(2300 * rate)] = np.nan
+        samples[holes.random(len(samples)) < 0.01] = np.nan
+        channels[name] = samples, rate, ("V", "", "m/s^2", "µm", "counts")[at]
+    made.write_day(tmp_path / "days", DAY, channels, window=span)
+    path = tmp_path / "back.h5"
+    command("read-days", tmp_path / "days", *NAMES, "--start", START, "--end", START + 7200, "--out", path)
+    site.channels.write_text(json.dumps(list(NAMES)))
+    site.ffl = path
+    done = site.span(7200, increment=600)
+    assert done.returncode == 0, done.stderr
+    assert well("compare-days", tmp_path / "days", site.h5) == ""
+    # A second reader, gwpy, has the same.
+    status, printed, told = run("check-day", site.h5)
+    assert (status, printed) == (3, "") and told.startswith("check-day: data is missing: ")
+    assert well("why-missing", site.h5, "V1:A", START + 1500).split("\t")[2] == "NaN in the frame"
+    assert refused("read-days", path, "V1:A") == (
+        f"read-days: no day file, though make builds days of an HDF5 file of time series (FFL=FILE): '{path}'\n"
+    )
+
+
 def test_a_failure_leaves_the_file_as_it_was(out, tmp_path):
     path = tmp_path / "x.h5"
     path.write_text("before")

@@ -148,8 +148,10 @@ def write_hdf5(path: str, lines: Iterable[Line]) -> bool:
     any_number = False
     with files.replacing(path) as aside, h5py.File(aside, "w") as file:
         for line in lines:
-            packed = {"chunks": (min(_CHUNK, max(1, line.total)),), "compression": "lzf", "shuffle": True}
-            name = line.column.title.replace(" ", ".")
+            # Other programs than h5py, as MATLAB, know gzip alone.
+            packed = {"chunks": (min(_CHUNK, max(1, line.total)),), "compression": "gzip", "compression_opts": 1}
+            packed.update(shuffle=True, fletcher32=True)
+            name = f"{line.column.channel}.{line.column.value}" if line.column.value else line.column.channel
             kind = np.dtype(line.column.dtype)
             packed["fillvalue"] = np.nan if kind.kind == "f" else 0
             dataset, at = file.create_dataset(name, (line.total,), kind, **packed), 0

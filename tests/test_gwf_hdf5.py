@@ -1,0 +1,98 @@
+"""HDF5 files of time series as sources of frames: gwpy's own too, cut into frames, and what is none."""
+
+import h5py
+import numpy as np
+import pytest
+from framemake import grid, gwf
+from framemake.errors import BadInput
+from framemake.frames import catalog
+from framemake.gwf import hdf5
+from support.commands import START
+
+
+def write(path, **channels):
+    """An HDF5 file of {name: (samples, x0, dx)}."""
+    with h5py.File(path, "w") as file:
+        for name, (samples, x0, dx) in channels.items():
+            file[name] = samples
+            file[name].attrs.update(x0=x0, dx=dx, unit="V")
+    return path
+
+
+@pytest.mark.parametrize("rate", [1 / 60, 0.1, 1.0, 3.0, 16384.0])
+@pytest.mark.parametrize("begin", [START, START + 0.5, START + 5461 / 16384])
+def test_frames_have_all_samples_once_and_at_their_times(tmp_path, monkeypatch, rate, begin):
+    monkeypatch.setattr(hdf5, "_MOST", max(10, round(rate)))
+    samples = np.arange(200_000 if rate > 1000 else 300, dtype="f4")
+    # A microsecond is as much as a GPS time holds.
+    file = gwf.open_file(write(tmp_path / "x.h5", A=(samples, round(begin, 6), 1 / rate)))
+    assert len(file.frames) > 1 and file.kinds == {"A": "proc"}
+    found, times = [], []
+    for index, (second, _, duration) in enumerate(file.frames):
+        series = file.read(index, "A", "proc")
+        found.append(series.data)
+        own = second - START + series.offset + np.arange(len(series.data)) * series.dt
+        assert (own > second - START - 1e-3 / rate).all() and (own < second - START + duration).all()
+        times.append(own)
+    np.testing.assert_array_equal(np.concatenate(found), samples)
+    np.testing.assert_allclose(np.concatenate(times), begin - START + np.arange(len(samples)) / rate, atol=1e-3 / rate)
+    if begin != START + 0.5:
+        # What is on the grid of whole seconds stays there, though x0 is rounded.
+        assert rate < 1000 or grid.place(times[0][0], rate)[1] == 0
+
+
+def test_a_file_of_gwpy_and_what_its_channels_are(tmp_path):
+    from gwpy.timeseries import TimeSeries, TimeSeriesDict
+
+    path = tmp_path / "gwpy.h5"
+    data = {"V1:A": np.arange(60, dtype=">i4"), "V1:B": np.arange(30.0), "V1:C": np.array([2**53, 2**53 + 1])}
+    data["V1:Z"] = np.ones(5, dtype="c8")
+    some = {
+        name: TimeSeries(values, t0=START + 10 * at, dt=1 + at, unit="m", name=name)
+        for at, (name, values) in enumerate(data.items())
+    }
+    TimeSeriesDict(some).write(path, format="hdf5")
+    file = gwf.open_file(path)
+    assert file.frames == [(START, 0, 70.0)] and not file.verified
+    told = file.describe_all(data)
+    assert [(told[name].dtype, told[name].dt, told[name].unit) for name in ("V1:A", "V1:B")] == [
+        (np.dtype(">i4"), 1, "m"),
+        (np.dtype("f8"), 2, "m"),
+    ]
+    assert told["V1:Z"].problem == file.read(0, "V1:Z", "proc").problem == "no numbers that a float holds: complex64"
+    series = file.read(0, "V1:A", "proc")
+    assert series.data.tolist() == list(range(60)) and series.data.dtype.isnative and series.offset == 0
+    assert file.read(0, "V1:B", "proc").offset == 10
+    assert file.read(0, "V1:C", "proc").good.tolist() == [True, False]
+    assert file.read(0, "V1:A", "adc") is file.read(0, "V1:NONE", "proc") is None
+    assert catalog.list_frames(path).frames[0][:3] == (str(path), START, 70)
+
+
+def test_what_is_none_and_what_is_damaged(tmp_path):
+    path = tmp_path / "x.h5"
+    with h5py.File(path, "w") as file:
+        file.create_group("channels")
+        file["plain"] = [1.0]
+        file["elsewhere"] = h5py.ExternalLink("y.h5", "A")
+    write(tmp_path / "y.h5", A=([1.0], START, 1.0))
+    with pytest.raises(gwf.BadFrame, match="no time series in it as gwpy writes them"):
+        gwf.open_file(path)
+    with pytest.raises(BadInput, match=f"cannot be read, no time series in it .*: '{path}'"):
+        catalog.list_frames(path)
+    with h5py.File(path, "w") as file:
+        file.create_dataset("A", data=np.arange(1000.0), chunks=(1000,), fletcher32=True)
+        file["A"].attrs.update(x0=START, dx=1.0)
+        file.create_dataset("B", data=np.zeros((2, 2))).attrs.update(x0=START, dx=1.0)
+        file.create_dataset("C", data=np.zeros(2)).attrs.update(x0=START, dx=0.0)
+        place = file["A"].id.get_chunk_info(0).byte_offset
+    assert gwf.open_file(path).verified
+    kinds = gwf.open_file(path).describe_all("BC")
+    assert [kinds[name].problem for name in "BC"] == ["2 dimensions", f"no sample rate: x0 {float(START)!r}, dx 0.0 s"]
+    raw = bytearray(path.read_bytes())
+    raw[place + 100] ^= 1
+    path.write_bytes(raw)
+    with pytest.raises(gwf.Damaged):
+        gwf.open_file(path).read(0, "A", "proc")
+    path.write_bytes(raw[:1000])
+    with pytest.raises(gwf.Damaged):
+        gwf.open_file(path)
