@@ -246,5 +246,5 @@ def _attribute(place, key):
         return ""
     value = np.empty((), dtype=attribute.dtype)
     attribute.read(value)
-    found = value[()]
+    found = value.item()  # Python's own: a number of numpy's would be told as np.float64(...)
     return found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else found

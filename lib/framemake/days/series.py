@@ -280,7 +280,7 @@ def plan(
     the span has the channel.
     """
     if not start < end:
-        raise BadInput(f"the span is empty: {start!r} to {end!r}")
+        raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
     there = days.between(start, end)
     if not split:
         found = _read_at_once(days, name, start, end, there)
@@ -333,7 +333,7 @@ def _dates(group):
 def _nowhere(days, name, start, end):
     spans = why.explain(days, name, [(start, end)])
     kinds = collections.Counter(each.kind for each in spans)
-    return f"no day has the channel from {start!r} to {end!r} ({', '.join(kinds)}): {name!r}"
+    return f"no day has the channel ({', '.join(kinds)}) in {gps.span_text(start, end)}: {name!r}"
 
 
 class _Parts:
@@ -425,7 +425,7 @@ def missing(days: OpenDays, name: str, start: float, end: float | None = None) -
     end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.
     """
     if end is not None and not start < end:
-        raise BadInput(f"the span is empty: {start!r} to {end!r}")
+        raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
     spans: list[tuple[float, float]] = []
     stop = math.floor(start) + 1 if end is None else end
     there, at = days.folders(), start

@@ -70,7 +70,7 @@ Source = str | os.PathLike[str] | TextIO
 
 def number(value: float) -> str:
     """A GPS time or duration as text: a whole number without a point, else what reads back the same."""
-    return f"{value:.0f}" if value == int(value) else repr(value)
+    return f"{value:.0f}" if value == int(value) else repr(float(value))
 
 
 def span_of_name(path: str) -> tuple[float, float] | None:
