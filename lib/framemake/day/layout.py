@@ -6,7 +6,6 @@ half the time, and any HDF5 with the LZF filter (h5py has it) reads them.
 """
 
 import contextlib
-import zlib
 from collections.abc import Callable, Iterator
 
 import h5py
@@ -25,7 +24,7 @@ RESAMPLED = "resampled"
 CHANNELS = "channels"
 PROVENANCE = "provenance"
 COMPRESSIONS = ("lzf", "gzip", "none")
-GZIP_LEVEL = 4
+GZIP_LEVEL = 1
 AXIS_UNIT = "s"
 # The attributes of a channel's dataset.
 ATTRIBUTES = ("channel", "sample_rate", "unit", "t0", "xunit")
@@ -97,7 +96,11 @@ def _pack(values, compression):
     if compression == "none":
         return values.tobytes(), 0
     shuffled = _shuffle(values)
-    packed = imagecodecs.lzf_encode(shuffled) if compression == "lzf" else zlib.compress(shuffled, GZIP_LEVEL)
+    if compression == "lzf":
+        packed = imagecodecs.lzf_encode(shuffled)
+    else:
+        # libdeflate at its first level: nearly as small as by zlib at its fourth, in two fifths of the time.
+        packed = imagecodecs.deflate_encode(shuffled, level=GZIP_LEVEL, raw=False)
     if len(packed) >= len(shuffled):
         return shuffled.tobytes(), _SECOND_LEFT_OUT
     return packed, 0
