@@ -175,3 +175,12 @@ def test_days_and_a_coverage_that_are_none(out):
         "find-channels", out, "--first", "2024-04-12", "--last", "2024-04-11"
     )
     assert "a coverage is 0 to 1: 99" in refused("find-channels", out, "--coverage", "99")
+
+
+def test_a_list_has_every_name_as_a_channel_list_has_it(tmp_path):
+    names = ["V1:A", "V1:b c", "V1:#d", "V1:e,f", "[g]", "name", "V1:h=i;", "V1:j"]
+    made.write_day(tmp_path / "out", DAYS[0], {name: made.ramp_day(DAYS[0], 0.01) for name in names})
+    listed = well("find-channels", tmp_path / "out", "--list")
+    found, notes = channels.read(listed, "list")
+    assert sorted(each.name for each in found) == sorted(names) and notes == []
+    assert "V1:A\n" in listed

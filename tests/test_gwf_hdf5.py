@@ -4,6 +4,7 @@ import h5py
 import numpy as np
 import pytest
 from framemake import grid, gwf
+from framemake.day import second
 from framemake.errors import BadInput
 from framemake.frames import catalog
 from framemake.gwf import hdf5
@@ -28,11 +29,11 @@ def test_frames_have_all_samples_once_and_at_their_times(tmp_path, monkeypatch, 
     file = gwf.open_file(write(tmp_path / "x.h5", A=(samples, round(begin, 6), 1 / rate)))
     assert len(file.frames) > 1 and file.kinds == {"A": "proc"}
     found, times = [], []
-    for index, (second, _, duration) in enumerate(file.frames):
+    for index, (start, _, duration) in enumerate(file.frames):
         series = file.read(index, "A", "proc")
         found.append(series.data)
-        own = second - START + series.offset + np.arange(len(series.data)) * series.dt
-        assert (own > second - START - 1e-3 / rate).all() and (own < second - START + duration).all()
+        own = start - START + series.offset + np.arange(len(series.data)) * series.dt
+        assert (own > start - START - 1e-3 / rate).all() and (own < start - START + duration).all()
         times.append(own)
     np.testing.assert_array_equal(np.concatenate(found), samples)
     np.testing.assert_allclose(np.concatenate(times), begin - START + np.arange(len(samples)) / rate, atol=1e-3 / rate)
@@ -65,6 +66,9 @@ def test_a_file_of_gwpy_and_what_its_channels_are(tmp_path):
     assert file.read(0, "V1:B", "proc").offset == 10
     assert file.read(0, "V1:C", "proc").good.tolist() == [True, False]
     assert file.read(0, "V1:A", "adc") is file.read(0, "V1:NONE", "proc") is None
+    # The second reader, that of check-day, is gwpy's own.
+    _, (again,) = second.answer({"path": str(path), "names": ["V1:B"], "start": START + 20, "end": START + 30})
+    assert again.tolist() == [5, 6, 7, 8, 9]
     assert catalog.list_frames(path).frames[0][:3] == (str(path), START, 70)
 
 

@@ -330,7 +330,7 @@ def _by_unit(group):
 
 def _described(group, groups):
     form = group[0].form
-    shift = "" if len({other[0].form.rate for other in groups}) > 1 else f", first sample at {form.offset:g} s"
+    shift = "" if len({other[0].form.rate for other in groups}) > 1 else f", a sample at GPS {group[0].t0:.16g}"
     return f"{form.dtype} at {form.rate:g} Hz in {form.unit!r}{shift}"
 
 
