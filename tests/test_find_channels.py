@@ -163,8 +163,9 @@ def test_in_segments_it_is_what_list_segments_has_of_each_channel(out):
         days.channels("2024-04-11", "2024-04-11", segments=[(START + day + 4000, START + day + 4100)], match="V1:HOLED")
         == []
     )
-    with pytest.raises(BadInput, match="no segment in the days from 2024-04-10 to 2024-04-13"):
-        days.channels(segments=[(START - 5, START)])
+    assert days.channels(segments=[(START - 5, START)]) == []
+    status, printed, told = run("find-channels", out, "--state", "V1:WHOLE > 1e9")
+    assert (status, printed, told) == (3, "", f"find-channels: no channel in the segments: {'V1:WHOLE > 1e9'!r}\n")
 
 
 def test_days_and_a_coverage_that_are_none(out):

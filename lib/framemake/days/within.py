@@ -13,7 +13,6 @@ import numpy as np
 
 from .. import gps
 from ..day import statistics
-from ..errors import BadInput
 from . import find, segments
 from .find import Found
 from .opened import OpenDays
@@ -44,15 +43,15 @@ def channels(
     """The Found of each channel as of find.channels, of what lies in spans in GPS seconds, in order and apart.
 
     Coverage is part of these spans; a gap ends where its span does, and at midnight.  Rate, dtype, unit and changes are
-    those of the whole days that have a part in the spans; days counts those with a sample in them.  Raises BadInput as
-    find.channels does, and if nothing of the spans lies in the days.
+    those of the whole days that have a part in the spans; days counts those with a sample in them, and a channel
+    without one is left out.  Raises BadInput as find.channels does.
     """
     begin, stop, paths = find.day_range(days, first, last)
     start, end = gps.day_window(begin).start, gps.day_window(stop).end
     own = {date: _of_day(spans, date) for date in _dates(begin, stop)}
     asked = sum(b - a for some in own.values() for a, b in some)
     if not asked:
-        raise BadInput(f"no segment in the days from {begin} to {stop}: {days.out!r}")
+        return []
     wanted = [date for date, path in paths.items() if own[date]]
     kept, keys = find.taken(days.out, [paths[date] for date in wanted], progress)
     if not keys:
