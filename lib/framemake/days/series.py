@@ -64,7 +64,8 @@ class Series:
     """A channel in a span: the samples whose time lies in [start, end), NaN where there is no data.
 
     name, unit; rate: Hz; dtype: float32 or float64; t0: GPS time of sample 0; start, end: the span, in GPS seconds.
-    parts: where the samples lie.  The samples are read when `values` is asked for first, and kept.
+    parts: where the samples lie.  The samples are kept once they are read: of a span that is not long at once, else
+    when `values` is asked for first.
     """
 
     def __init__(self, days: OpenDays, name: str, start: float, end: float, parts: Sequence[Part], **form: Any):
