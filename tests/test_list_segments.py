@@ -224,6 +224,7 @@ def test_the_other_commands_take_a_state_or_what_is_printed(out, tmp_path):
         assert named == piped and (named == well(*command, "--state", text))
         told = refused(*command, "--segments", path, *state, status=2)
         assert "not allowed with argument" in told
+    assert "names or segments, not both" in refused("compare-days", out, out, "--names", "-", "--segments", "-")
     assert well("read-days", out, "V1:A", "--end", START + 86400, *state).count("\n") == 150
     assert [
         line.split("\t")[:2] for line in well("why-missing", out, "V1:A", DAY, START + 86400, *state).splitlines()

@@ -62,7 +62,7 @@ class Engine(BackendEntrypoint):
         try:
             with h5py.File(path, "r") as file:
                 return layout.CHANNELS in file and "start_dt" in file.attrs
-        except OSError:
+        except (OSError, KeyError, RuntimeError):
             return False
 
 

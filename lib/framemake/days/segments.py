@@ -171,13 +171,18 @@ def common(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
 
 def without(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     """What of spans in order lies in none of some others in order; what is shorter than 2 us is none."""
-    found = list[Span]()
+    found, first, theirs = list[Span](), 0, _joined(others)
     for start, end in _joined(spans):
-        at = start
-        for a, b in [*common([(start, end)], others), (end, end)]:
-            if a - at > _NEAR:
-                found.append((at, a))
-            at = b
+        while first < len(theirs) and theirs[first][1] <= start:
+            first += 1
+        at = first
+        while at < len(theirs) and theirs[at][0] < end:
+            if theirs[at][0] - start > _NEAR:
+                found.append((start, theirs[at][0]))
+            start = theirs[at][1]
+            at += 1
+        if end - start > _NEAR:
+            found.append((start, end))
     return found
 
 
