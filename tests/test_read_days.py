@@ -187,6 +187,13 @@ def test_frames_go_back_in_to_the_same_values(out, tmp_path):
         before = framemake.open_days(out).read(name, DAY, NEXT)
         after = framemake.open_days(site.out).read(name, DAY, NEXT)
         assert after.values.tobytes() == before.values.tobytes() and (after.t0, after.unit) == (before.t0, before.unit)
+    # A file whose name does not tell its time is asked itself.
+    path.rename(tmp_path / "back.gwf")
+    assert well("list-frames", tmp_path / "back.gwf") == f"{tmp_path}/back.gwf {START} {2 * 86400} 0 0\n"
+    (tmp_path / "none.gwf").write_bytes(b"IGWD")
+    assert refused("list-frames", tmp_path / "none.gwf") == (
+        f"list-frames: its name tells no time, and it cannot be read, not a frame file: '{tmp_path}/none.gwf'\n"
+    )
     with pytest.raises(BadInput, match="whole GPS seconds"):
         export.to_file(wanted(out, ["V1:A"], START + 0.5, MIDNIGHT), str(path))
     with pytest.raises(BadInput, match="not bins or segments"):

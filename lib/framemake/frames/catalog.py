@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from ..gps import Window
 from . import datafind
 
@@ -112,26 +112,24 @@ def _found(source: Source, window: Window | None, notes: list[str]) -> Iterable[
         return _of_names(datafind.find(source, window, notes), window, notes)
     if os.path.isdir(source):
         return _of_names(_of_folder(source), window, notes)
-    if source.endswith(".gwf"):
-        span = span_of_name(source)
-        if span is None:
-            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
-        return [Frame(os.path.abspath(source), *span)]
-    if source.endswith((".h5", ".hdf5")):
-        return [Frame(os.path.abspath(source), *_span_in(source))]
+    if source.endswith((".gwf", ".h5", ".hdf5")):
+        return [Frame(os.path.abspath(source), *(span_of_name(source) or _span_in(source)))]
     return _of_file(source, window, notes, ())
 
 
 def _span_in(path):
-    """(start, duration) that an HDF5 file of time series covers."""
+    """(start, duration) that a file itself tells, as its name does not."""
     # Only now: a list of half a million frames needs no reader.
     from .. import gwf
 
     try:
         spans = gwf.open_file(path).frames
-    except gwf.BadFrame as error:
-        raise BadInput(f"cannot be read, {error}: {path!r}") from None
-    return float(spans[0][0]), float(spans[-1][0] + spans[-1][2] - spans[0][0])
+    except (gwf.BadFrame, OSError) as error:
+        raise BadInput(f"its name tells no time, and it cannot be read, {wording(error)}: {path!r}") from None
+    if not spans:
+        raise BadInput(f"its name tells no time, and it has no frame: {path!r}")
+    start = min(second + ns * 1e-9 for second, ns, _ in spans)
+    return start, max(second + ns * 1e-9 + duration for second, ns, duration in spans) - start
 
 
 def _of_names(paths, window, notes):
