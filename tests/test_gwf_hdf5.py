@@ -1,10 +1,13 @@
 """HDF5 files of time series as sources of frames: gwpy's own too, cut into frames, and what is none."""
 
+import struct
+
 import h5py
 import numpy as np
 import pytest
 from framemake import grid, gwf
 from framemake.day import second
+from framemake.days import tables
 from framemake.errors import BadInput
 from framemake.frames import catalog
 from framemake.gwf import hdf5
@@ -91,7 +94,10 @@ def test_what_is_none_and_what_is_damaged(tmp_path):
         place = file["A"].id.get_chunk_info(0).byte_offset
     assert gwf.open_file(path).verified
     kinds = gwf.open_file(path).describe_all("BC")
-    assert [kinds[name].problem for name in "BC"] == ["2 dimensions", f"no sample rate: x0 {float(START)!r}, dx 0.0 s"]
+    assert [kinds[name].problem for name in "BC"] == [
+        "2 dimensions",
+        f"no times of samples: x0 {float(START)!r}, dx 0.0 s",
+    ]
     raw = bytearray(path.read_bytes())
     raw[place + 100] ^= 1
     path.write_bytes(raw)
@@ -100,3 +106,25 @@ def test_what_is_none_and_what_is_damaged(tmp_path):
     path.write_bytes(raw[:1000])
     with pytest.raises(gwf.Damaged):
         gwf.open_file(path)
+
+
+def test_what_read_days_writes_has_checksums_of_all_that_counts(tmp_path):
+    path, samples = tmp_path / "x.h5", np.arange(100.0)
+    tables.write_hdf5(
+        str(path), [tables.Line(tables.Column("V1:A", "", "V", "float64"), float(START), 0.5, 100, [samples])]
+    )
+    file, raw = gwf.open_file(path), path.read_bytes()
+    assert file.verified and file.frames == [(START, 0, 50.0)]
+    assert file.read(0, "V1:A", "proc").data.tolist() == samples.tolist()
+    # A bit of the time of sample 0, and one of the distance of two.
+    for number in (float(START), 0.5):
+        at = raw.index(struct.pack("<d", number))
+        (tmp_path / "y.h5").write_bytes(raw[:at] + bytes([raw[at] ^ 1]) + raw[at + 1 :])
+        with pytest.raises(gwf.Damaged):
+            gwf.open_file(tmp_path / "y.h5")
+
+
+def test_times_that_no_samples_have_take_no_memory(tmp_path):
+    far = gwf.open_file(write(tmp_path / "x.h5", A=([1.0], 1e300, 1.0), B=([1.0, 2.0], 5.0, 1e-9), C=([1.0], 4e9, 1e3)))
+    assert [told.problem[:20] for told in far.describe_all("AB").values()] == ["no times of samples:"] * 2
+    assert len(far.frames) <= 100_000 and far.read(0, "C", "proc").data.tolist() == [1.0]

@@ -145,7 +145,8 @@ def write_hdf5(path: str, lines: Iterable[Line]) -> bool:
     import h5py
 
     any_number = False
-    with files.replacing(path) as aside, h5py.File(aside, "w") as file:
+    # Of this version all that HDF5 itself notes has checksums.
+    with files.replacing(path) as aside, h5py.File(aside, "w", libver=("v110", "v110")) as file:
         for line in lines:
             # Other programs than h5py, as MATLAB, know gzip alone.
             packed = {"chunks": (min(_CHUNK, max(1, line.total)),), "compression": "gzip", "compression_opts": 1}

@@ -28,8 +28,11 @@ from .model import (
     exact,
 )
 
-# A frame is the longest of these, in s, in which no channel has more samples than that: what is read in one go.
-_LENGTHS, _MOST = (86400, 3600, 600, 60, 10, 1), 1 << 18
+# A frame is the longest of these, in s, in which no channel has more samples than that: what is read in one go; or
+# longer, where there would be too many frames.
+_LENGTHS, _MOST, _MOST_FRAMES = (86400, 3600, 600, 60, 10, 1), 1 << 18, 100_000
+# What is beyond is damage: GPS seconds, Hz.
+_LAST, _FASTEST = 1 << 32, 1e7
 _KIND = "proc"
 
 
@@ -70,6 +73,7 @@ class Hdf5File:
         end = max(math.ceil(line.second + (line.shift + len(line.dataset)) / line.rate - 1e-6) for line in usable)
         fastest = max(line.rate for line in usable)
         length = next((some for some in _LENGTHS if some * fastest <= _MOST), _LENGTHS[-1])
+        length = max(length, math.ceil((end - begin) / _MOST_FRAMES))
         self.frames = [(at, 0, float(min(length, end - at))) for at in range(begin, end, length)]
 
     def describe_all(self, names: Iterable[str]) -> dict[str, Kind]:
@@ -128,12 +132,14 @@ def _lines(file):
         unit = dataset.attrs.get("unit", "")
         unit = unit.decode("utf-8", "replace") if isinstance(unit, bytes) else str(unit)
         rate, problem = 1.0, ""
-        if not (math.isfinite(x0) and 0 < dx < math.inf):
-            x0, problem = 0.0, f"no sample rate: x0 {x0!r}, dx {dx!r} s"
+        if not (0 <= x0 < _LAST and 1 / _FASTEST <= dx < _LAST):
+            x0, problem = 0.0, f"no times of samples: x0 {x0!r}, dx {dx!r} s"
         elif dataset.ndim != 1:
             problem = f"{dataset.ndim} dimensions"
         elif convertible(dataset.dtype) is None:
             problem = f"no numbers that a float holds: {dataset.dtype}"
+        elif x0 + dataset.shape[0] * dx > _LAST:
+            problem = f"no times of samples: {dataset.shape[0]} of them from GPS {x0!r}, every {dx!r} s"
         else:
             rate = grid.rate_of(dx)
         second = math.floor(x0)
