@@ -62,6 +62,8 @@ def test_samples_that_differ_are_told_with_how_much(built, other):
         ("V1:A", DAYS[0], 86399, 86400, "1 samples missing in the second"),
     ]
     assert found(built, other, DAYS[1]) == []
+    inside = [(START + 52, START + 60), (START + 86399, START + 86400)]
+    assert [each[2:4] for each in found(built, other, keep=inside)] == [(52, 53), (86399, 86400)]
     assert [each[2:4] for each in found(built, other, tolerance=1e-6)] == [(51, 52), (150, 151), (86399, 86400)]
 
 

@@ -81,7 +81,10 @@ def test_a_time_is_taken_in_any_form(days):
         (("V1:A-b.c%", 5, 5), "the span is empty"),
         (("V1:A-b.c%", 7, 5), "the span is empty"),
         (("V1:A-b.c%", "soon", 5), "no such time"),
-        (("V1:NONE", START, START + 5), "no day has the channel .* .channel not listed.: 'V1:NONE'"),
+        (
+            ("V1:NONE", START, START + 5),
+            "no day has the channel .channel not listed. in 2024-04-10T00:00:00 to .*: 'V1:NONE'",
+        ),
         (("V1:A-b.c%", MIDNIGHT + 86400, MIDNIGHT + 86500), "no day has the channel .*day not built"),
         (("V1:ONLY", START, START + 5), "channel not listed"),
     ],

@@ -2,10 +2,12 @@
 
 import json
 
+import framemake
 import h5py
 import numpy as np
 import pytest
 from framemake.streams.records import Info
+from support import days as made
 from support.commands import refused, run, well
 from support.sites import samples_without_times
 from support.stream_files import DOUBLE, INT, Written
@@ -85,6 +87,31 @@ def test_gaps_bad_samples_and_what_is_not_there_are_nan(export):
     want = np.full(1440, np.nan)
     want[:120], want[40:50], want[600:660] = minutes(120), np.nan, minutes(60, 500)
     np.testing.assert_allclose(samples(path), want, rtol=1e-9)
+
+
+def test_days_of_streams_are_asked_as_others_and_held_against_days_of_frames(export, tmp_path):
+    means = minutes(120)
+    means[40:50] = 0
+    export({NAME: Written(DOUBLE, 256).file(FIRST, 60, means).file(FIRST + 36000, 60, minutes(60, 500))})
+    days, out = framemake.open_days(tmp_path / "out"), tmp_path / "out"
+    series = days.read(f"{NAME}.mean", FIRST, FIRST + 120 * 60)
+    assert (series.t0, series.rate, len(series)) == (FIRST, 1 / 60, 120)
+    lost = [(each.start - FIRST, each.end - FIRST, each.kind) for each in series.missing]
+    assert lost == [(2400, 3000, "nothing in the stream")]
+    assert days.segments(f"{NAME}.mean", END - 51000, END).active == [(FIRST + 36000, FIRST + 39600)]
+    assert well("find-channels", out, "--list") == f"{NAME}.mean\n{NAME}.rms\n"
+    want = np.full(1440, np.nan)
+    want[:120], want[40:50], want[600:660] = minutes(120), np.nan, minutes(60, 500)
+    made.write_day(tmp_path / "frames", DAY, {"H0:X": (want, 1 / 60, "V")}, offset=FIRST - START)
+    how = ("compare-days", tmp_path / "frames", out, "--names", "-", "--tolerance", "1e-9")
+    told = run(*how, input=f"H0:X\t{NAME}.mean\n")
+    assert told[0] == 1 and told[1].count("\n") == 1 and "unit 'V' and " in told[1], told
+    want[10] += 1
+    made.write_day(
+        tmp_path / "other", DAY, {"H0:X": (want, 1 / 60, days.read(f"{NAME}.mean").unit)}, offset=FIRST - START
+    )
+    _, told, _ = run("compare-days", tmp_path / "other", *how[2:], input=f"H0:X\t{NAME}.mean\n")
+    assert told == f"H0:X\t{DAY}\t{FIRST + 600}\t{FIRST + 660}\t1 samples differ by up to 1\n"
 
 
 def test_second_trend_is_averaged_to_the_minutes_that_cover_more_of_the_day(export):

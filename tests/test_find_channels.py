@@ -5,11 +5,11 @@ import json
 import framemake
 import numpy as np
 import pytest
-from framemake.days import find
+from framemake.days import find, segments
 from framemake.errors import BadInput
 from framemake.frames import channels
 from support import days as made
-from support.commands import START, run, well
+from support.commands import START, refused, run, well
 from test_converter_days import converter_day
 
 DAYS = ("2024-04-10", "2024-04-11", "2024-04-13")
@@ -132,3 +132,56 @@ def test_the_command_prints_lines_a_list_or_json(out):
     assert told["channels"][0]["longest"] == 86400
     status, printed, said = run("find-channels", out, "--match", "V2:*")
     assert (status, printed) == (3, "") and "no such channel among 4" in said
+
+
+def test_in_segments_it_is_what_list_segments_has_of_each_channel(out):
+    days = framemake.open_days(out)
+    day = 86400
+    spans = [
+        (START - 50, START + 100.25), (START + 3000, START + 3000.5), (START + day - 10, START + day + 3590),
+        (START + day + 7000, START + day + 20005), (START + 2 * day + 5, START + 2 * day + 65),
+        (START + 4 * day - 5, 2e9),
+    ]  # fmt: skip
+    inside = segments.common(spans, [(START, START + 4 * day)])
+    found = by_name(days.channels(segments=spans))
+    asked = sum(b - a for a, b in inside)
+    assert list(found) == ["V1:FAST", "V1:HOLED", "V1:LATE", "V1:WHOLE"]
+    for name, each in found.items():
+        active = segments.common(days.segments(name).active, inside)
+        pieces = [
+            piece for at in range(4) for piece in segments.common(inside, [(START + at * day, START + (at + 1) * day)])
+        ]
+        lost = [b - a for piece in pieces for a, b in segments.without([piece], active)]
+        assert each.coverage == pytest.approx(sum(b - a for a, b in active) / asked, abs=1e-12)
+        assert (each.gaps, each.longest) == (len(lost), pytest.approx(max(lost, default=0)))
+    assert found["V1:HOLED"].coverage < found["V1:WHOLE"].coverage < 1 and found["V1:WHOLE"].days == 3
+    assert (found["V1:WHOLE"].first, found["V1:WHOLE"].last) == (START, START + 4 * day - 1)
+    # In a segment without a gap all is there, whatever is missing elsewhere.
+    some = by_name(days.channels(segments=[(START + day + 8000, START + day + 9000)]))
+    assert some["V1:HOLED"][1:4] == (1, 0, 0) and "V1:LATE" not in some and some["V1:HOLED"].unit == "V"
+    assert (
+        days.channels("2024-04-11", "2024-04-11", segments=[(START + day + 4000, START + day + 4100)], match="V1:HOLED")
+        == []
+    )
+    assert days.channels(segments=[(START - 5, START)]) == []
+    status, printed, told = run("find-channels", out, "--state", "V1:WHOLE > 1e9")
+    assert (status, printed, told) == (3, "", f"find-channels: no channel in the segments: {'V1:WHOLE > 1e9'!r}\n")
+
+
+def test_days_and_a_coverage_that_are_none(out):
+    assert "no such day, want YYYY-MM-DD since 1980-01-06: 'yesterday'" in refused(
+        "find-channels", out, "--first", "yesterday"
+    )
+    assert "the range is empty: '2024-04-12' to '2024-04-11'" in refused(
+        "find-channels", out, "--first", "2024-04-12", "--last", "2024-04-11"
+    )
+    assert "a coverage is 0 to 1: 99" in refused("find-channels", out, "--coverage", "99")
+
+
+def test_a_list_has_every_name_as_a_channel_list_has_it(tmp_path):
+    names = ["V1:A", "V1:b c", "V1:#d", "V1:e,f", "[g]", "name", "V1:h=i;", "V1:j"]
+    made.write_day(tmp_path / "out", DAYS[0], {name: made.ramp_day(DAYS[0], 0.01) for name in names})
+    listed = well("find-channels", tmp_path / "out", "--list")
+    found, notes = channels.read(listed, "list")
+    assert sorted(each.name for each in found) == sorted(names) and notes == []
+    assert "V1:A\n" in listed

@@ -385,7 +385,7 @@ def test_an_empty_file(tmp_path):
     assert bad(path) == "empty file"
 
 
-@pytest.mark.parametrize("content", [b"x", b"junk\n" * 1000, b"\x89HDF\r\n\x1a\n" + bytes(100), b"IGWD\0\x08"])
+@pytest.mark.parametrize("content", [b"x", b"junk\n" * 1000, b"\x89PNG\r\n\x1a\n" + bytes(100), b"IGWD\0\x08"])
 def test_what_is_no_frame_file(tmp_path, content):
     path = tmp_path / "junk.gwf"
     path.write_bytes(content)

@@ -155,3 +155,77 @@ def test_what_is_no_list_of_segments_is_named(text):
 def test_segments_are_read_from_two_columns_and_from_json():
     assert segments.read("# c\n5 7\n1 2\n7 9\n", "f") == [(1, 2), (5, 9)]
     assert segments.read(json.dumps({"active": [[1, 2]]}), "f") == [(1, 2)]
+
+
+def test_times_between_seconds_are_numbers(tmp_path):
+    shifted = made.ramp_day(DAY, 2.0)
+    shifted[0][101:200] = np.nan
+    made.write_day(tmp_path / "out", DAY, {"V1:A": shifted}, offset=0.25)
+    lines = [f"0\t{START}.25\t{START + 50}.75\t50.5", f"1\t{START + 100}.25\t{START + 86400}\t86299.75"]
+    for which in (["V1:A"], ["--state", "V1:A > 0"]):
+        assert well("list-segments", tmp_path / "out", *which).splitlines()[3:] == lines
+    told = well("why-missing", tmp_path / "out", "V1:A", START + 60, START + 61).split("\t")
+    assert told[:2] == [f"{START + 60}.25", f"{START + 61}.25"]
+
+
+def test_what_two_lists_of_spans_share_and_what_one_has_alone():
+    random = np.random.default_rng(1)
+    for _ in range(200):
+        both = [sorted(map(tuple, random.integers(0, 40, (5, 2)).tolist())) for _ in range(2)]
+        one, other = ([(a, b) for a, b in spans if a < b] for spans in both)
+        flags = [
+            np.array([any(a <= at < b for a, b in spans) for at in range(40)], dtype=bool) for spans in (one, other)
+        ]
+        for found, want in (
+            (segments.common(one, other), flags[0] & flags[1]),
+            (segments.without(one, other), flags[0] & ~flags[1]),
+        ):
+            got = np.zeros(40, dtype=bool)
+            for before, (a, b) in zip([(-1, -1), *found], found, strict=False):
+                assert before[1] <= a < b
+                got[a:b] = True
+            assert (got == want).all()
+
+
+def test_other_segments_restrict_them(out, tmp_path):
+    state, path = well("list-segments", out, "--state", "V1:STATE == 1", "--end", START + 86400), tmp_path / "s.txt"
+    path.write_text(f"{START + 1500} {START + 1600}\n{START + 1990} {START + 5000}\n")
+    how = ("list-segments", out, "--state", "V1:STATE == 1", "--segments", path)
+    assert well(*how).splitlines() == [
+        "# V1:STATE == 1",
+        f"# known: [{START + 1500} {START + 1600}) [{START + 1990} {START + 5000})",
+        "# seg\tstart\tstop\tduration",
+        f"0\t{START + 1500}\t{START + 1600}\t100",
+        f"1\t{START + 1990}\t{START + 2000}\t10",
+    ]
+    assert well(*how, "--min-duration", 11).count("\n") == 4
+    found = framemake.open_days(out).segments("V1:A", segments=segments.read(state, "state"))
+    assert spans(found.active) == spans(found.known) == [(1000, 2000)]
+    status, _, told = run("list-segments", out, "V1:NONE")
+    assert status == 3 and told == "list-segments: no active segment in the span (channel not listed): 'V1:NONE'\n"
+
+
+def test_the_other_commands_take_a_state_or_what_is_printed(out, tmp_path):
+    text, path, state = (
+        "V1:STATE == 1 and V1:A-B > 1990",
+        tmp_path / "s.txt",
+        ("--state", "V1:A-B < 150 and V1:STATE == 0"),
+    )
+    printed = well("list-segments", out, "--state", text, "--end", START + 86400)
+    assert printed.splitlines()[-1] == f"0\t{START + 1991}\t{START + 2000}\t9"
+    path.write_text(printed)
+    for command in (
+        ("read-days", out, "V1:A", "--start", DAY, "--end", START + 86400),
+        ("find-channels", out, "--last", DAY),
+        ("why-missing", out, "V1:A", DAY, START + 86400),
+        ("compare-days", out, out),
+    ):
+        named, piped = well(*command, "--segments", path), well(*command, "--segments", "-", input=printed)
+        assert named == piped and (named == well(*command, "--state", text))
+        told = refused(*command, "--segments", path, *state, status=2)
+        assert "not allowed with argument" in told
+    assert "names or segments, not both" in refused("compare-days", out, out, "--names", "-", "--segments", "-")
+    assert well("read-days", out, "V1:A", "--end", START + 86400, *state).count("\n") == 150
+    assert [
+        line.split("\t")[:2] for line in well("why-missing", out, "V1:A", DAY, START + 86400, *state).splitlines()
+    ] == [[str(START + 100), str(START + 150)]]

@@ -133,9 +133,12 @@ from framemake.streams import records
 print(framemake.__file__, framemake.open_frame(frame.path).kinds, len(records.rates()) > 40, framemake.__version__)
 for name in framemake.__all__:
     name == "open_day" or getattr(framemake, name)
+import xarray
+print(xarray.backends.list_engines()["framemake"].description)
 """
     there = installed / "framemake" / "__init__.py"
     expected = f"{there} {{'V1:A': 'adc'}} True {framemake.__version__}\n"
+    expected += "Day files of framemake, and folders of them\n"
     assert fresh(code, tmp_path, path=installed) == expected
 
 

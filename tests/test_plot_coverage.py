@@ -487,7 +487,10 @@ def test_no_name_is_taken_for_a_formula(out):
     [
         (["none", "--out", "p.png"], "no such file or directory: 'none'"),
         (["empty", "--out", "p.png"], "no day in folder: 'empty'"),
-        (["empty", "--out", "p.png", "--first", "yesterday"], "no such day, want YYYY-MM-DD: 'yesterday'"),
+        (
+            ["empty", "--out", "p.png", "--first", "yesterday"],
+            "no such day, want YYYY-MM-DD since 1980-01-06: 'yesterday'",
+        ),
         (["empty", "--out", "p.png", "--start", "2024-02-02", "--end", "2024-02-01"], "the range is empty"),
         (["empty", "--out", "p.png", "--first", "2024-02-02", "--last", "2024-02-01"], "the range is empty"),
         (["empty", "--out", "p.png", "--start", "1980-02-02", "--end", "2050-02-01"], "too many days for a picture"),

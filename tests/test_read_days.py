@@ -187,10 +187,58 @@ def test_frames_go_back_in_to_the_same_values(out, tmp_path):
         before = framemake.open_days(out).read(name, DAY, NEXT)
         after = framemake.open_days(site.out).read(name, DAY, NEXT)
         assert after.values.tobytes() == before.values.tobytes() and (after.t0, after.unit) == (before.t0, before.unit)
+    # A file whose name does not tell its time is asked itself.
+    path.rename(tmp_path / "back.gwf")
+    assert well("list-frames", tmp_path / "back.gwf") == f"{tmp_path}/back.gwf {START} {2 * 86400} 0 0\n"
+    (tmp_path / "none.gwf").write_bytes(b"IGWD")
+    assert refused("list-frames", tmp_path / "none.gwf") == (
+        f"list-frames: its name tells no time, and it cannot be read, not a frame file: '{tmp_path}/none.gwf'\n"
+    )
     with pytest.raises(BadInput, match="whole GPS seconds"):
         export.to_file(wanted(out, ["V1:A"], START + 0.5, MIDNIGHT), str(path))
     with pytest.raises(BadInput, match="not bins or segments"):
         export.to_file(wanted(out, ["V1:A"], START, MIDNIGHT, 60, None, ["mean"]), str(path))
+
+
+NAMES = {"V1:A": 1.0, "V1:b c,#%é.mean": 0.1, "V1:Slow": 1 / 60, "V1:D-e.f": 16.0, "V1:Fast": 256.0}
+
+
+def test_hdf5_goes_back_in_to_the_same_values(tmp_path):
+    site, span = Site(tmp_path), framemake.Window(START, START + 7200)
+    holes = np.random.default_rng(7)
+    channels = {}
+    for at, (name, rate) in enumerate(NAMES.items()):
+        samples = holes.standard_normal(round(7200 * rate)).astype("f8" if at % 2 else "f4")
+        samples[round(1000 * rate) : round(2300 * rate)] = np.nan
+        samples[holes.random(len(samples)) < 0.01] = np.nan
+        channels[name] = samples, rate, ("V", "", "m/s^2", "µm", "counts")[at]
+    made.write_day(tmp_path / "days", DAY, channels, window=span)
+    path = tmp_path / "back.h5"
+    command("read-days", tmp_path / "days", *NAMES, "--start", START, "--end", START + 7200, "--out", path)
+    site.channels.write_text(json.dumps(list(NAMES)))
+    site.ffl = path
+    done = site.span(7200, increment=600)
+    assert done.returncode == 0, done.stderr
+    assert well("compare-days", tmp_path / "days", site.h5) == ""
+    assert well("why-missing", site.h5, "V1:A", START + 1500).split("\t")[2] == "NaN in the frame"
+    assert refused("read-days", path, "V1:A") == (
+        f"read-days: no day file, though make builds days of an HDF5 file of time series (FFL=FILE): '{path}'\n"
+    )
+
+
+@pytest.mark.long
+def test_a_second_reader_checks_what_went_in_as_hdf5(tmp_path):
+    site = Site(tmp_path)
+    made.write_day(tmp_path / "days", DAY, {"V1:A": made.ramp_day(DAY), "V1:B": made.ramp_day(DAY, 0.1)})
+    path = site.ffl = tmp_path / "back.h5"
+    command("read-days", tmp_path / "days", "V1:A", "V1:B", "--end", START + 7200, "--out", path)
+    site.want("V1:A", "V1:B")
+    site.span(7200, increment=600)
+    assert well("check-day", site.h5) == ""
+    with h5py.File(site.h5, "r+") as file:
+        file["channels/V1:A"][100] = 7
+    found = run("check-day", site.h5)
+    assert found[0] == 1 and f"V1:A\t{START + 100}\t{START + 101}\tdiffers from the frame: 1 samples" in found[1], found
 
 
 def test_a_failure_leaves_the_file_as_it_was(out, tmp_path):

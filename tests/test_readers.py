@@ -9,7 +9,7 @@ from framemake.gps import Window
 from support.commands import call, needs, needs_package
 from support.day_files import day_file
 from support.inside import inside
-from support.sites import START, Site, ramp, signal
+from support.sites import ROOT, START, Site, ramp, signal
 
 NAME = "V1:Sa_NE-F0.ACC_mean"
 
@@ -82,6 +82,14 @@ def test_h5dump_knows_no_lzf(tmp_path, compression, opens):
     if opens:
         data = done.stdout.split("DATA {")[1].split("}")[0]
         np.testing.assert_array_equal([float(value) for value in data.split(",")], ramp(600))
+
+
+def test_h5dump_reads_what_read_days_writes(site, tmp_path):
+    needs("h5dump")
+    call(ROOT / "bin/read-days", site.h5, NAME, "--end", START + 5, "--out", tmp_path / "x.h5")
+    done = call("h5dump", "-d", f"/{NAME}", "-y", "-w", "1", tmp_path / "x.h5")
+    data = done.stdout.split("DATA {")[1].split("}")[0]
+    np.testing.assert_array_equal([float(value) for value in data.split(",")], want()[:5])
 
 
 def test_gwdama(site):

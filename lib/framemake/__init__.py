@@ -22,6 +22,7 @@ from .version import VERSION as __version__
 if TYPE_CHECKING:
     from .day.dayfile import open_day
     from .day.statistics import digest
+    from .days.engine import Engine as XarrayEngine
     from .days.read import open_days
     from .errors import BadInput
     from .frames.catalog import Frame, Listing, list_frames
@@ -37,6 +38,7 @@ __all__ = [
     "Listing",
     "Series",
     "Window",
+    "XarrayEngine",
     "__version__",
     "day_window",
     "digest",
@@ -55,6 +57,7 @@ _PLACES = {
     "Listing": ("framemake.frames.catalog", "Listing"),
     "Series": ("framemake.gwf", "Series"),
     "Window": ("framemake.gps", "Window"),
+    "XarrayEngine": ("framemake.days.engine", "Engine"),
     "day_window": ("framemake.gps", "day_window"),
     "digest": ("framemake.day.statistics", "digest"),
     "list_frames": ("framemake.frames.catalog", "list_frames"),

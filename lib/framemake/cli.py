@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from tqdm import tqdm
 
     from .day.folder import Folder
+    from .days.read import Days
 
 # LARGE: what extract-increment --alone does not read.
 FAILED, USAGE, MISSING, LARGE = 1, 2, 3, 4
@@ -346,15 +347,28 @@ def days_options(command: Command, default: bool = True) -> None:
         command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
 
 
+def segments_option(group: Any) -> None:
+    """The option --segments of a Command or a group of its options: only some time."""
+    add = getattr(group, "option", None) or group.add_argument
+    add("--segments", metavar="FILE", help="only in these segments, as list-segments prints them; - for standard input")
+
+
 def state_options(command: Command) -> None:
     """The options --state and --segments: only while a state holds."""
     one = command.parser.add_mutually_exclusive_group()
     one.add_argument("--state", metavar="EXPRESSION", help="only while this holds, see list-segments")
-    one.add_argument("--segments", metavar="FILE", help="only in these segments; - for standard input")
+    segments_option(one)
 
 
-def segments_of(args: argparse.Namespace) -> tuple[str, list[tuple[float, float]]] | None:
-    """(what they are called, the spans in GPS seconds) of the segments that --segments gave, or None."""
+def segments_of(
+    args: argparse.Namespace, days: "Days | None" = None, start: Any = None, end: Any = None
+) -> tuple[str, list[tuple[float, float]]] | None:
+    """(what they are called, the spans in GPS seconds) of the segments that --state or --segments gave, or None.
+
+    days: those in which --state is looked for, from start to end; without them --segments alone counts.
+    """
+    if days is not None and args.state:
+        return args.state, days.segments(None, start, end, state=args.state).active
     if not args.segments:
         return None
     from .days import segments

@@ -132,6 +132,14 @@ def day_window(day: str, minutes: int | None = None) -> Window:
         raise BadInput(f"no such day, want YYYY-MM-DD since 1980-01-06: {day!r}") from None
 
 
+def check_days(first: str | None, last: str | None) -> None:
+    """Raise BadInput if of the first and the last day of a range one is no day, or there is none between them."""
+    for day in filter(None, (first, last)):
+        day_window(day)
+    if first and last and first > last:
+        raise BadInput(f"the range is empty: {first!r} to {last!r}")
+
+
 def parse(text: str) -> int | float:
     """GPS seconds of a text: GPS seconds ('1396742418.5'), a UTC day, for its beginning, or an ISO 8601 time in UTC.
 
@@ -207,6 +215,12 @@ def utc(gps: float) -> str:
     if gps >= far:
         return (datetime.datetime(*_FAR) + datetime.timedelta(seconds=int(gps) - far)).isoformat()
     return "{:04d}-{:02d}-{:02d}T{:02d}:{:02d}:{:02d}".format(*to_utc(int(gps)))
+
+
+def span_text(start: float, end: float) -> str:
+    """A span of GPS seconds for people: '2024-04-10T00:00:00 to 2024-04-11T00:00:00 (GPS 1396742418 to 1396828818)'."""
+    texts = [utc(time) if time >= 0 else "before GPS" for time in (start, end)]
+    return f"{texts[0]} to {texts[1]} (GPS {start:.16g} to {end:.16g})"
 
 
 def zoned(gps: float) -> str:

@@ -9,7 +9,7 @@ DAY ?=
 START ?=
 ## the end of the span, excluded; for a range as LAST
 END ?=
-## a frame file list, a LAL cache, a folder of frames, or a server: gwdatafind://HOST/V/V1trend
+## a frame file list, a LAL cache, a folder of frames, a .gwf or .h5 file, or a server: gwdatafind://HOST/V/V1trend
 FFL ?=
 ## a channel list: names, name and rate, ini, JSON, CSV
 CHANNELS ?=

@@ -1,4 +1,5 @@
-"""The second reader of frames, gwpy over lalframe: what check-day compares with, in a process of its own.
+"""The second reader of frames, gwpy over lalframe, or gwpy alone for HDF5: what check-day compares with, in a process
+of its own.
 
 Some names of files make gwpy's reader crash, even behind a link, and damage does: a file that does it is read once
 more, as a copy under a plain name.
@@ -12,6 +13,7 @@ from typing import Any
 
 import numpy as np
 
+from ..gwf import is_hdf5
 from ..gwf.apart import Apart, Ended, Refused
 
 # gwpy itself takes some GB of address space, and holds samples several times.
@@ -56,6 +58,7 @@ def answer(request: dict[str, Any]) -> tuple[dict, list[np.ndarray]]:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        options = {"format": "gwf.lalframe", "start": request["start"], "end": request["end"]}
+        form = "hdf5" if is_hdf5(request["path"]) else "gwf.lalframe"
+        options = {"format": form, "start": request["start"], "end": request["end"]}
         found = TimeSeriesDict.read(request["path"], request["names"], **options)
     return {"names": [str(name) for name in found]}, [np.asarray(series.value) for series in found.values()]

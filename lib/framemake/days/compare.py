@@ -4,14 +4,16 @@ Samples are the same if they are the same number, or both missing.  With a toler
 greater of the two, for values that were calculated in another way, as those of streams are.
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from .. import gps
 from ..day.coverage import stretches
 from ..errors import BadInput
 from ..frames.catalog import number
+from . import bins
 from . import series as series_of
 from .opened import Held, OpenDays, identity_of
 
@@ -31,6 +33,13 @@ class Difference(NamedTuple):
     what: str
 
 
+class _How(NamedTuple):
+    """How samples are compared: tolerance, and the spans of those that are, None for all."""
+
+    tolerance: float
+    keep: Sequence[tuple[float, float]] | None
+
+
 def differences(
     a: OpenDays,
     b: OpenDays,
@@ -39,13 +48,16 @@ def differences(
     names: Mapping[str, str] | None = None,
     tolerance: float = 0.0,
     progress: Callable[[int, int], None] = lambda done, total: None,
+    keep: Sequence[tuple[float, float]] | None = None,
 ) -> Iterator[Difference]:
     """Each Difference of the days of a and b from first to last 'YYYY-MM-DD', both included, in order of time.
 
     names: {channel of a: that of b}, if only these are compared; else those of one name are, and channels that one side
-    alone has are told.  tolerance: relative.  progress: called with how many of all days were compared.  Raises
-    BadInput if a day file cannot be read, or neither has a day in the range.
+    alone has are told.  tolerance: relative.  progress: called with how many of all days were compared.  keep:
+    spans in GPS seconds, in order, if only samples in them are compared.  Raises BadInput if a day file cannot be read,
+    or neither has a day in the range.
     """
+    gps.check_days(first, last)
     mine, others = ({d: f for d, f in days.folders().items() if identity_of(f.h5)} for days in (a, b))
     dates = [d for d in sorted({*mine, *others}) if (not first or d >= first) and (not last or d <= last)]
     if not dates:
@@ -55,17 +67,17 @@ def differences(
         if date not in mine or date not in others:
             yield Difference("", date, 0, 0, f"only in {(a if date in mine else b).out}")
             continue
-        yield from _of_day(a, b, date, mine[date], others[date], names, tolerance)
+        yield from _of_day(a, b, date, mine[date], others[date], names, _How(tolerance, keep))
     progress(len(dates), len(dates))
 
 
-def _of_day(a, b, date, mine, other, names, tolerance):
+def _of_day(a, b, date, mine, other, names, how):
     here, there = (_names(days, folder) for days, folder in ((a, mine), (b, other)))
     pairs = dict(names) if names is not None else {name: name for name in here}
     for name, its in pairs.items():
         if name in here and its in there:
             held, its_held = a.held(date, mine, name), b.held(date, other, its)
-            yield from _of_channel((a, name, held), (b, its, its_held), date, tolerance)
+            yield from _of_channel((a, name, held), (b, its, its_held), date, how)
         elif name in here or its in there:
             yield Difference(name, date, 0, 0, f"only in {(a if name in here else b).out}")
     if names is None:
@@ -80,7 +92,7 @@ def _names(days, folder):
         return list(day.peek("datasets")["datasets"])
 
 
-def _of_channel(mine, other, date, tolerance):
+def _of_channel(mine, other, date, how):
     (a, name, held), (b, its_name, its) = mine, other
     what = _form(held, its)
     if what:
@@ -97,7 +109,10 @@ def _of_channel(mine, other, date, tolerance):
         x, y = ours.sliced(begin, stop), theirs.sliced(begin, stop)
         if x.dtype == y.dtype and x.tobytes() == y.tobytes():
             continue
-        for each in _told(name, date, ours, begin, x.astype(np.float64), y.astype(np.float64), tolerance):
+        if how.keep is not None:
+            there = bins.inside(ours, begin, stop - begin, how.keep)
+            x, y = np.where(there, x, np.nan), np.where(there, y, np.nan)
+        for each in _told(name, date, ours, begin, x.astype(np.float64), y.astype(np.float64), how.tolerance):
             told += 1
             if told <= _MOST:
                 yield each

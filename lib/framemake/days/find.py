@@ -90,9 +90,9 @@ def channels(
     Days without a file are gaps of all channels.  progress: called with how many of all day files were looked at.
     Raises BadInput if a day file cannot be read, or there is none.
     """
-    begin, stop, paths = _range(days, first, last)
+    begin, stop, paths = day_range(days, first, last)
     range_ = gps.Window(gps.day_window(begin).start, gps.day_window(stop).end)
-    kept, keys = _taken(days.out, list(paths.values()), progress)
+    kept, keys = taken(days.out, list(paths.values()), progress)
     return list(joined(kept, keys, range_))
 
 
@@ -106,8 +106,8 @@ def by_day(
 
     The part is a float array (channels, days), 0 to 1, NaN for a day without a file.
     """
-    begin, stop, paths = _range(days, first, last)
-    kept, keys = _taken(days.out, list(paths.values()), progress)
+    begin, stop, paths = day_range(days, first, last)
+    kept, keys = taken(days.out, list(paths.values()), progress)
     lists, entries = list(kept.names), {date: kept.entries[key] for date, key in zip(paths, keys, strict=True)}
     names = sorted({name for listed in {entry[1] for entry in entries.values()} for name in lists[listed]})
     row = {name: at for at, name in enumerate(names)}
@@ -123,12 +123,11 @@ def by_day(
     return names, dates, parts
 
 
-def _range(days, first, last):
+def day_range(days: OpenDays, first: str | None, last: str | None) -> tuple[str, str, dict[str, str]]:
     """(the first day, the last, {date: day file} of those that are there); BadInput if there is none."""
+    gps.check_days(first, last)
     folders = days.folders()
     begin, stop = first or next(iter(folders)), last or next(reversed(folders))
-    if begin > stop:
-        raise BadInput(f"the range is empty: {begin!r} to {stop!r}")
     paths = {date: folder.h5 for date, folder in folders.items() if begin <= date <= stop}
     paths = {date: path for date, path in paths.items() if os.path.exists(path)}
     if not paths:
@@ -334,7 +333,9 @@ class Kept:
             return
 
 
-def _taken(out, paths, progress):
+def taken(
+    out: str, paths: Sequence[str], progress: Callable[[int, int], None] = lambda done, total: None
+) -> tuple[Kept, list[tuple]]:
     """(the Kept, the keys of the day files in it): of those that it knows, and of new ones."""
     kept = Kept(out)
     keys = {path: key_of(out, path) for path in paths}

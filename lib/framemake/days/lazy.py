@@ -1,18 +1,27 @@
 """Series (see series) as xarray has them: samples are read when they are wanted, and only those."""
 
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 import xarray
 from xarray.backends import BackendArray
+from xarray.backends.locks import HDF5_LOCK
 from xarray.core import indexing
 
+# So many times are made at once, for an index of them.
+_MOST_TIMES = 1 << 24
 
-class _Samples(BackendArray):
-    """The samples of a Series, for xarray: a slice of it is a slice of the day files."""
 
-    def __init__(self, series: Any):
-        self._series, self.shape, self.dtype = series, (len(series),), series.dtype
+class _Sliced(BackendArray):
+    """Something of the samples of a Series, for xarray, that is made when it is wanted."""
+
+    def __init__(self, series: Any, dtype: Any):
+        self._series, self.shape, self.dtype = series, (len(series),), np.dtype(dtype)
+
+    def of(self, begin: int, stop: int) -> np.ndarray:
+        """That of samples [begin, stop)."""
+        raise NotImplementedError
 
     def __getitem__(self, key: Any) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._sliced)
@@ -21,16 +30,38 @@ class _Samples(BackendArray):
         (where,) = key
         if not isinstance(where, slice):
             number = range(len(self._series))[int(where)]
-            return self._series.sliced(number, number + 1)[0]
+            return self.of(number, number + 1)[0]
         begin, stop, step = where.indices(len(self._series))
         if step == 1:
-            return self._series.sliced(begin, max(begin, stop))
+            return self.of(begin, max(begin, stop))
         numbers = range(begin, stop, step)
         if not numbers:
             return np.empty(0, dtype=self.dtype)
         low = min(numbers[0], numbers[-1])
-        found = self._series.sliced(low, max(numbers[0], numbers[-1]) + 1)
+        found = self.of(low, max(numbers[0], numbers[-1]) + 1)
         return found[np.array(numbers) - low]
+
+
+class _Samples(_Sliced):
+    """The samples: a slice of them is a slice of the day files."""
+
+    def __init__(self, series: Any):
+        super().__init__(series, series.dtype)
+
+    def of(self, begin: int, stop: int) -> np.ndarray:
+        # xarray may read in several threads; open day files are shared.
+        with HDF5_LOCK:
+            return self._series.sliced(begin, stop)
+
+
+class _Times(_Sliced):
+    """Their times, UTC."""
+
+    def __init__(self, series: Any):
+        super().__init__(series, "datetime64[ns]")
+
+    def of(self, begin: int, stop: int) -> np.ndarray:
+        return self._series.datetimes(begin, stop)
 
 
 def array(series: Any) -> xarray.DataArray:
@@ -40,14 +71,25 @@ def array(series: Any) -> xarray.DataArray:
 
 def dataset(many: Any) -> xarray.Dataset:
     """The Dataset of Series on one grid."""
-    first = next(iter(many.values()))
-    return xarray.Dataset({name: _variable(series) for name, series in many.items()}, coords={"time": _times(first)})
+    return datasets({"time": list(many.values())})
 
 
-def _variable(series):
+def datasets(groups: Mapping[str, Sequence[Any]]) -> xarray.Dataset:
+    """The Dataset of Series, those that are on one grid together: {name of their dimension: Series}."""
+    times = {}
+    for dimension, (first, *_) in groups.items():
+        # xarray makes an index, for which it wants all times, of a coordinate that has the name of its dimension.
+        name = dimension if len(first) <= _MOST_TIMES else dimension.replace("time", "utc")
+        times[name] = _times(first, dimension)
+    return xarray.Dataset({each.name: _variable(each, at) for at, some in groups.items() for each in some}, times)
+
+
+def _variable(series, dimension="time"):
     attributes = {"units": series.unit, "sample_rate": series.rate, "t0": series.t0, "channel": series.name}
-    return xarray.Variable("time", indexing.LazilyIndexedArray(_Samples(series)), attributes)
+    return xarray.Variable(dimension, indexing.LazilyIndexedArray(_Samples(series)), attributes)
 
 
-def _times(series):
-    return "time", series.datetimes(), {"standard_name": "time", "long_name": "UTC"}
+def _times(series, dimension="time"):
+    """The coordinate; times are made when they are wanted, which those of an index are at once."""
+    attributes = {"standard_name": "time", "long_name": "UTC"}
+    return xarray.Variable(dimension, indexing.LazilyIndexedArray(_Times(series)), attributes)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from .. import gps
 from ..day import dayfile, resample, summary
-from ..day.folder import FAILED, Folder, is_date
+from ..day.folder import FAILED, Folder
 from ..errors import BadInput, WouldLose, wording
 from ..frames import catalog
 from ..frames.channels import Channel
@@ -29,11 +29,7 @@ def source_days(
 
     spec: only of this one.  first, last: days, both included.  BadInput if there is no such folder or day.
     """
-    for day in filter(None, (first, last)):
-        if not is_date(day):
-            raise BadInput(f"no such day, want YYYY-MM-DD: {day!r}")
-    if first and last and first > last:
-        raise BadInput(f"the range is empty: {first!r} to {last!r}")
+    gps.check_days(first, last)
     return [
         SourceDay(name, date, folder.h5)
         for name, folders in sorted(Folder.all_in(out).items())

@@ -54,6 +54,8 @@ class OpenDays:
         self.out, self.spec = os.fspath(out), spec
         self._open: collections.OrderedDict[tuple, DayFile] = collections.OrderedDict()
         self._held: dict[tuple, Held | None] = {}
+        # The dataset that was used last: most that are looked at are read next.
+        self._latest: tuple[DayFile, str, h5py.h5d.DatasetID] | None = None
         self._one: dict[str, Folder] | None = None
         self._spec = ""
         if os.path.isfile(self.out):
@@ -118,13 +120,21 @@ class OpenDays:
         key = folder.h5, identity, name
         if key not in self._held:
             with self.day(folder.h5, identity) as day:
-                self._held[key] = _read(day, date, folder.h5, identity, name)
+                self._held[key] = _read(day, date, folder.h5, identity, name, self._dataset(day, name))
         return self._held[key]
+
+    def _dataset(self, day, name):
+        """The h5py.h5d.DatasetID of a channel in an open day file, None if there is none."""
+        if self._latest and self._latest[:2] == (day, name) and self._latest[2].valid:
+            return self._latest[2]
+        dataset = _dataset(day.file.id, name)
+        self._latest = (day, name, dataset) if dataset else None
+        return dataset
 
     def read_into(self, held: Held, name: str, first: int, values: np.ndarray) -> None:
         """Fill an array, of the channel's dtype, with samples of a day from number `first` on."""
         with self.day(held.path, held.identity) as day:
-            dataset = _dataset(day.file.id, name)
+            dataset = self._dataset(day, name)
             if dataset is None or first + len(values) > dataset.shape[0]:
                 raise ValueError(f"{name!r} has fewer samples than it should have")
             space = dataset.get_space()
@@ -170,6 +180,7 @@ class OpenDays:
 
     def close(self) -> None:
         """Close the day files that are open; they are opened again when they are wanted."""
+        self._latest = None
         while self._open:
             self._open.popitem()[1].close()
 
@@ -190,12 +201,13 @@ def _day_at(time):
 
 def _window(day):
     """The window of a day file: its attributes, as a day's provenance can be long."""
+    if not h5py.h5a.exists(day.file.id, b"start_dt"):
+        raise BadInput(f"no day file, though make builds days of an HDF5 file of time series (FFL=FILE): {day.path!r}")
     times = (gps.parse(str(_attribute(day.file.id, key))[:19]) for key in (b"start_dt", b"end_dt"))
     return gps.Window(*(int(time) for time in times))
 
 
-def _read(day, date, path, identity, name):
-    dataset = _dataset(day.file.id, name)
+def _read(day, date, path, identity, name, dataset):
     if dataset is None:
         return None
     window, whole = _window(day), gps.day_window(date)
@@ -234,5 +246,5 @@ def _attribute(place, key):
         return ""
     value = np.empty((), dtype=attribute.dtype)
     attribute.read(value)
-    found = value[()]
+    found = value.item()  # Python's own: a number of numpy's would be told as np.float64(...)
     return found.decode("utf-8", "surrogateescape") if isinstance(found, bytes) else found

@@ -1,11 +1,13 @@
 """Days as one thing to ask: what open_days gives to programs."""
 
+from collections.abc import Callable, Sequence
 from typing import Any, overload
 
 from .. import gps
 from ..errors import BadInput
-from . import find, segments, series, why
+from . import find, series, why, within
 from .opened import OpenDays
+from .segments import Segments, Span, common, of_channel, of_state
 from .series import Series, SeriesDict
 
 
@@ -16,14 +18,28 @@ class Days(OpenDays):
     the first day, or ends with the last, that is there.  A day that is built while this is open is seen.
     """
 
-    def channels(self, first: str | None = None, last: str | None = None, **wanted: Any) -> list[find.Found]:
+    def channels(
+        self,
+        first: str | None = None,
+        last: str | None = None,
+        *,
+        segments: Sequence[Span] | None = None,
+        progress: Callable[[int, int], None] = lambda done, total: None,
+        **wanted: Any,
+    ) -> list[find.Found]:
         """The channels of the days from first to last 'YYYY-MM-DD', both included, each with its coverage: find.Found.
 
+        segments: spans in GPS seconds, in order; only what lies in them counts (see within).  progress: called with how
+        many of all day files were looked at.
         wanted: coverage (at least so much, 0 to 1), rate in Hz, unit, match (a pattern of names with * ? []), worst
         (the least covered first).  What is read of a day file is kept in the folder, so that it is read once.  Raises
         BadInput if a day file cannot be read.
         """
-        return find.chosen(find.channels(self, first, last), **wanted)
+        if segments is None:
+            found = find.channels(self, first, last, progress)
+        else:
+            found = within.channels(self, segments, first, last, progress)
+        return find.chosen(found, **wanted)
 
     @overload
     def read(self, names: str, start: Any = None, end: Any = None, *, convert: bool = False) -> Series: ...
@@ -51,30 +67,47 @@ class Days(OpenDays):
         return series.plan(self, name, begin, stop, split=True)
 
     def segments(
-        self, name: str | None, start: Any = None, end: Any = None, *, state: str | None = None, shortest: float = 0
-    ) -> segments.Segments:
+        self,
+        name: str | None,
+        start: Any = None,
+        end: Any = None,
+        *,
+        state: str | None = None,
+        segments: Sequence[Span] | None = None,
+        shortest: float = 0,
+    ) -> Segments:
         """The segments of a channel in a span, in GPS seconds: active where it has data, known where days are built.
 
         state: in place of a channel, an expression over channels; active where it holds, known where each has data:
-        'V1:META_ITF_LOCK_index >= 130 and V1:FLAG == 1'.  shortest: in s; shorter active segments are left out.
+        'V1:META_ITF_LOCK_index >= 130 and V1:FLAG == 1'.  segments: spans in GPS seconds, in order, if only what lies
+        in them is told.  shortest: in s; shorter active segments are left out.
         Raises BadInput if a day file cannot be read, and for a text that is no expression.
         """
         begin, stop = self._span(start, end)
         if (name is None) == (state is None):
             raise BadInput("segments are of a channel or of a state: one of them")
         if state is not None:
-            return segments.of_state(self, state, begin, stop, shortest)
-        assert name is not None
-        return segments.of_channel(self, name, begin, stop, shortest)
+            found = of_state(self, state, begin, stop)
+        else:
+            assert name is not None
+            found = of_channel(self, name, begin, stop)
+        return (found if segments is None else found.within(segments)).longer_than(shortest)
 
-    def why(self, name: str, start: Any, end: Any = None) -> list[why.Missing]:
+    def why(
+        self, name: str, start: Any, end: Any = None, *, segments: Sequence[Span] | None = None
+    ) -> list[why.Missing]:
         """Why a channel has no sample at a time, or in a span: the spans without data with their reasons.
 
-        Empty if nothing is missing.  Raises BadInput if a day file cannot be read.
+        segments: spans in GPS seconds, in order, if only what lies in them is told.  Empty if nothing is missing.
+        Raises BadInput if a day file cannot be read.
         """
         begin = gps.seconds(start)
         stop = gps.seconds(end) if end is not None else None
-        return series.missing(self, name, begin, stop)
+        found = series.missing(self, name, begin, stop)
+        if segments is None:
+            return found
+        inside = (common([(each.start, each.end)], segments) for each in found)
+        return [each._replace(start=a, end=b) for each, spans in zip(found, inside, strict=True) for a, b in spans]
 
     def _span(self, start: Any, end: Any) -> tuple[float, float]:
         begin = self.span().start if start is None else gps.seconds(start)

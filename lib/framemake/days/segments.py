@@ -6,12 +6,12 @@ channel, the spans that day files cover; of an expression, where each of its cha
 
 import json
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import files
+from .. import files, gps
 from ..day import statistics
 from ..day.coverage import stretches
 from ..errors import BadInput
@@ -25,6 +25,8 @@ from .opened import OpenDays
 Span = tuple[float, float]
 # Samples of an expression's fastest channel that are looked at in one go.
 _AT_ONCE = 1 << 20
+# Spans that are no further apart, in s, are one: times are rounded to the microsecond.
+_NEAR = 2e-6
 
 
 class Segments(NamedTuple):
@@ -34,6 +36,14 @@ class Segments(NamedTuple):
     known: list[Span]
     active: list[Span]
 
+    def within(self, spans: Sequence[Span]) -> "Segments":
+        """What of them lies in spans in order."""
+        return self._replace(known=common(self.known, spans), active=common(self.active, spans))
+
+    def longer_than(self, shortest: float) -> "Segments":
+        """The same without active segments of fewer seconds."""
+        return self._replace(active=[(start, end) for start, end in self.active if end - start >= shortest])
+
     def to_gwpy(self) -> Any:
         """A gwpy DataQualityFlag."""
         from gwpy.segments import DataQualityFlag
@@ -41,14 +51,14 @@ class Segments(NamedTuple):
         return DataQualityFlag(self.name, known=self.known, active=self.active)
 
 
-def of_channel(days: OpenDays, name: str, start: float, end: float, shortest: float = 0) -> Segments:
+def of_channel(days: OpenDays, name: str, start: float, end: float) -> Segments:
     """The Segments of a channel in [start, end): active where it has data, known where there is a day file.
 
-    shortest: in s; active segments that are shorter are left out.  A change of rate between days is none here.
-    Raises BadInput if a day file cannot be read, or no day of the span has a file.
+    A change of rate between days is none here.  Raises BadInput if a day file cannot be read, or no day of the span has
+    a file.
     """
     if not start < end:
-        raise BadInput(f"the span is empty: {start!r} to {end!r}")
+        raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
     known, active = _Spans(), _Spans()
     for date, folder in days.between(start, end).items():
         held = days.held(date, folder, name)
@@ -61,8 +71,8 @@ def of_channel(days: OpenDays, name: str, start: float, end: float, shortest: fl
         for a, b in _active(days, held, name, start, end):
             active.add(a, b)
     if not known.found:
-        raise BadInput(f"no day is built from {start!r} to {end!r}: {days.out!r}")
-    return Segments(name, known.found, active.longer_than(shortest))
+        raise BadInput(f"no day is built in {gps.span_text(start, end)}: {days.out!r}")
+    return Segments(name, known.found, active.found)
 
 
 def _active(days, held, name, start, end):
@@ -74,18 +84,33 @@ def _active(days, held, name, start, end):
         size = cut_of(form.rate, int(day.peek("increment")["increment"]), held.window.duration).unit
     for part in one.parts:
         shift = part.first - part.begin
-        for unit in range(part.begin // size, math.ceil(part.stop / size)):
-            a, b = max(part.begin, unit * size), min(part.stop, (unit + 1) * size)
-            whole = min(form.total, (unit + 1) * size) - unit * size
-            if counts[unit] == 0:
+        read = lambda a, b, shift=shift: one.sliced(a + shift, b + shift)  # noqa: E731
+        for first, last in runs(counts, size, form.total, read, [(part.begin, part.stop)]):
+            yield max(start, one.time_of(first + shift)), min(end, one.time_of(last + shift))
+
+
+def runs(
+    counts: np.ndarray, size: int, total: int, read: Callable[[int, int], np.ndarray], wanted: Sequence[tuple[int, int]]
+) -> Iterator[tuple[int, int]]:
+    """Runs [a, b) of the samples that a channel has of those wanted in a day, in order; those that touch may be two.
+
+    counts: good samples of each unit, of which each but the last has `size` samples, and all have `total`; read: gives
+    the samples [a, b), asked of units alone that are neither whole nor empty.  wanted: runs of samples, in order.
+    """
+    for begin, stop in wanted:
+        begin, stop = max(0, begin), min(total, stop)
+        for unit in range(begin // size, math.ceil(stop / size)):
+            a, b = max(begin, unit * size), min(stop, (unit + 1) * size)
+            if a >= b or counts[unit] == 0:
                 continue
-            flags = np.array([True]) if counts[unit] == whole else ~np.isnan(one.sliced(a + shift, b + shift))
-            runs = [(0, b - a)] if counts[unit] == whole else stretches(flags)
-            for first, last in runs:
-                yield max(start, one.time_of(a + shift + first)), min(end, one.time_of(a + shift + last))
+            if counts[unit] == min(total, (unit + 1) * size) - unit * size:
+                yield a, b
+                continue
+            for first, last in stretches(~np.isnan(read(a, b))):
+                yield a + first, a + last
 
 
-def of_state(days: OpenDays, text: str, start: float, end: float, shortest: float = 0) -> Segments:
+def of_state(days: OpenDays, text: str, start: float, end: float) -> Segments:
     """The Segments of an expression (see expression) in [start, end): active where it holds.
 
     The channels may have different rates: a sample counts until the next one.  Raises BadInput for a text that is no
@@ -101,7 +126,7 @@ def of_state(days: OpenDays, text: str, start: float, end: float, shortest: floa
         for flags, spans in zip(state.of(samples), (known, active), strict=True):
             for a, b in stretches(flags):
                 spans.add(max(start, fine.time_of(begin + a)), min(end, fine.time_of(begin + b)))
-    return Segments(text, known.found, active.longer_than(shortest))
+    return Segments(text, known.found, active.found)
 
 
 def _on(fine, other, begin, stop):
@@ -126,14 +151,46 @@ class _Spans:
         self.found: list[Span] = []
 
     def add(self, start: float, end: float) -> None:
-        # Times are rounded to the microsecond.
-        if self.found and start - self.found[-1][1] < 2e-6:
+        if self.found and start - self.found[-1][1] < _NEAR:
             self.found[-1] = self.found[-1][0], max(end, self.found[-1][1])
         elif start < end:
             self.found.append((start, end))
 
-    def longer_than(self, shortest: float) -> list[Span]:
-        return [(start, end) for start, end in self.found if end - start >= shortest]
+
+def common(a: Sequence[Span], b: Sequence[Span]) -> list[Span]:
+    """What lies in both of two lists of spans in order; those of each that touch count as one."""
+    found, at, ours, theirs = list[Span](), [0, 0], _joined(a), _joined(b)
+    while at[0] < len(ours) and at[1] < len(theirs):
+        one, other = ours[at[0]], theirs[at[1]]
+        start, end = max(one[0], other[0]), min(one[1], other[1])
+        if start < end:
+            found.append((start, end))
+        at[one[1] > other[1]] += 1
+    return found
+
+
+def without(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
+    """What of spans in order lies in none of some others in order; what is shorter than 2 us is none."""
+    found, first, theirs = list[Span](), 0, _joined(others)
+    for start, end in _joined(spans):
+        while first < len(theirs) and theirs[first][1] <= start:
+            first += 1
+        at = first
+        while at < len(theirs) and theirs[at][0] < end:
+            if theirs[at][0] - start > _NEAR:
+                found.append((start, theirs[at][0]))
+            start = theirs[at][1]
+            at += 1
+        if end - start > _NEAR:
+            found.append((start, end))
+    return found
+
+
+def _joined(spans):
+    made = _Spans()
+    for start, end in spans:
+        made.add(start, end)
+    return made.found
 
 
 # --- as files ----------------------------------------------------------------------------

@@ -64,7 +64,8 @@ class Series:
     """A channel in a span: the samples whose time lies in [start, end), NaN where there is no data.
 
     name, unit; rate: Hz; dtype: float32 or float64; t0: GPS time of sample 0; start, end: the span, in GPS seconds.
-    parts: where the samples lie.  The samples are read when `values` is asked for first, and kept.
+    parts: where the samples lie.  The samples are kept once they are read: of a span that is not long at once, else
+    when `values` is asked for first.
     """
 
     def __init__(self, days: OpenDays, name: str, start: float, end: float, parts: Sequence[Part], **form: Any):
@@ -202,18 +203,21 @@ class Series:
 
         return lazy.array(self)
 
-    def datetimes(self) -> np.ndarray:
-        """UTC of each sample, datetime64[ns]: what clocks show, so a leap second's are those of the second before."""
-        found = np.empty(len(self), dtype="datetime64[ns]")
-        offsets = gps.unix_offsets(self.t0, self.time_of(max(0, len(self) - 1)))
+    def datetimes(self, begin: int = 0, stop: int | None = None) -> np.ndarray:
+        """UTC of samples [begin, stop), or of all, datetime64[ns].
+
+        It is what clocks show, so the times of a leap second are those of the second before.
+        """
+        stop = len(self) if stop is None else stop
         # Whole seconds and the rest apart: float64 does not hold a time since 1970 to the nanosecond.
         second = int(self.t0)
-        rest = (self.t0 - second) + np.arange(len(self)) / self.rate
-        found[:] = np.round(rest * 1e9).astype(np.int64).view("timedelta64[ns]") + np.datetime64(second, "s")
+        rest = (self.t0 - second) + np.arange(begin, stop) / self.rate
+        found = np.round(rest * 1e9).astype(np.int64).view("timedelta64[ns]") + np.datetime64(second, "s")
+        offsets = gps.unix_offsets(self.time_of(begin), self.time_of(max(begin, stop - 1)))
         for at, (time, offset) in enumerate(offsets):
-            begin = 0 if at == 0 else self.number_at(time)
-            stop = self.number_at(offsets[at + 1][0]) if at + 1 < len(offsets) else len(self)
-            found[begin:stop] += np.timedelta64(offset, "s")
+            first = begin if at == 0 else self.number_at(time)
+            last = self.number_at(offsets[at + 1][0]) if at + 1 < len(offsets) else stop
+            found[first - begin : last - begin] += np.timedelta64(offset, "s")
         return found
 
 
@@ -270,19 +274,25 @@ def on_one_grid(one: Series, other: Series) -> bool:
 
 
 def plan(
-    days: OpenDays, name: str, start: float, end: float, split: bool = False, convert: bool = False
+    days: OpenDays,
+    name: str,
+    start: float,
+    end: float,
+    split: bool = False,
+    convert: bool = False,
+    at_once: bool = True,
 ) -> list[Series]:
     """The Series of a channel in [start, end) GPS seconds; several only if split is set and the channel changes.
 
     Days of which there is no file, and those without the channel, are NaN.  A change of rate, grid, dtype or unit
     raises BadInput.  With split each form is a Series of its own.  With convert days of smaller dtype are widened and
     units converted to the one that most days have; a change of rate or grid still raises.  BadInput, too, if no day of
-    the span has the channel.
+    the span has the channel.  at_once: whether the samples of a span that is not long are read now.
     """
     if not start < end:
-        raise BadInput(f"the span is empty: {start!r} to {end!r}")
+        raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
     there = days.between(start, end)
-    if not split:
+    if at_once and not split:
         found = _read_at_once(days, name, start, end, there)
         if found:
             return [found]
@@ -321,7 +331,7 @@ def _by_unit(group):
 
 def _described(group, groups):
     form = group[0].form
-    shift = "" if len({other[0].form.rate for other in groups}) > 1 else f", first sample at {form.offset:g} s"
+    shift = "" if len({other[0].form.rate for other in groups}) > 1 else f", a sample at GPS {group[0].t0:.16g}"
     return f"{form.dtype} at {form.rate:g} Hz in {form.unit!r}{shift}"
 
 
@@ -333,7 +343,7 @@ def _dates(group):
 def _nowhere(days, name, start, end):
     spans = why.explain(days, name, [(start, end)])
     kinds = collections.Counter(each.kind for each in spans)
-    return f"no day has the channel from {start!r} to {end!r} ({', '.join(kinds)}): {name!r}"
+    return f"no day has the channel ({', '.join(kinds)}) in {gps.span_text(start, end)}: {name!r}"
 
 
 class _Parts:
@@ -425,7 +435,7 @@ def missing(days: OpenDays, name: str, start: float, end: float | None = None) -
     end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.
     """
     if end is not None and not start < end:
-        raise BadInput(f"the span is empty: {start!r} to {end!r}")
+        raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
     spans: list[tuple[float, float]] = []
     stop = math.floor(start) + 1 if end is None else end
     there, at = days.folders(), start

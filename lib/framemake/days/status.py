@@ -21,7 +21,6 @@ from ..day.folder import (
     RUNNING,
     STATUSES,
     Folder,
-    is_date,
 )
 from ..errors import BadInput, wording
 
@@ -95,11 +94,7 @@ def days_of(out: str, spec: str | None = None, first: str | None = None, last: s
     spec: only of this one.  first, last: days 'YYYY-MM-DD', both included; without them, the first and the last that
     there is of the spec.  Raises BadInput if there is no such folder, no day in it, or no such day.
     """
-    for day in filter(None, (first, last)):
-        if not is_date(day):
-            raise BadInput(f"no such day, want YYYY-MM-DD: {day!r}")
-    if first and last and first > last:
-        raise BadInput(f"the range is empty: {first!r} to {last!r}")
+    gps.check_days(first, last)
     found = Folder.all_in(out)
     if spec is not None:
         found = {spec: found.get(spec, {})}

@@ -81,19 +81,18 @@ def utc_texts(times: np.ndarray) -> list[str]:
         return []
     micro = np.round((times - times[0]) * 1e6).astype(np.int64) + round((times[0] - int(times[0])) * 1e6)
     offsets = gps.unix_offsets(times[0], times[-1])
-    base = np.datetime64(int(times[0]) + offsets[0][1], "s")
-    if len(offsets) == 1:
-        whole = not (micro % 1_000_000).any()
-        found = base + micro.astype("timedelta64[us]")
-        texts = np.datetime_as_string(found, unit="s" if whole else "us").tolist()
-        return texts if whole else [text.rstrip("0").rstrip(".") for text in texts]
-    # At a leap second, which numpy does not know.
-    texts = []
-    for each in micro.tolist():
-        second, rest = divmod(each, 1_000_000)
-        text = gps.utc(int(times[0]) + second)
-        texts.append(text + f".{rest:06d}".rstrip("0") if rest else text)
-    return texts
+    second, whole = int(times[0]), not (micro % 1_000_000).any()
+    starts = np.array([round((start - second) * 1e6) for start, _ in offsets])
+    part = np.searchsorted(starts, micro, side="right") - 1
+    found = micro + np.array([offset for _, offset in offsets])[np.maximum(part, 0)] * 1_000_000
+    texts = np.datetime_as_string(
+        np.datetime64(second, "s") + found.astype("timedelta64[us]"), unit="s" if whole else "us"
+    ).tolist()
+    # numpy does not know a leap second, of which clocks show the one before it.
+    for start in starts[1:].tolist():
+        for at in range(*np.searchsorted(micro, (start, start + 1_000_000)).tolist()):
+            texts[at] = f"{texts[at][:17]}60{texts[at][19:]}"
+    return texts if whole else [text.rstrip("0").rstrip(".") for text in texts]
 
 
 # --- files of other programs -------------------------------------------------------------
@@ -146,10 +145,13 @@ def write_hdf5(path: str, lines: Iterable[Line]) -> bool:
     import h5py
 
     any_number = False
-    with files.replacing(path) as aside, h5py.File(aside, "w") as file:
+    # Of this version all that HDF5 itself notes has checksums.
+    with files.replacing(path) as aside, h5py.File(aside, "w", libver=("v110", "v110")) as file:
         for line in lines:
-            packed = {"chunks": (min(_CHUNK, max(1, line.total)),), "compression": "lzf", "shuffle": True}
-            name = line.column.title.replace(" ", ".")
+            # Other programs than h5py, as MATLAB, know gzip alone.
+            packed = {"chunks": (min(_CHUNK, max(1, line.total)),), "compression": "gzip", "compression_opts": 1}
+            packed.update(shuffle=True, fletcher32=True)
+            name = f"{line.column.channel}.{line.column.value}" if line.column.value else line.column.channel
             kind = np.dtype(line.column.dtype)
             packed["fillvalue"] = np.nan if kind.kind == "f" else 0
             dataset, at = file.create_dataset(name, (line.total,), kind, **packed), 0

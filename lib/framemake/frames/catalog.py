@@ -1,6 +1,6 @@
 """Which frame files there are: FFLs, LAL caches, folders, servers and file names; spans, duplicates, overlaps.
 
-Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf.  An FFL (frame file list) line is
+Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf, or .h5.  An FFL (frame file list) line is
 `path gps_start duration 0 0`; columns 2-5 may be missing, and a line may name another list.  A LAL cache
 line is `OBS DESCRIPTION START DURATION URL`.
 """
@@ -15,7 +15,7 @@ from typing import NamedTuple, TextIO
 from urllib.parse import unquote, urlsplit
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from ..gps import Window
 from . import datafind
 
@@ -27,7 +27,7 @@ COVERED = "covered"
 KEPT = "kept"
 STATUSES = (USED, ABSENT, DUPLICATE, COVERED, KEPT)
 
-_NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
+_NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.(?:gwf|h5|hdf5)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
 # A path that holds spaces: everything before the trailing numbers.
 _SPACED = re.compile(rf"(\S.*?)\s+({_NUMBER})\s+({_NUMBER})(?:\s+{_NUMBER}){{0,2}}\s*")
@@ -70,7 +70,7 @@ Source = str | os.PathLike[str] | TextIO
 
 def number(value: float) -> str:
     """A GPS time or duration as text: a whole number without a point, else what reads back the same."""
-    return f"{value:.0f}" if value == int(value) else repr(value)
+    return f"{value:.0f}" if value == int(value) else repr(float(value))
 
 
 def span_of_name(path: str) -> tuple[float, float] | None:
@@ -82,11 +82,11 @@ def span_of_name(path: str) -> tuple[float, float] | None:
 def list_frames(source: Source, window: Window | None = None) -> Listing:
     """The frames of a source that overlap a window of GPS seconds, and what became of each.
 
-    source: the path of a frame file list, a LAL cache, a folder that is searched, one .gwf file, or a table as
-    list-frames --table writes it; a GWDataFind server as datafind.find has it; or an open list, whose relative paths
-    are relative to the working folder.  window: None for all frames.  Each file is looked up on the disk, but those
-    of a table, which were when it was written.  Raises BadInput if the source holds nothing that is a frame, OSError
-    if it cannot be read.
+    source: the path of a frame file list, a LAL cache, a folder that is searched for .gwf files, one .gwf file, one
+    HDF5 file of time series (.h5, .hdf5), or a table as list-frames --table writes it; a GWDataFind server as
+    datafind.find has it; or an open list, whose relative paths are relative to the working folder.  window: None for
+    all frames.  Each file is looked up on the disk, but those of a table, which were when it was written.  Raises
+    BadInput if the source holds nothing that is a frame, OSError if it cannot be read.
     """
     found, notes = named(source, window)
     if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
@@ -112,12 +112,24 @@ def _found(source: Source, window: Window | None, notes: list[str]) -> Iterable[
         return _of_names(datafind.find(source, window, notes), window, notes)
     if os.path.isdir(source):
         return _of_names(_of_folder(source), window, notes)
-    if source.endswith(".gwf"):
-        span = span_of_name(source)
-        if span is None:
-            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
-        return [Frame(os.path.abspath(source), *span)]
+    if source.endswith((".gwf", ".h5", ".hdf5")):
+        return [Frame(os.path.abspath(source), *(span_of_name(source) or _span_in(source)))]
     return _of_file(source, window, notes, ())
+
+
+def _span_in(path):
+    """(start, duration) that a file itself tells, as its name does not."""
+    # Only now: a list of half a million frames needs no reader.
+    from .. import gwf
+
+    try:
+        spans = gwf.open_file(path).frames
+    except (gwf.BadFrame, OSError) as error:
+        raise BadInput(f"its name tells no time, and it cannot be read, {wording(error)}: {path!r}") from None
+    if not spans:
+        raise BadInput(f"its name tells no time, and it has no frame: {path!r}")
+    start = min(second + ns * 1e-9 for second, ns, _ in spans)
+    return start, max(second + ns * 1e-9 + duration for second, ns, duration in spans) - start
 
 
 def _of_names(paths, window, notes):

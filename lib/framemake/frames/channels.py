@@ -155,6 +155,11 @@ def _of_table(fields):
         return Channel(name)
 
 
+def list_line(name: str) -> str:
+    """The line of a name in a list: the name, or a line of a table if a list would take it for another thing."""
+    return name if [channel.name for channel in _of_lines(name, "")] == [name] else table_line(Channel(name))
+
+
 def table_line(channel: Channel) -> str:
     """The line of a channel in a table: name, rate in Hz, kind, dtype, unit; tab-separated, '' is unknown."""
     rate = f"{channel.rate!r}" if channel.rate else ""

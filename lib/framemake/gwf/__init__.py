@@ -1,7 +1,8 @@
 """The one door to frame contents: values, masks, rate, unit and kind, whatever the format of the file.
 
 Format 8 is read by code of our own, compiled, and what is out of the ordinary by gwframe; formats 4 and 6 by lalframe,
-in a process of its own.  The rest of the project knows none of these.
+in a process of its own; HDF5 files of time series, as gwpy and read-days write them, by h5py.  The rest of the project
+knows none of these.
 Values come as the frame holds them: ADC slope and bias are not applied.
 """
 
@@ -52,18 +53,19 @@ __all__ = [
     "Unreadable",
     "Wanted",
     "convertible",
+    "is_hdf5",
     "open_file",
     "read_many",
     "refusal",
     "spread",
 ]
 
-_HEADER = b"IGWD\0"
+_HEADER, _HDF5 = b"IGWD\0", b"\x89HDF\r\n\x1a\n"
 _OLDEST_OF_GWFRAME = 8
 
 
 def open_file(path: str | os.PathLike[str]) -> FrameFile:
-    """Open a frame file.
+    """Open a frame file, or an HDF5 file of time series.
 
     Gives a FrameFile: its `frames`, the `kinds` of its channels, and read(index, name, kind) for the samples of one
     channel in one frame.  Raises BadFrame if the file is no frame file, is cut short or damaged, and OSError if it
@@ -75,6 +77,10 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
         head = file.read(40)
     if not head:
         raise BadFrame("empty file")
+    if head.startswith(_HDF5):
+        from .hdf5 import Hdf5File
+
+        return Hdf5File(path)
     if len(head) < 40 or not head.startswith(_HEADER):
         raise BadFrame("not a frame file")
     if head[5] < _OLDEST_OF_GWFRAME:
@@ -84,6 +90,12 @@ def open_file(path: str | os.PathLike[str]) -> FrameFile:
     from .frames8 import opened
 
     return opened(path, calls.library())
+
+
+def is_hdf5(path: str | os.PathLike[str]) -> bool:
+    """Whether a file that can be read is one of HDF5."""
+    with open(path, "rb") as file:
+        return file.read(len(_HDF5)) == _HDF5
 
 
 def refusal(path: str | os.PathLike[str]) -> str:

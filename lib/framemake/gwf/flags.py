@@ -62,11 +62,12 @@ def flaws(said: dict[str, np.ndarray]) -> Flaw:
 def bad(path: str | os.PathLike[str], index: int, name: str, kind: str) -> dict[str, np.ndarray]:
     """What of() gives of a channel in frame `index` of a file, without what says so of no sample.
 
-    Nothing, of a file of before format 8.
+    Nothing, of a file of before format 8, or of HDF5.
     """
     with open(path, "rb") as file:
-        if file.read(6)[5] < 8:
-            return {}
+        head = file.read(6)
+    if not head.startswith(b"IGWD\0") or head[5] < 8:
+        return {}
     stream: Any = _core.IFrameFStream(os.fspath(path))
     read = {"adc": stream.read_fr_adc_data, "proc": stream.read_fr_proc_data, "sim": stream.read_fr_sim_data}
     found = read[kind](index, name)
