@@ -1,8 +1,11 @@
 """serve-streams --days: days, channels, and min, max and mean of a channel over any span of days."""
 
+import contextlib
+import ctypes
 import itertools
 import json
 import math
+import os
 import shutil
 
 import h5py
@@ -138,6 +141,37 @@ def test_why_a_span_is_missing_is_told_without_the_machine_s_folders(server, out
     assert server.get("/api/missing", "V1:SLOW", start=BEGIN, end=BEGIN + 10).json == {"missing": [], "more": False}
     assert server.get("/api/missing", "V1:NONE", start=BEGIN, end=BEGIN + 10).status == 404
     assert server.get("/api/missing", start=BEGIN, end=BEGIN + 10).status == 400
+
+
+class Opened:
+    """Which files of a folder anybody opens: inotify's own account, whichever process it is."""
+
+    _OPEN, _NONBLOCK = 0x20, os.O_NONBLOCK
+
+    def __init__(self, folder):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._handle = libc.inotify_init1(self._NONBLOCK)
+        assert libc.inotify_add_watch(self._handle, os.fsencode(folder), self._OPEN) > 0
+
+    def since(self):
+        """How many times since it was asked last."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            raw = os.read(self._handle, 1 << 16)
+            while raw:
+                count, raw = count + 1, raw[16 + int.from_bytes(raw[12:16], "little") :]
+        return count
+
+
+def test_no_frame_file_is_opened_to_tell_why(server, out):
+    frames = next((out.parent / f"work-{FIRST}-V1trend" / "frames").iterdir())
+    opened = Opened(frames.parent)
+    command("why-missing", out, "V1:SLOW", BEGIN + 150, BEGIN + 160)
+    assert opened.since() > 0
+    for name in ("V1:SLOW", "V1:FAST", "V1:TENTH"):
+        told = server.get("/api/missing", name, start=BEGIN, end=BEGIN + 6 * HOUR).json["missing"]
+        assert {each["kind"] for each in told} >= {"NaN in the frame"}
+    assert opened.since() == 0
 
 
 @pytest.mark.quick

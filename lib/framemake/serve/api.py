@@ -32,8 +32,8 @@ GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&poi
     something was left out, such as days with another unit.
 GET /api/missing?name=CHANNEL&start=TIME&end=TIME[&spec=SPEC]
     {"missing": [{"start", "end", "kind", "detail", "file", "day"}, ...], "more"}
-    The spans without samples, each with its reason, as why-missing tells it; of two days at most, and 20.  more:
-    whether there may be others.
+    The spans without samples, each with its reason, as the day notes it; of two days at most, and 20.  No frame file is
+    opened for it, as why-missing does where only that tells.  more: whether there may be others.
 GET /api/status
     {"now", "findings": [{"status", "text"}], "faults": [{"kind", "name", "where", "reason"}], "more", "night"}
     What check-nightly knows, what is faulty now, and how the last night went (null if no report of it is given).

@@ -1,7 +1,8 @@
-"""Why samples of a channel of days are missing, for the page: what why-missing tells, without the machine's folders.
+"""Why samples of a channel of days are missing, for the page: what the days note, without the machine's folders.
 
-The reasons inside a file are asked of the frame files, which takes a moment: of one span at a time, and of its first
-days alone.
+No frame file is opened: the libraries that read old formats crash over some damage, and what they do takes long.  So
+where a day notes several reasons inside of a file it is told that it is one of them, and why-missing tells which.  The
+samples of a span are read, which takes a moment: one span at a time, and its first days alone.
 """
 
 import contextlib
@@ -44,7 +45,7 @@ class Holes:
 
     def _reasons(self, name, spec, start, end):
         with contextlib.closing(opened.OpenDays(self._out, spec or None)) as days:
-            return series.missing(days, name, start, end)
+            return series.missing(days, name, start, end, probe=False)
 
     def _alone(self, ask: Callable[[], list]) -> list:
         if not self._lock.acquire(timeout=_PATIENCE):
