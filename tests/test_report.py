@@ -286,6 +286,7 @@ def test_the_files_tell_what_was_gathered(out, tmp_path):
     assert (numbers(main["there"], "u1").reshape(3, 4) == report.there).all()
     block = read(data / "channels-000.js")
     values, sets = numbers(block["values"], "<f4").reshape(3, 4, 4), numbers(block["sets"], "<u2").reshape(3, 4)
+    assert block["titles"] == [""] * len(report.channels) and main["words"]["VAC"] == "vacuum"
     by_day = read(data / "values-2024-04.js")
     for column, day in enumerate(report.days):
         own = numbers(by_day[day.standing.date], "<f4").reshape(3, 4)

@@ -16,7 +16,7 @@ from support import browser, commands
 FIRST, HOSTILE = "2024-04-10", "V1:</script><img src=x onerror=window.bad=1>"
 WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
 # A channel that drops out from 03:12 to 03:27 each day.
-SAME_HOUR = "V1:ENV_DROPS"
+SAME_HOUR = "V1:ENV_CEB_DROPS"
 
 
 def dates(count):
@@ -99,6 +99,7 @@ def sites(tmp_path_factory):
         "one": report(1, 1),
         "week": report(12, 7, {2: FAILED[0], 5: FAILED[1]}),
         "years": report(2000, 600),
+        "decade": report(1, 1200, {2: FAILED[0]}),
         "none": report(1, 3, {at: FAILED[at % 2] for at in range(3)}),
     }
     return {name: site.write(each, str(folder / name)) for name, each in made.items()}
@@ -176,6 +177,11 @@ def test_what_drops_out_at_the_same_hour_is_found_in_two_clicks(opened):
     page = opened("week")
     page.get_by_role("link", name=SAME_HOUR).click()
     page.get_by_text("Most begin from 03:00 to 04:00: 5 of 5.").wait_for()
+    page.get_by_text("Virgo, central building: environment, DROPS").wait_for()
+    # Those that begin at the same time and are as long are one dot, larger than that of one.
+    by_time = page.locator("svg[aria-label^='Holes by time of day'] circle")
+    assert by_time.count() == 1 and float(by_time.get_attribute("r")) > 7
+    assert by_time.text_content().startswith("5 of them: 2024-04-10 03:12:00 UTC, 15 min: mask; ")
     page.get_by_role("button", name="what is missing on 2024-04-11").click()
     told = page.locator("dialog").inner_text()
     start = gps.day_window("2024-04-11").start
@@ -204,7 +210,7 @@ def test_a_square_of_the_map_tells_what_it_is_by_mouse_and_by_keyboard(opened):
     page.get_by_role("button", name="Close", exact=True).click()
     box = page.locator("canvas").bounding_box()
     # The first channel below its group, the first day.
-    page.mouse.click(box["x"] + 265 + 5, box["y"] + 22 + 22 + 8)
+    page.mouse.click(box["x"] + 420 + 5, box["y"] + 22 + 22 + 8)
     assert page.locator("#what-title").inner_text().endswith(f", {FIRST}")
 
 
@@ -225,6 +231,20 @@ def test_arrow_keys_go_through_the_calendar(opened):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.textContent") == "M"
     assert page.locator(".month a[tabindex='0']").count() == 1
+
+
+def test_many_years_are_folded_but_for_the_last(opened):
+    page = opened("decade")
+    years = page.locator(".calendar > details")
+    assert [words[:4] for words in years.locator("summary").all_inner_texts()] == ["2024", "2025", "2026", "2027"]
+    assert years.locator("summary").first.inner_text() == "2024: 266 days, 98.958 % covered, 2 with a letter"
+    assert page.locator(".calendar > details[open]").count() == 1 and page.locator(".month a").count() == 1200
+    # The Tab key leads to a day that can be seen, an arrow key opens the year before.
+    page.locator(".month a[tabindex='0']").focus()
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#day=2027-01-01"
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#day=2026-12-31"
+    assert page.locator(".calendar > details[open]").count() == 2
 
 
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(opened):

@@ -178,7 +178,7 @@ def test_no_frame_file_is_opened_to_tell_why(server, out):
 def test_channels_are_listed_with_rate_and_unit(server):
     told = server.get("/api/channels").json["channels"]
     assert told == [
-        {"name": name, "rate": rate, "unit": "V", "spec": "V1trend"}
+        {"name": name, "rate": rate, "unit": "V", "spec": "V1trend", "subsystem": "", "title": ""}
         for name, rate in (("V1:FAST", 16.0), ("V1:SLOW", 1.0), ("V1:TENTH", 0.1))
     ]
     assert server.get("/api/channels", spec="V1trend").json["channels"] == told

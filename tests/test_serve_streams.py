@@ -16,8 +16,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from framemake.frames import names as channel_names
 from framemake.serve import answers, app, door
-from framemake.serve import names as stream_names
 from framemake.serve import server as server_module
 from framemake.serve import streams as serve_streams
 from framemake.serve.query import Refused
@@ -160,7 +160,7 @@ def test_the_list_of_streams_tells_each_with_its_parts_and_times(server, streams
     ),
 )
 def test_a_name_has_site_subsystem_station_and_sensor(name, parts):
-    assert tuple(stream_names.parts(name).values()) == parts
+    assert tuple(channel_names.parts(name).values()) == parts
 
 
 def test_the_sampling_tells_the_samples_and_not_the_gaps(tmp_path):
@@ -253,12 +253,13 @@ def test_a_band_holds_every_sample_and_is_not_there_unasked(server, streams, kin
 
 
 def test_the_table_of_names_is_whole():
-    rows = [line.split("\t") for line in Path(stream_names.TABLE).read_text().splitlines() if not line.startswith("#")]
+    lines = [line for table in channel_names.TABLES for line in Path(table).read_text().splitlines()]
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
     assert {row[0] for row in rows} == {"site", "subsystem", "station", "sensor", "channel"} and len(rows) > 200
     assert len({(row[0], row[1]) for row in rows}) == len(rows)
     assert all(len(row) in (3, 4) and all(row) and row[3:] in ([], ["rms"], ["mean"]) for row in rows)
     for part, name, channel in (row for row in rows if row[0] == "channel"):
-        assert part and channel.split(":")[0] in ("H1", "L1") and all(stream_names.parts(name).values())
+        assert part and channel.split(":")[0] in ("H1", "L1") and all(channel_names.parts(name).values())
 
 
 def test_what_people_type_is_told_as_a_span(server):
@@ -280,13 +281,16 @@ def test_what_people_type_is_told_as_a_span(server):
          "Hanford, corner station: seismometer Z (up and down), 0.03 to 0.1 Hz", "mean",
          "H1:PEM-CS_SEIS_LVEA_VERTEX_Z_BLRMS_30MHZ100"),
         ("L0:PEM-EX_RAIN", "Livingston, end station X: rain gauge", "mean", ""),
-        ("H1:PEM-CS_SEIS_LVEA_VERTEX_X_DQ", "", "rms", ""),
+        ("H1:PEM-CS_SEIS_LVEA_VERTEX_X_DQ", "Hanford, corner station: environment, SEIS_LVEA_VERTEX_X_DQ", "rms", ""),
+        ("V1:Sa_NE_BR_LVDT1_mean", "Virgo, north end: superattenuator suspension, BR_LVDT1_mean", "mean", ""),
+        ("V1:ENV_CEB_SEISZ", "Virgo, central building: seismometer Z (up and down)", "rms", ""),
+        ("V1:NO_SUCH_THING", "", "mean", ""),
         ("X9:PEM-Q_SEISX", "X9, Q: seismometer X", "rms", ""),
         ("<b>", "", "mean", ""),
     ),
 )  # fmt: skip
 def test_a_name_is_told_in_words_with_the_value_that_tells_most(name, title, kind, channel):
-    assert stream_names.told(name) == {"title": title, "kind": kind, "channel": channel}
+    assert channel_names.told(name) == {"title": title, "kind": kind, "channel": channel}
 
 
 @pytest.mark.parametrize(

@@ -419,9 +419,7 @@ def _factor(unit, wanted, name):
         raise BadInput(f"cannot convert {unit!r} to {wanted!r}: {name!r}") from None
 
 
-def missing(
-    days: OpenDays, name: str, start: float, end: float | None = None, probe: bool = True
-) -> list[why.Missing]:
+def missing(days: OpenDays, name: str, start: float, end: float | None = None, probe: bool = True) -> list[why.Missing]:
     """The spans of [start, end) GPS seconds without a sample of a channel, each with its reason.
 
     end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.

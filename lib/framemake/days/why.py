@@ -27,9 +27,7 @@ class Missing(NamedTuple):
     date: str
 
 
-def explain(
-    days: OpenDays, name: str, spans: Iterable[tuple[float, float]], probe: bool = True
-) -> list[Missing]:
+def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> list[Missing]:
     """The Missing of each span [(start, end)] in which the days have no sample of a channel, cut where reasons change.
 
     probe: whether frame files may be opened, see day/why.  Raises BadInput for a day file that cannot be read.

@@ -23,6 +23,7 @@ import numpy as np
 from .. import files, gps
 from ..days import status
 from ..errors import BadInput
+from ..frames import names
 from ..version import version
 from .facts import VALUES
 from .gather import Day, Report
@@ -86,6 +87,7 @@ def _files(report, site, values, sets, late):
                 "values": _packed(values[some]),
                 "sets": _packed(sets[some]),
                 "late": _packed(late[some]) if held else None,
+                "titles": [names.told(each.name)["title"] for each in report.channels[some]],
             },
         )
     yield "main", _main(report)
@@ -119,6 +121,7 @@ def _main(report):
         ],
         "there": _packed(report.there).decode("ascii"),
         "odd": report.odd,
+        "words": names.words()["subsystem"],
         "coverage": _coverage(report),
         "totals": status.totals([day.standing for day in report.days]),
     }  # fmt: skip

@@ -20,7 +20,7 @@ GET /api/days
     The days of a folder of day datasets, end excluded.  channels: how many the day has.  coverage: part of the samples
     that are there.  finished: UTC; error: of its last attempt.  These are null if not known.  absent, damaged: files.
 GET /api/channels[?spec=SPEC]
-    {"channels": [{"name", "rate", "unit", "spec"}, ...]}
+    {"channels": [{"name", "rate", "unit", "spec", "subsystem", "title"}, ...]}
     The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.
 GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
     {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean", "covered"}, ...]}
@@ -64,9 +64,9 @@ from werkzeug.wrappers import Request, Response
 
 from .. import gps
 from ..errors import BadInput
+from ..frames import names as channel_names
 from ..version import version
 from . import answers
-from . import names as stream_names
 from . import times as typed_times
 from .days import ServedDays
 from .holes import Holes
@@ -136,7 +136,7 @@ class Interface:
         if _wants_csv(request, query):
             columns = ("name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last")
             return _fresh(request, _table("streams", entries, (*columns, "title", "kind", "channel")))
-        return _fresh(request, answers.as_json({"streams": entries, "words": stream_names.words()}))
+        return _fresh(request, answers.as_json({"streams": entries, "words": channel_names.words()}))
 
     def _values(self, request):
         query = Query(request.args, ("name", "kind", "start", "end", "points", "band", "format"))

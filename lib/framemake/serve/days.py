@@ -10,6 +10,7 @@ from .. import gps
 from ..day.folder import COMPLETED, INTERRUPTED, MISSING, QUEUED, RUNNING, Folder
 from ..days import status
 from ..errors import BadInput, wording
+from ..frames import names as channel_names
 from . import dayfiles, spans
 from .query import Refused
 from .standing import without_folders
@@ -125,8 +126,16 @@ class ServedDays:
                 continue
             with contextlib.suppress(BadInput):
                 for name, (rate, unit) in dayfiles.channels_of(day.h5).items():
-                    found.setdefault((day.spec, name), {"name": name, "rate": rate, "unit": unit, "spec": day.spec})
-        entries = [found[at] for at in sorted(found)]
+                    entry = {"name": name, "rate": rate, "unit": unit, "spec": day.spec}
+                    found.setdefault((day.spec, name), entry)
+        entries = [
+            {
+                **found[at],
+                "subsystem": channel_names.parts(at[1])["subsystem"],
+                "title": channel_names.told(at[1])["title"],
+            }
+            for at in sorted(found)
+        ]
         with self._lock:
             self._listed = key, entries
         return entries

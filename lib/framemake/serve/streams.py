@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import BadInput
+from ..frames import names as channel_names
 from ..streams import envelope, reading, records, store
 from ..streams.runs import Runs
-from . import names as stream_names
 from .query import Refused
 
 # Streams kept open, a memory map and a short index each, by each process.  Not more than are looked at by turns: a file
@@ -191,7 +191,7 @@ class ServedStreams:
         return held.view(np.uint8) if len(held) else np.empty(0, np.uint8)
 
     def _entry(self, name):
-        entry = {"name": name, **stream_names.parts(name), **stream_names.told(name)}
+        entry = {"name": name, **channel_names.parts(name), **channel_names.told(name)}
         entry.update(dict.fromkeys(("sampling", "unit", "first", "last")))
         try:
             with self._lock:

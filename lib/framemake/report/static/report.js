@@ -122,7 +122,7 @@
     });
     more.addEventListener("click", () => { shown += 10 * PAGE; draw(); });
     sort();
-    return el("div", { class: "tables" }, el("table", null, el("caption", null, caption), el("thead", null, head), body), more);
+    return el("div", { class: "tables" }, el("table", null, el("caption", null, el("span", null, caption)), el("thead", null, head), body), more);
   }
 
   const facts = (entries) => el("dl", { class: "facts" }, entries.filter((each) => each && each[1] !== "" && each[1] !== null)
@@ -141,13 +141,13 @@
     const px = scale(x, left, wide - right), py = scale(y, high - bottom, top);
     const marks = y.ticks.map(([value, text]) => [el("line", { class: "axis", x1: left, x2: wide - right, y1: py(value), y2: py(value) }), el("text", { x: left - 6, y: py(value) + 4, "text-anchor": "end" }, text)])
       .concat(x.ticks.map(([value, text], at) => [el("line", { class: "axis", x1: px(value), x2: px(value), y1: top, y2: high - bottom }),
-        el("text", { x: px(value), y: high - 8, "text-anchor": !at ? "start" : px(value) > wide - 60 ? "end" : "middle" }, text)]));
+        el("text", { x: px(value), y: high - 8, "text-anchor": !at ? "start" : px(value) > wide - 60 ? "end" : "middle", class: at % 2 ? "between" : null }, text)]));
     return el("figure", null, el("figcaption", null, title), el("svg", { viewBox: "0 0 " + wide + " " + high, role: "img", "aria-label": title + ": " + words }, marks.flat(), draw(px, py)),
       el("p", { class: "soft" }, words));
   }
 
   function dateAxis() {
-    const days = all.days, last = days.length, ticks = [], every = Math.max(1, Math.ceil(last / 5));
+    const days = all.days, last = days.length, ticks = [], every = Math.max(1, Math.ceil(last / 4));
     for (let at = 0; at < last; at += every) ticks.push([at, days[at].date]);
     return { from: 0, to: last, ticks };
   }
@@ -164,7 +164,21 @@
     for (let at = Math.ceil(from / step); at * step <= to + step * 1e-9; at++) ticks.push([at * step, figure6(+(at * step).toPrecision(10))]);
     return { from, to, ticks };
   }
-  const circle = (x, y, words) => el("circle", { class: "mark", cx: x, cy: y, r: 3.2 }, words ? title(words) : null);
+  function countAxis(most) {
+    const axis = plainAxis(0, most);
+    return { ...axis, ticks: axis.ticks.filter(([value]) => Number.isInteger(value)) };
+  }
+  // Dots [x, y, words]; of those that lie in one place one, if asked a larger one: what comes back at the same hour does.
+  function dots(all_, grows) {
+    const places = new Map();
+    for (const [x, y, words] of all_) {
+      const at = Math.round(x) + " " + Math.round(y);
+      if (!places.has(at)) places.set(at, { x, y, words: [] });
+      places.get(at).words.push(words);
+    }
+    return [...places.values()].map(({ x, y, words }) => el("circle", { class: "mark", cx: x, cy: y, r: grows ? Math.min(9, 3.2 * Math.sqrt(words.length)).toFixed(1) : 3.2 },
+      title((words.length > 1 ? words.length + " of them: " : "") + words.slice(0, 5).join("; ") + (words.length > 5 ? "; ..." : ""))));
+  }
   function title(words) { const made = document.createElementNS("http://www.w3.org/2000/svg", "title"); made.textContent = words; return made; }
 
   // --- first page ----------------------------------------------------------------------------
@@ -189,23 +203,41 @@
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[event.key], at = squares.indexOf(document.activeElement);
       if (!step || at < 0) return;
       event.preventDefault();
-      const to = squares[Math.max(0, Math.min(squares.length - 1, at + step))];
+      const to = squares[Math.max(0, Math.min(squares.length - 1, at + step))], year = to.closest("details");
+      if (year) year.open = true;
       squares[at].tabIndex = -1; to.tabIndex = 0; to.focus();
     } });
     for (const [name, days] of months) {
       const grid = el("div", { class: "month" });
       days.forEach((day, at) => {
         const [mark] = letter(day), seen = day.status === "completed" ? level(day.coverage) : NO_DAY;
-        const square = el("a", { href: "#day=" + day.date, title: dayWords(day), "aria-label": dayWords(day), class: mark ? "odd" : null, tabindex: squares.length ? -1 : 0 }, mark || String(+day.date.slice(8)));
+        const square = el("a", { href: "#day=" + day.date, title: dayWords(day), "aria-label": dayWords(day), class: mark ? "odd" : null, tabindex: -1 }, mark || String(+day.date.slice(8)));
         const colours = theme();
         square.style.background = seen === NO_DAY ? colours.none : css(shade(seen));
         square.style.color = seen === NO_DAY ? colours.ink : over(shade(seen));
         if (!at) square.style.gridColumnStart = ((new Date(day.date + "T00:00:00Z").getUTCDay() + 6) % 7) + 1;
         squares.push(square); grid.append(square);
       });
-      box.append(el("section", null, el("h3", null, name), grid));
+      yearOf(name).append(el("section", null, el("h3", null, name), grid));
     }
+    // The one that the Tab key leads to.
+    (box.querySelector("details[open] .month a") || squares[0]).tabIndex = 0;
     return box;
+
+    // Many years would be a long way to the map: each is folded, but for the last.
+    function yearOf(month_) {
+      if (months.size <= 36) return box;
+      const year = month_.slice(0, 4), last = box.lastChild;
+      if (last && last.dataset.year === year) return last.lastChild;
+      const inside = el("div", { class: "calendar" }), own = all.days.filter((day) => day.date.startsWith(year));
+      box.append(el("details", { "data-year": year, open: year === all.days.at(-1).date.slice(0, 4) }, el("summary", null, yearWords(year, own)), inside));
+      return inside;
+    }
+  }
+  function yearWords(year, days) {
+    const there = days.filter((day) => day.status === "completed" && day.coverage !== null), odd = days.filter((day) => letter(day)[0]);
+    const part = there.length ? percent(there.reduce((sum, day) => sum + day.coverage, 0) / there.length) + " covered" : "nothing there";
+    return year + ": " + count(days.length, "day") + ", " + part + (odd.length ? ", " + odd.length + " with a letter" : "");
   }
 
   function key() {
@@ -250,7 +282,7 @@
     const days = all.days.length, days0 = all.days, paper = canvas.getContext("2d");
     let rows = [], tops = [], tall = 0, wide = 0, high = 0, gutter = 0, cell = 1, cursor = null;
     const groups = new Map();
-    all.channels.forEach((each) => { const name = group(each.name); groups.set(name, (groups.get(name) || []).concat(each.at)); });
+    all.channels.forEach((each) => { const name = group(each.name); if (!groups.has(name)) groups.set(name, []); groups.get(name).push(each.at); });
     if (all.channels.length <= 60 || groups.size === 1) groups.forEach((_, name) => chosen.open.add(name));
     const worst = (members) => members.reduce((least, at) => Math.min(least, all.channels[at].coverage), 1);
     const levels = new Map([...groups].map(([name, members]) => {
@@ -276,7 +308,8 @@
     }
     function resize() {
       const room = scroll.clientWidth || 300;
-      gutter = Math.min(260, Math.round(room * 0.36));
+      // Names have the room that few days leave.
+      gutter = Math.round(Math.max(Math.min(260, room * 0.36), Math.min(420, room * 0.6, room - 26 * days)));
       cell = Math.min(40, ((room - gutter) / days) * chosen.across);
       wide = room; high = Math.min(tall + TOP, Math.max(180, Math.round(innerHeight * 0.68)));
       inner.style.width = Math.max(room, Math.ceil(gutter + cell * days)) + "px"; inner.style.height = tall + TOP + "px";
@@ -319,7 +352,7 @@
       for (let at = rowAt(y0); at < rows.length && tops[at] - y0 + TOP < high; at++) {
         const row = rows[at], y = tops[at] - y0 + TOP + (tops[at + 1] - tops[at]) / 2;
         paper.fillStyle = colours.ink;
-        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ")", 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
+        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ")" + (all.words[row.group] ? " " + all.words[row.group] : ""), 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
         else if (HEIGHTS[chosen.row] >= 12) { paper.fillStyle = colours.soft; text(all.channels[row.at].name, 14, y, gutter - 20); }
       }
       paper.fillStyle = colours.none; paper.fillRect(0, 0, wide, TOP);
@@ -343,7 +376,7 @@
     }
     function words(spot) {
       const row = rows[spot.row], date = days0[spot.day].date, value = row.at === undefined ? levels.get(row.group)[spot.day] : all.there[row.at * days + spot.day];
-      return (row.at === undefined ? row.group + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
+      return (row.at === undefined ? row.group + (all.words[row.group] ? ", " + all.words[row.group] : "") + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
     }
     function toggle(name) { if (!chosen.open.delete(name)) chosen.open.add(name); lay(); }
     function act(spot) {
@@ -452,7 +485,7 @@
     const holes = own.holes.map((raw, at) => ({ ...hole(day, own, raw), channels: affected[at] })).filter((each) => each.channels);
     page.push(section("Holes", holes.length ? table("What is missing, what most channels lack first.", [
       ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start) + " to " + until(each.end)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
-      ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "") + (each.come ? " (it has come since)" : "")], ["File", (each) => each.path, (each) => el("code", null, each.path)],
+      ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "") + (each.come ? " (it has come since)" : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path) : "")],
     ], holes, 0, true) : el("p", null, "Nothing is missing.")));
     if (own.bad.length) page.push(section("Bad frames", table("Files, or channels in files, that cannot be read.", [["File", (each) => each[0], (each) => el("code", null, each[0])], ["Channel", (each) => each[1], (each) => each[1] || "all"], ["Why", (each) => each[2]]], own.bad, 0, false)));
     if (own.late_files) page.push(section("Late files", table(count(own.late_files, "file") + " came more than a day after the end of its span, by the file's own time" + (own.late_files > own.came.length ? "; the latest " + own.came.length : ""), [
@@ -507,7 +540,7 @@
       if (last && last.number === each.number && Math.abs(last.end - each.start) < 2e-6) last.end = each.end; else gaps.push({ ...each });
     });
     const parts = gaps.filter((each) => !each.whole), page = [
-      el("h1", null, name),
+      el("h1", null, name), file.titles[inFile] ? el("p", { class: "soft" }, file.titles[inFile]) : null,
       facts([["coverage", percent(channel.coverage)], ["holes", channel.gaps], ["longest", channel.gaps ? length(channel.longest) : ""], ["days with data", channel.days + " of " + some], ["rate", figure6(channel.rate) + " Hz"], ["unit", channel.unit || "none"], ["dtype", channel.dtype]]),
       channel.changes ? el("p", { class: "note" }, "It changes: " + channel.changes) : null,
     ];
@@ -526,13 +559,13 @@
     }
     if (gaps.length) {
       const axis = lengthAxis(gaps.map((each) => each.end - each.start)), told = (each) => each.day.date + " " + clock(each.start) + " UTC, " + length(each.end - each.start) + ": " + each.kind;
-      charts.append(chart("Holes by date", count(gaps.length, "hole") + ", each a dot at its length; one over midnight is two.", dateAxis(), axis, (x, y) => gaps.map((each) => circle(x(each.number + each.start / DAY), y(each.end - each.start), told(each)))));
+      charts.append(chart("Holes by date", count(gaps.length, "hole") + ", each a dot at its length; one over midnight is two.", dateAxis(), axis, (x, y) => dots(gaps.map((each) => [x(each.number + each.start / DAY), y(each.end - each.start), told(each)]))));
       if (parts.length) {
         const hours = Array(24).fill(0);
         parts.forEach((each) => { hours[Math.min(23, Math.floor(each.start / 3600))]++; });
         const most = Math.max(...hours), hour = hours.indexOf(most), said = "Most begin from " + two(hour) + ":00 to " + two(hour + 1) + ":00: " + most + " of " + parts.length + ".";
-        charts.append(chart("Holes by time of day (UTC)", "A dot where each begins. What comes back at the same hour stands in a column.", hourAxis, axis, (x, y) => parts.map((each) => circle(x(each.start / 3600), y(each.end - each.start), told(each)))));
-        charts.append(chart("When holes begin (UTC)", said, hourAxis, plainAxis(0, most), (x, y) => hours.map((value, at) => (value ? el("rect", { class: "loss", x: x(at) + 1, width: x(at + 1) - x(at) - 2, y: y(value), height: y(0) - y(value) }, title(two(at) + ":00: " + value)) : null))));
+        charts.append(chart("Holes by time of day (UTC)", "A dot where each begins, larger for several. What comes back at the same hour stands in a column.", hourAxis, axis, (x, y) => dots(parts.map((each) => [x(each.start / 3600), y(each.end - each.start), told(each)]), true)));
+        charts.append(chart("When holes begin (UTC)", said, hourAxis, countAxis(most), (x, y) => hours.map((value, at) => (value ? el("rect", { class: "loss", x: x(at) + 1, width: x(at + 1) - x(at) - 2, y: y(value), height: y(0) - y(value) }, title(two(at) + ":00: " + value)) : null))));
       }
     }
     if (late && late.some((value) => value > 0)) {
@@ -541,9 +574,9 @@
     }
     page.push(charts);
     const ask = (each) => el("button", { type: "button", class: "plain", onclick: () => explain(channel.at, each.number), "aria-label": "what is missing on " + each.day.date }, "Open");
-    page.push(section("Holes", holes.length ? table("Each with its reason, the longest first.", [
+    page.push(section("Holes", holes.length ? table("A row for each reason and frame file, the longest first.", [
       ["UTC", (each) => each.number + each.start / DAY, (each) => el("span", null, dayLink(each.day.date), " " + clock(each.start) + " to " + until(each.end))], ["GPS", (each) => each.day.start + each.start, (each) => gps(each.day.start + each.start), true],
-      ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true], ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "")], ["File", (each) => each.path, (each) => el("code", null, each.path.split("/").at(-1))], ["More", (each) => each.number, ask],
+      ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true], ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path.split("/").at(-1)) : "")], ["More", (each) => each.number, ask],
     ], holes, 2, true) : el("p", null, "Nothing is missing.")));
     page.push(section("Day by day", table("Values to six figures.", [["Day", (at) => at, (at) => dayLink(days[at].date)], ["Coverage", (at) => level_(there[at]), (at) => (there[at] === NO_DAY ? "no such day" : there[at] === WHOLE ? "100 %" : "about " + there[at] / 2 + " %"), true],
       ...all.values.map((what, column) => [what, (at) => values[4 * at + column], (at) => figure6(values[4 * at + column]), true])], days.map((_, at) => at), 0, true)));

@@ -67,7 +67,7 @@ function pointsOf(good) {
   const told = good.map(({value: series, channel}) => {
     if (series.values) return series.step ? lasting(series.step) : "one sample";
     const step = (span[1] - span[0]) / Math.max(1, series.times.length);
-    const rate = held.channels.find((each) => each.name === channel.name)?.rate;
+    const rate = channelOf(channel)?.rate;
     return rate && step * rate < 1.5 ? "one sample" : lasting(step);
   });
   const band = view.band && good.some(({value}) => isBanded(value));
@@ -111,7 +111,7 @@ function legend(found) {
     const [what, parameters] = bad ? [] : parametersOf(channel, span);
     const href = address(what, {...parameters, format: "sheet"});
     const csv = bad ? "" : make("a", {textContent: "CSV", href, download: "", ariaLabel: `CSV of ${name}`});
-    const title = streamOf(channel)?.title;
+    const title = (streamOf(channel) ?? channelOf(channel))?.title;
     return make("li", {}, key, make("span", {className: "name", textContent: name}),
       title ? make("span", {className: "title", textContent: title}) : "",
       make("span", {className: bad ? "facts none" : "facts", textContent: facts}),
