@@ -1,26 +1,22 @@
-// The report: calendar, map, a view for a day and for a channel, all drawn from the files in data/.
-// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, stamp, content).
+// The report: calendar, map, a view for a day and for a channel, all drawn from the files beside this one.
+// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, content).
 // What a channel or file is called comes to the page as text alone: nothing here writes HTML.
 "use strict";
 (function () {
   const WHOLE = 200, NO_DAY = 255, NO_SET = 0xffff, DAY = 86400, PAGE = 50;
   const WORDS = new Set(["Reason", "Why", "Changes", "UTC"]), held = {}, waiting = {};
+  const HERE = document.currentScript.src.replace(/[^/]*$/, "");
   let all = null, view = 0;
 
-  window.framemake = function (name, stamp, content) { held[name] = [stamp, content]; };
+  window.framemake = function (name, content) { held[name] = content; };
 
   function data(name) {
     waiting[name] = waiting[name] || new Promise(function (resolve, reject) {
       const script = document.createElement("script");
-      script.src = "data/" + name + ".js";
-      script.onload = function () {
-        const [stamp, content] = held[name] || ["", null];
-        if (!content) reject(new Error("is damaged: data/" + name + ".js"));
-        // Days and channels are known by their number, which another report may count otherwise.
-        else if (all && stamp !== all.stamp) reject(new Error("The report has been made anew since: load this page again."));
-        else resolve(name === "main" ? { ...content, stamp } : content);
-      };
-      script.onerror = () => reject(new Error("cannot be read: data/" + name + ".js"));
+      script.src = HERE + name + ".js";
+      script.onload = () => (held[name] ? resolve(held[name]) : reject(new Error("is damaged: " + name + ".js")));
+      // A report that is made anew takes the folder of this one away.
+      script.onerror = () => reject(new Error("cannot be read: " + name + ".js. Has the report been made anew since? Then load this page again."));
       document.head.append(script);
     });
     return waiting[name];
@@ -595,7 +591,7 @@
     try {
       page = what === "day" ? await dayPage(asked) : what === "channel" ? await channelPage(asked) : first();
     } catch (error) {
-      page = [el("h1", null, "Cannot be shown"), el("p", { class: "note" }, error.message), el("p", null, "Is the folder data/ beside this page whole?")];
+      page = [el("h1", null, "Cannot be shown"), el("p", { class: "note" }, error.message), el("p", null, "Is the folder data/ beside the page whole?")];
     }
     if (own !== view) return;
     main.replaceChildren(...page.flat(Infinity).filter(Boolean));
