@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from framemake.errors import BadInput
 from framemake.frames import names as channel_names
-from framemake.serve import answers, app, door
+from framemake.serve import answers, app, door, protocol
 from framemake.serve import server as server_module
 from framemake.serve import streams as serve_streams
 from framemake.serve.query import Refused
-from framemake.streams import reading, records, store
+from framemake.streams import envelope, reading, records, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from support import stream_files
@@ -595,6 +596,35 @@ def test_a_stream_that_cannot_be_read_is_told_without_the_machine_s_folders(tmp_
         assert answer.status == 503 and answer.headers["retry-after"] == "1"
         assert entry["problem"] == answer.error == f"torn, 26 bytes: '{SEIS}.bin'"
         assert server.post(file=f"{SEIS}.bin", recsz=25, records="0").status == 503
+
+
+@pytest.mark.parametrize("suffix", [records.BIN, "envelope"])
+def test_a_file_that_is_cut_while_it_is_read_is_told_and_ends_no_process(tmp_path, monkeypatch, suffix):
+    """Reading what is no longer in a mapped file ends a process by a signal."""
+    written = stream_files.Written().file(NIGHT, 1, np.arange(40_000.0))
+    written.write(tmp_path, SEIS)
+    envelope.renew(str(tmp_path), store.open_stream(str(tmp_path), SEIS))
+    known, path = serve_streams.ServedStreams(str(tmp_path)), tmp_path / f"{SEIS}.bin"
+    span = NIGHT, NIGHT + 40_000
+    (whole,) = known.curves([SEIS], "mean", *span, 100)
+    # Nobody has looked at the folder since it was cut.
+    tag = known.tag(SEIS)
+    monkeypatch.setattr(known, "_tag", lambda name: tag)
+    if suffix == records.BIN:
+        held = known.file_bytes(f"{SEIS}.bin")
+        os.truncate(path, path.stat().st_size // 2)
+        for kind, points, band in (("mean", 100, False), ("rms", None, True)):
+            with pytest.raises(Refused, match="stream is being changed, try again"):
+                known.curves([SEIS], kind, *span, points, band)
+        with pytest.raises(BadInput, match="has become shorter while it was read"):
+            protocol.octets(held, 25, np.arange(10))
+    else:
+        monkeypatch.setattr(envelope, "_counts", lambda *given: os.truncate(envelope.path_of(str(tmp_path), SEIS), 0))
+        with pytest.raises(Refused, match="stream is being changed, try again"):
+            known.curves([SEIS], "mean", *span, 100, True)
+        monkeypatch.undo()
+        (again,) = known.curves([SEIS], "mean", *span, 100, True)
+        assert again.values.tolist() == whole.values.tolist() and again.high.max() == 39_999 / 16
 
 
 def test_the_list_is_made_of_what_is_known_until_it_changes(streams, tmp_path, monkeypatch):
