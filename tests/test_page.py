@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 import urllib.parse
 
 import numpy as np
@@ -148,6 +149,18 @@ def test_at_first_sight_the_last_day_of_one_telling_stream_is_drawn_and_what_is_
     assert "last=604800" in shown.page.url and shown.page.locator("#overview").is_hidden()
     times = shown.curves()[0]["customdata"]
     assert times[0] == END - 59 - 7 * 86400
+
+
+@pytest.mark.long
+def test_days_without_a_summary_are_shown_at_first_sight(tab, place, tmp_path):
+    (tmp_path / "streams").mkdir()
+    shutil.copytree(place[1], tmp_path / "out")
+    for path in (tmp_path / "out").glob("*/*.summary.json"):
+        path.unlink()
+    with serving.served(tmp_path / "streams", "--days", tmp_path / "out") as started:
+        shown = tab("", at=address_of(started))
+        assert [curve["name"] for curve in shown.curves()] == [WE]
+        assert "1 day from 2024-04-10, 2 channels. ENV (environment): 1; Sa" in shown.text("#overview tbody")
 
 
 def test_a_teacher_finds_yesterday_s_earthquake_in_three_clicks_with_its_numbers(tab):

@@ -105,11 +105,11 @@ def same(found, wanted):
 
 def test_days_are_listed_with_those_between_that_are_missing(server):
     told = server.get("/api/days").json["days"]
-    keys = ("day", "spec", "status", "start", "end", "channels")
+    keys = ("day", "spec", "status", "start", "end", "file", "channels")
     assert [tuple(entry[key] for key in keys) for entry in told] == [
-        (FIRST, "V1trend", "completed", BEGIN, BEGIN + 86400, 3),
-        (SECOND, "V1trend", "missing", BEGIN + 86400, BEGIN + 172800, None),
-        ("2024-04-12", "V1trend", "completed", BEGIN + 172800, BEGIN + 259200, 3),
+        (FIRST, "V1trend", "completed", BEGIN, BEGIN + 86400, True, 3),
+        (SECOND, "V1trend", "missing", BEGIN + 86400, BEGIN + 172800, False, None),
+        ("2024-04-12", "V1trend", "completed", BEGIN + 172800, BEGIN + 259200, True, 3),
     ]
     assert 0.9 < told[0]["coverage"] < 0.95 and told[0]["finished"] and told[0]["error"] is None
     assert told[1]["coverage"] is None and (told[1]["absent"], told[1]["damaged"]) == (0, 0)

@@ -15,10 +15,11 @@ GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points
     &band=1 gives "min" and "max" beside "values": the smallest and the largest sample that begins in each point, which
     is a mean, or an rms, as the frames had it, of a second or a minute.
 GET /api/days
-    {"days": [{"day", "spec", "status", "start", "end", "channels", "coverage", "finished", "error", "absent",
+    {"days": [{"day", "spec", "status", "start", "end", "file", "channels", "coverage", "finished", "error", "absent",
     "damaged"}, ...]}
-    The days of a folder of day datasets, end excluded.  channels: how many the day has.  coverage: part of the samples
-    that are there.  finished: UTC; error: of its last attempt.  These are null if not known.  absent, damaged: files.
+    The days of a folder of day datasets, end excluded.  file: whether the day has a file.  channels: how many it has.
+    coverage: part of the samples that are there.  finished: UTC; error: of its last attempt.  These are null if not
+    known, as without a summary.  absent, damaged: files.
 GET /api/channels[?spec=SPEC]
     {"channels": [{"name", "rate", "unit", "spec", "subsystem", "title"}, ...]}
     The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.

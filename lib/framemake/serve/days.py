@@ -99,6 +99,7 @@ class ServedDays:
                 "status": COMPLETED if day.h5 and day.status == MISSING else day.status,
                 "start": window.start,
                 "end": window.end,
+                "file": day.h5 is not None,
                 "channels": day.channels if day.h5 else None,
                 "coverage": day.coverage,
                 "finished": day.finished,

@@ -144,7 +144,7 @@ function whole(channels) {
       // The last record's time is when its sample begins: one second more and it is in the span.
       if (stream && stream.first !== null) times.push(stream.first, stream.last + 1);
     } else {
-      const days = held.days.filter((day) => (!channel.spec || day.spec === channel.spec) && day.channels !== null);
+      const days = held.days.filter((day) => (!channel.spec || day.spec === channel.spec) && day.file);
       times.push(...days.flatMap((day) => [day.start, day.end]));
     }
   }

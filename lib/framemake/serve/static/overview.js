@@ -37,7 +37,7 @@ const dayOf = ({spec, start, end}) => ({...EMPTY, channels: [{spec, name: tellin
 
 // The view that the page begins with: the last day of one telling stream, else of one channel of days.
 function beginning() {
-  const stream = telling(held.streams), day = held.days.findLast((day) => day.channels !== null && tellingOf(day.spec));
+  const stream = telling(held.streams), day = held.days.findLast((day) => day.file && tellingOf(day.spec));
   return stream ? lastDayOf(stream) : day ? dayOf(day) : EMPTY;
 }
 
@@ -61,7 +61,7 @@ function ofSite(site, streams) {
 }
 
 function ofDays(spec, days) {
-  const there = days.filter((day) => day.channels !== null), last = there.at(-1);
+  const there = days.filter((day) => day.file), last = there.at(-1);
   const bad = days.filter((day) => BAD.includes(day.status)).length;
   const channels = held.channels.filter((channel) => channel.spec === spec);
   const parts = partsOf(channels);
