@@ -624,6 +624,17 @@ def test_everything_can_be_done_by_keyboard(tab):
     assert fields == 0
 
 
+def test_paper_is_white_whatever_the_screen_is(tab):
+    shown = tab(link(X), color_scheme="dark")
+    (dark,) = shown.curves()
+    shown.after(lambda: shown.page.emulate_media(media="print"))
+    (light,) = shown.curves()
+    assert (dark["line"]["color"], light["line"]["color"]) == ("#6cb6ff", "#005a9c")
+    assert shown.layout()["paper_bgcolor"] == "#ffffff"
+    assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not shown.page.locator("#tools").is_visible() and not shown.page.locator("#controls").is_visible()
+
+
 def test_text_stands_out_from_its_ground():
     static = commands.ROOT / "lib" / "framemake" / "serve" / "static"
     sheet, script = (static / "app.css").read_text(), (static / "plot.js").read_text()

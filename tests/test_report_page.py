@@ -311,6 +311,10 @@ def test_a_day_in_print_has_no_buttons_and_light_colours(opened):
     assert not page.locator("#search").is_visible() and not page.locator(".bar").first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("h1").is_visible() and page.locator("canvas").is_visible()
+    # Paper is not scrolled: all of the map is on it.
+    page.wait_for_function(
+        "document.querySelector('canvas').clientHeight >= document.querySelector('.inner').clientHeight"
+    )
     # A day that is missing is white on paper.
     page.wait_for_function(
         "getComputedStyle(document.querySelectorAll('.month a')[5]).backgroundColor === 'rgb(255, 255, 255)'"

@@ -307,7 +307,8 @@
       // Names have the room that few days leave.
       gutter = Math.round(Math.max(Math.min(260, room * 0.36), Math.min(420, room * 0.6, room - 26 * days)));
       cell = Math.min(40, ((room - gutter) / days) * chosen.across);
-      wide = room; high = Math.min(tall + TOP, Math.max(180, Math.round(innerHeight * 0.68)));
+      // Paper is not scrolled: there all rows are shown, as far as a canvas goes.
+      wide = room; high = Math.min(tall + TOP, printing.matches ? 16000 : Math.max(180, Math.round(innerHeight * 0.68)));
       inner.style.width = Math.max(room, Math.ceil(gutter + cell * days)) + "px"; inner.style.height = tall + TOP + "px";
       const dense = devicePixelRatio || 1;
       canvas.width = wide * dense; canvas.height = high * dense;
@@ -404,8 +405,9 @@
     }
     const button = (words, act_) => el("button", { type: "button", onclick: act_ }, words);
     const order = el("button", { type: "button", "aria-pressed": String(chosen.worst), onclick: () => { chosen.worst = !chosen.worst; order.setAttribute("aria-pressed", String(chosen.worst)); lay(); } }, "Worst first");
-    const fresh = () => { if (!box.isConnected) { removeEventListener("resize", fresh); dark.removeEventListener("change", fresh); return; } resize(); };
-    addEventListener("resize", fresh); dark.addEventListener("change", fresh);
+    const fresh = () => { if (!box.isConnected) { removeEventListener("resize", fresh); for (const each of [dark, printing]) each.removeEventListener("change", fresh); return; } resize(); };
+    addEventListener("resize", fresh);
+    for (const each of [dark, printing]) each.addEventListener("change", fresh);
     // Once it is in the page, and has a width.
     go.then = () => { lay(); performance.mark("drawn"); };
     return [
