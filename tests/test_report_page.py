@@ -86,6 +86,17 @@ def report(channels, count, states=()):
     return gather.Report("out", "V1trend", "", days, found, rows, there, [], count)
 
 
+def hour():
+    """A Report of a day that was built from 06:00 to 07:00, of one channel with a hole of ten minutes."""
+    one = report(1, 1)
+    (day,) = one.days
+    facts = day.facts._replace(
+        window=(day.start + 21600, day.start + 25200), asked=3600.0, seconds=np.array([3000.0]),
+        holes=[Hole(600.0, 1200.0, why.GAP, "", "")], sets=[[], [0]],
+    )  # fmt: skip
+    return one._replace(days=[day._replace(facts=facts)])
+
+
 FAILED = {"status": "failed", "error": "no frame <b>"}, {"status": "missing"}
 
 
@@ -99,6 +110,7 @@ def sites(tmp_path_factory):
         "one": report(1, 1),
         "week": report(12, 7, {2: FAILED[0], 5: FAILED[1]}),
         "years": report(2000, 600),
+        "hour": hour(),
         "decade": report(1, 1200, {2: FAILED[0]}),
         "none": report(1, 3, {at: FAILED[at % 2] for at in range(3)}),
     }
@@ -223,6 +235,23 @@ def test_days_that_are_not_simply_there_have_a_letter_and_say_why(opened):
     page.locator(".month a").nth(2).click()
     page.get_by_text("no frame <b>").wait_for()
     assert page.locator("main b").count() == 0
+
+
+def test_a_day_that_was_built_in_part_has_its_holes_at_their_times(opened):
+    page, start = opened("hour"), gps.day_window(FIRST).start
+    page.goto(page.url.split("#")[0] + f"#channel={SAME_HOUR}")
+    page.get_by_text("Most begin from 06:00 to 07:00: 1 of 1.").wait_for()
+    page.get_by_role("button", name=f"what is missing on {FIRST}").click()
+    told = page.locator("dialog").inner_text()
+    assert "06:10:00 to 06:20:00" in told and f"{start + 22200} to {start + 22800}" in told
+    page.get_by_role("link", name="The day", exact=True).click()
+    page.get_by_text("06:00:00 to 07:00:00").wait_for()
+    bars = page.locator("svg[aria-label^='Channels with data'] rect").evaluate_all(
+        "all => all.map((each) => ['x', 'width'].map((name) => +each.getAttribute(name)))"
+    )
+    hour = (600 - 12 - 62) / 24
+    assert [round((x - 62) / hour, 2) for x, _ in bars] == [6, 6.17, 6.17, 6.33]
+    assert round((bars[-1][0] + bars[-1][1] - 62) / hour, 2) == 7
 
 
 def test_arrow_keys_go_through_the_calendar(opened):

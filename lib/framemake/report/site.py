@@ -195,7 +195,12 @@ def _of_day(day: Day, sets: np.ndarray, site: str) -> dict[str, Any]:
         return found
     words: dict[str, int] = {}
     number = lambda text: words.setdefault(text, len(words))  # noqa: E731
-    holes = [[hole.start, hole.end, number(hole.kind), number(hole.detail), number(hole.path)] for hole in facts.holes]
+    # Of a day that was built from another time on they count from there; the page counts from midnight.
+    shift = facts.window[0] - day.start
+    holes = [
+        [shift + hole.start, shift + hole.end, number(hole.kind), number(hole.detail), number(hole.path)]
+        for hole in facts.holes
+    ]
     come = [text for text in words if any(hole[4] == words[text] for hole in holes) and _has_come(day, text)]
     return {
         **found,

@@ -479,7 +479,7 @@
     const sets = numbers(own.set, Uint16Array), many = own.sets.map(() => 0), affected = own.holes.map(() => 0);
     sets.forEach((set) => { if (set !== NO_SET) many[set]++; });
     own.sets.forEach((some, set) => some.forEach((at) => { affected[at] += many[set]; }));
-    page.push(section("Through the day", dayChart(own, many)));
+    page.push(section("Through the day", dayChart(own, many, day.start)));
     const holes = own.holes.map((raw, at) => ({ ...hole(day, own, raw), channels: affected[at] })).filter((each) => each.channels);
     page.push(section("Holes", holes.length ? table("What is missing, what most channels lack first.", [
       ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start) + " to " + until(each.end)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
@@ -503,7 +503,7 @@
     return page;
   }
 
-  function dayChart(own, many) {
+  function dayChart(own, many, start) {
     const total = many.reduce((sum, each) => sum + each, 0), edges = new Map();
     own.sets.forEach((some, set) => some.forEach((at) => {
       const [start, end] = own.holes[at];
@@ -511,8 +511,8 @@
     }));
     const times = [...edges.keys()].sort((a, b) => a - b), steps = [];
     let has = total, least = total;
-    let before = 0;
-    times.concat(own.window[1] - own.window[0]).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
+    let before = own.window[0] - start;
+    times.concat(own.window[1] - start).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
     return chart("Channels with data by time of day (UTC)", least === total ? "All " + total + " channels have data all the time." : "At the least " + least + " of " + total + " channels have data.", hourAxis, { from: 0, to: total || 1, ticks: [[0, "0"], [total, String(total)]] },
       (x, y) => steps.map(([a, b, value]) => [el("rect", { class: "rod", x: x(a / 3600), width: Math.max(0.5, x(b / 3600) - x(a / 3600)), y: y(value), height: y(0) - y(value) }),
         value < total ? el("rect", { class: "loss", x: x(a / 3600), width: Math.max(0.8, x(b / 3600) - x(a / 3600)), y: y(total), height: y(value) - y(total) }) : null]).flat());
