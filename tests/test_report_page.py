@@ -86,15 +86,15 @@ def report(channels, count, states=()):
     return gather.Report("out", "V1trend", "", days, found, rows, there, [], count)
 
 
-def hour():
-    """A Report of a day that was built from 06:00 to 07:00, of one channel with a hole of ten minutes."""
-    one = report(1, 1)
-    (day,) = one.days
-    facts = day.facts._replace(
-        window=(day.start + 21600, day.start + 25200), asked=3600.0, seconds=np.array([3000.0]),
-        holes=[Hole(600.0, 1200.0, why.GAP, "", "")], sets=[[], [0]],
+def part(date, begin, end, *holes):
+    """A Report of a day built from begin to end, s after midnight, of one channel with holes, s after begin."""
+    one, start = report(1, 1), gps.day_window(date).start
+    facts = one.days[0].facts._replace(
+        window=(start + begin, start + end), asked=float(end - begin), seconds=np.array([(end - begin) / 2]),
+        holes=[Hole(*hole, why.GAP, "", "") for hole in holes], sets=[[], list(range(len(holes)))],
     )  # fmt: skip
-    return one._replace(days=[day._replace(facts=facts)])
+    told = one.days[0].standing._replace(date=date)
+    return one._replace(days=[one.days[0]._replace(standing=told, start=start, facts=facts)])
 
 
 FAILED = {"status": "failed", "error": "no frame <b>"}, {"status": "missing"}
@@ -110,7 +110,8 @@ def sites(tmp_path_factory):
         "one": report(1, 1),
         "week": report(12, 7, {2: FAILED[0], 5: FAILED[1]}),
         "years": report(2000, 600),
-        "hour": hour(),
+        "hour": part(FIRST, 21600, 25200, (600.0, 1200.0)),
+        "leap": part("2016-12-31", 0, 86401, (86395.0, 86398.0), (86400.0, 86401.0)),
         "decade": report(1, 1200, {2: FAILED[0]}),
         "none": report(1, 3, {at: FAILED[at % 2] for at in range(3)}),
     }
@@ -252,6 +253,13 @@ def test_a_day_that_was_built_in_part_has_its_holes_at_their_times(opened):
     hour = (600 - 12 - 62) / 24
     assert [round((x - 62) / hour, 2) for x, _ in bars] == [6, 6.17, 6.17, 6.33]
     assert round((bars[-1][0] + bars[-1][1] - 62) / hour, 2) == 7
+
+
+def test_a_leap_second_is_told_as_one(opened):
+    page = opened("leap", "#day=2016-12-31")
+    told = page.locator("section", has_text="What is missing").inner_text()
+    assert "23:59:55 to 23:59:58" in told and "23:59:60 to 24:00:00" in told
+    assert "built span" not in page.locator("main").inner_text()
 
 
 def test_arrow_keys_go_through_the_calendar(opened):

@@ -163,15 +163,16 @@ def _coverage(report):
 
 
 def _day(day: Day) -> list:
-    """date, GPS of its begin, status, coverage, channels, asked for, kept files, closed, bad files, late files."""
+    """date, GPS of its begin, its seconds, status, coverage, channels, asked for, kept, closed, bad and late files."""
     told, facts = day.standing, day.facts
     coverage = told.coverage
     if facts is not None:
         whole = facts.asked * len(facts.names)
         coverage = float(facts.seconds.sum() / whole) if whole else None
     return [
-        told.date, day.start, told.status, coverage, told.channels if facts is None else len(facts.names),
-        told.requested, told.kept, int(day.closed), told.absent + told.unreadable, facts.late_files if facts else 0,
+        told.date, day.start, gps.day_window(told.date).duration, told.status, coverage,
+        told.channels if facts is None else len(facts.names), told.requested, told.kept, int(day.closed),
+        told.absent + told.unreadable, facts.late_files if facts else 0,
     ]  # fmt: skip
 
 

@@ -50,12 +50,14 @@
     if (seconds < 7200) return +(seconds / 60).toFixed(1) + " min";
     return seconds < 2 * DAY ? +(seconds / 3600).toFixed(1) + " h" : +(seconds / DAY).toFixed(1) + " days";
   }
-  function clock(seconds) {
+  // The time of a day, so many seconds after its midnight; a day with a leap second has 23:59:60.
+  function clock(seconds, day) {
+    if (seconds > day.length + 1e-6) return "+" + (1 + Math.floor((seconds - day.length) / DAY)) + " d " + clock((seconds - day.length) % DAY, { length: DAY });
     const whole = Math.floor(seconds + 1e-6), rest = seconds - whole;
     const late = whole >= DAY ? 60 + whole - DAY : whole % 60, minutes = Math.min(1439, Math.floor(whole / 60));
     return two(Math.floor(minutes / 60)) + ":" + two(minutes % 60) + ":" + two(late) + (rest > 1e-5 ? rest.toFixed(3).slice(1) : "");
   }
-  const until = (seconds) => (seconds === DAY ? "24:00:00" : clock(seconds));
+  const until = (seconds, day) => (seconds === day.length ? "24:00:00" : clock(seconds, day));
   const figure6 = (value) => (Number.isFinite(value) ? String(+value.toPrecision(6)) : "");
   const gps = (value) => String(+value.toFixed(6));
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'");
@@ -424,7 +426,7 @@
     const words = own.words;
     return { day, start: raw[0], end: raw[1], kind: words[raw[2]], detail: words[raw[3]], path: words[raw[4]], come: own.come.includes(raw[4]) };
   }
-  const asWhole = (day, kind, detail) => ({ day, start: 0, end: DAY, kind, detail, path: "", whole: true });
+  const asWhole = (day, kind, detail) => ({ day, start: 0, end: day.length, kind, detail, path: "", whole: true });
   // The holes of a channel on a day; own: the day's facts; set: the number of its list of holes.
   function holesOf(name, day, own, set) {
     if (!own.sets) return [asWhole(day, "day not built", own.problem || own.error || day.status)];
@@ -439,7 +441,7 @@
     const start = each.day.start + each.start, end = each.day.start + each.end, file = each.path;
     const around = "--start " + gps(Math.max(0, start - 600)) + " --end " + gps(end + 600);
     return el("article", null, el("h3", null, each.kind), el("dl", null,
-      el("dt", null, "UTC"), el("dd", null, each.day.date + " " + clock(each.start) + " to " + until(each.end) + " (" + length(each.end - each.start) + ")"),
+      el("dt", null, "UTC"), el("dd", null, each.day.date + " " + clock(each.start, each.day) + " to " + until(each.end, each.day) + " (" + length(each.end - each.start) + ")"),
       el("dt", null, "GPS"), el("dd", null, gps(start) + " to " + gps(end)),
       each.detail ? [el("dt", null, "why"), el("dd", null, each.detail)] : null,
       file ? [el("dt", null, "file"), el("dd", null, el("code", null, file))] : null,
@@ -471,7 +473,7 @@
       facts([["status", day.status + (mark && day.status === "completed" ? ", " + words : "")], ["coverage", day.status === "completed" ? percent(day.coverage) : ""], ["channels", day.channels === null ? "" : day.channels + (day.asked ? " of " + day.asked : "")],
         ["took", own.took === null ? "" : length(own.took)], ["built (UTC)", own.finished ? own.finished.slice(0, 19).replace("T", " ") : ""], ["size", own.size ? size(own.size) : ""], ["tried again", own.retries || ""],
         ["files absent", own.absent || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""],
-        ["built span (UTC)", own.window && own.window[1] - own.window[0] < DAY ? clock(own.window[0] - day.start) + " to " + until(own.window[1] - day.start) : ""]]),
+        ["built span (UTC)", own.window && (own.window[0] !== day.start || own.window[1] !== day.start + day.length) ? clock(own.window[0] - day.start, day) + " to " + until(own.window[1] - day.start, day) : ""]]),
       own.error || own.problem ? el("p", { class: "note" }, own.error || own.problem) : null,
     ];
     if (own.links.length) page.push(el("p", { class: "bar" }, "Files:", own.links.map(([what, path]) => el("a", { href: path.split("/").map(encodeURIComponent).join("/") }, what)), el("span", { class: "soft" }, "(in the folder of days, as it lies from here)")));
@@ -482,7 +484,7 @@
     page.push(section("Through the day", dayChart(own, many, day.start)));
     const holes = own.holes.map((raw, at) => ({ ...hole(day, own, raw), channels: affected[at] })).filter((each) => each.channels);
     page.push(section("Holes", holes.length ? table("What is missing, what most channels lack first.", [
-      ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start) + " to " + until(each.end)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
+      ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start, each.day) + " to " + until(each.end, each.day)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
       ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "") + (each.come ? " (it has come since)" : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path) : "")],
     ], holes, 0, true) : el("p", null, "Nothing is missing.")));
     if (own.bad.length) page.push(section("Bad frames", table("Files, or channels in files, that cannot be read.", [["File", (each) => each[0], (each) => el("code", null, each[0])], ["Channel", (each) => each[1], (each) => each[1] || "all"], ["Why", (each) => each[2]]], own.bad, 0, false)));
@@ -556,7 +558,7 @@
       }).flat()));
     }
     if (gaps.length) {
-      const axis = lengthAxis(gaps.map((each) => each.end - each.start)), told = (each) => each.day.date + " " + clock(each.start) + " UTC, " + length(each.end - each.start) + ": " + each.kind;
+      const axis = lengthAxis(gaps.map((each) => each.end - each.start)), told = (each) => each.day.date + " " + clock(each.start, each.day) + " UTC, " + length(each.end - each.start) + ": " + each.kind;
       charts.append(chart("Holes by date", count(gaps.length, "hole") + ", each a dot at its length; one over midnight is two.", dateAxis(), axis, (x, y) => dots(gaps.map((each) => [x(each.number + each.start / DAY), y(each.end - each.start), told(each)]))));
       if (parts.length) {
         const hours = Array(24).fill(0);
@@ -573,7 +575,7 @@
     page.push(charts);
     const ask = (each) => el("button", { type: "button", class: "plain", onclick: () => explain(channel.at, each.number), "aria-label": "what is missing on " + each.day.date }, "Open");
     page.push(section("Holes", holes.length ? table("A row for each reason and frame file, the longest first.", [
-      ["UTC", (each) => each.number + each.start / DAY, (each) => el("span", null, dayLink(each.day.date), " " + clock(each.start) + " to " + until(each.end))], ["GPS", (each) => each.day.start + each.start, (each) => gps(each.day.start + each.start), true],
+      ["UTC", (each) => each.number + each.start / DAY, (each) => el("span", null, dayLink(each.day.date), " " + clock(each.start, each.day) + " to " + until(each.end, each.day))], ["GPS", (each) => each.day.start + each.start, (each) => gps(each.day.start + each.start), true],
       ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true], ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path.split("/").at(-1)) : "")], ["More", (each) => each.number, ask],
     ], holes, 2, true) : el("p", null, "Nothing is missing.")));
     page.push(section("Day by day", table("Values to six figures.", [["Day", (at) => at, (at) => dayLink(days[at].date)], ["Coverage", (at) => level_(there[at]), (at) => (there[at] === NO_DAY ? "no such day" : there[at] === WHOLE ? "100 %" : "about " + there[at] / 2 + " %"), true],
@@ -625,7 +627,7 @@
 
   data("main").then(function (main) {
     const names = ["name", "coverage", "gaps", "longest", "rate", "unit", "days", "first", "last", "dtype", "changes"];
-    const ofDay = ["date", "start", "status", "coverage", "channels", "asked", "kept", "closed", "bad", "late"];
+    const ofDay = ["date", "start", "length", "status", "coverage", "channels", "asked", "kept", "closed", "bad", "late"];
     const named = (keys) => (row) => Object.fromEntries(keys.map((key_, at) => [key_, row[at]]));
     all = { ...main, days: main.days.map(named(ofDay)), channels: main.channels.map((row, at) => ({ ...named(names)(row), at })), there: numbers(main.there, Uint8Array) };
     document.getElementById("about").textContent = "of " + all.out + ", made " + all.made.slice(0, 16).replace("T", " ") + " UTC by framemake " + all.version;
