@@ -14,6 +14,8 @@ from framemake.report.facts import Facts, Hole
 from support import browser, commands
 
 FIRST, HOSTILE = "2024-04-10", "V1:</script><img src=x onerror=window.bad=1>"
+# As of a list that is not in UTF-8.
+NO_UNICODE = "V1:ODD_\udcff"
 WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
 # A channel that drops out from 03:12 to 03:27 each day.
 SAME_HOUR = "V1:ENV_CEB_DROPS"
@@ -29,9 +31,8 @@ def report(channels, count, states=()):
     The first channel drops out each day at the same hour, the second has no day but the first; states: {number: fields
     of the DayStatus} of days without a file.
     """
-    names = tuple(
-        [SAME_HOUR, HOSTILE, *(f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(2, channels))][:channels]
-    )
+    others = (f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(3, channels))
+    names = tuple([SAME_HOUR, HOSTILE, NO_UNICODE, *others][:channels])
     rest = tuple(name for name in names if name != HOSTILE)
     states, days = dict(states), []
     some = np.random.default_rng(0)
@@ -299,6 +300,13 @@ def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(opened):
     page.goto(page.url.split("#")[0] + "#channel=" + HOSTILE)
     page.get_by_role("button", name="what is missing on 2024-04-11").click()
     assert f"why-missing out '{HOSTILE}' " in page.locator("dialog").inner_text()
+
+
+def test_a_name_that_is_no_unicode_is_shown_and_leads_to_its_channel(opened):
+    page = opened("week")
+    page.get_by_role("link", name="V1:ODD_").click()
+    page.locator("h1", has_text="V1:ODD_").wait_for()
+    assert page.locator("figure").count() > 2 and "No such channel" not in page.locator("main").inner_text()
 
 
 def test_search_finds_channels_and_days(opened):

@@ -14,7 +14,7 @@ import pytest
 from framemake import gps
 from framemake.day.folder import Folder
 from framemake.gwf.write import Signal, write
-from framemake.serve import dayfiles, days, spans
+from framemake.serve import dayfiles, days, holes, spans
 from framemake.serve.query import Refused
 from support import stream_files
 from support.serving import served
@@ -161,6 +161,14 @@ class Opened:
             while raw:
                 count, raw = count + 1, raw[16 + int.from_bytes(raw[12:16], "little") :]
         return count
+
+
+def test_of_a_fast_channel_no_more_samples_are_looked_at_than_of_others(out, monkeypatch):
+    asked, found = [], holes.Holes(str(out))
+    monkeypatch.setattr(found, "_reasons", lambda *given: asked.append(given[2:]) or [])
+    assert found.missing("V1:RAW", "V1trend", 20_000.0, BEGIN, BEGIN + 86400) == {"missing": [], "more": True}
+    assert found.missing("V1:SLOW", "V1trend", 0.1, BEGIN, BEGIN + 86400)["more"] is False
+    assert asked == [(BEGIN, BEGIN + 800), (BEGIN, BEGIN + 86400)]
 
 
 def test_no_frame_file_is_opened_to_tell_why(server, out):

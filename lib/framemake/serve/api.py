@@ -33,8 +33,8 @@ GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&poi
     something was left out, such as days with another unit.
 GET /api/missing?name=CHANNEL&start=TIME&end=TIME[&spec=SPEC]
     {"missing": [{"start", "end", "kind", "detail", "file", "day"}, ...], "more"}
-    The spans without samples, each with its reason, as the day notes it; of two days at most, and 20.  No frame file is
-    opened for it, as why-missing does where only that tells.  more: whether there may be others.
+    The spans without samples, each with its reason, as the day notes it; of two days at most, of fast channels of less,
+    and 20.  No frame file is opened, as why-missing does where only that tells.  more: whether there may be others.
 GET /api/status
     {"now", "findings": [{"status", "text"}], "faults": [{"kind", "name", "where", "reason"}], "more", "night"}
     What check-nightly knows, what is faulty now, and how the last night went (null if no report of it is given).
@@ -168,7 +168,7 @@ class Interface:
         (start, end), name, spec = query.span(), query.text("name"), query.text("spec", "")
         if not self.days or not self.holes:
             raise Refused(404, "no day datasets are served here (serve-streams STREAMS OUT)")
-        response = answers.as_json(self.holes.missing(name, self.days.known(name, spec), start, end))
+        response = answers.as_json(self.holes.missing(name, *self.days.known(name, spec), start, end))
         response.headers["Cache-Control"] = _NO_CACHE
         return response
 

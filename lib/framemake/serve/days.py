@@ -151,9 +151,10 @@ class ServedDays:
             raise Refused(400, f"several specs have the channel, spec says which ({specs}): {name[:200]!r}")
         return found[0]
 
-    def known(self, name: str, spec: str = "") -> str:
-        """The spec that has a channel; Refused if there is none, or several and `spec` does not say which."""
-        return self._channel(name, spec)["spec"]
+    def known(self, name: str, spec: str = "") -> tuple[str, float]:
+        """(the spec that has a channel, its rate in Hz); Refused if there is none, or several and `spec` is ''."""
+        entry = self._channel(name, spec)
+        return entry["spec"], entry["rate"]
 
     def tag(self, start: float, end: float) -> tuple:
         """What changes whenever the values of a span in GPS s do, as a tuple."""

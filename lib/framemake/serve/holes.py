@@ -15,8 +15,9 @@ from ..errors import BadInput, wording
 from .query import Refused
 from .standing import without_folders
 
-# Seconds of a span that are looked at, reasons that are told, and seconds for which one waits while others are asked.
-SPAN, MOST = 2 * 86400, 20
+# Seconds of a span that are looked at, and samples; reasons that are told; seconds for which one waits while others
+# are asked.
+SPAN, SAMPLES, MOST = 2 * 86400, 16_000_000, 20
 _PATIENCE = 5.0
 
 
@@ -26,9 +27,12 @@ class Holes:
     def __init__(self, out: str):
         self._out, self._lock = out, threading.Lock()
 
-    def missing(self, name: str, spec: str, start: float, end: float) -> dict:
-        """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s."""
-        stop = min(end, start + SPAN)
+    def missing(self, name: str, spec: str, rate: float, start: float, end: float) -> dict:
+        """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s.
+
+        rate: of the channel, in Hz.
+        """
+        stop = min(end, start + SPAN, start + SAMPLES / rate)
         found = self._alone(lambda: self._reasons(name, spec, start, stop))
         entries = [
             {

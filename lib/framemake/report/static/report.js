@@ -66,7 +66,9 @@
   const size = (bytes) => (bytes >= 1e9 ? (bytes / 1e9).toFixed(1) + " GB" : bytes >= 1e6 ? (bytes / 1e6).toFixed(1) + " MB" : Math.ceil(bytes / 1e3) + " kB");
   const group = (name) => (/^(?:[^:]*:)?([^_-]+)/.exec(name) || [name, name])[1];
   const dayLink = (date) => el("a", { href: "#day=" + date }, date);
-  const channelLink = (name) => el("a", { href: "#channel=" + encodeURIComponent(name) }, name);
+  // A name that is no Unicode has no address of its own: what is none in it is told as such.
+  const written = (name) => name.replace(/\p{Surrogate}/gu, "\ufffd"), channelAt = (name) => "#channel=" + encodeURIComponent(written(name));
+  const channelLink = (name) => el("a", { href: channelAt(name) }, name);
 
   // --- colours: see report.css ---------------------------------------------------------------
 
@@ -380,7 +382,7 @@
     function toggle(name) { if (!chosen.open.delete(name)) chosen.open.add(name); lay(); }
     function act(spot) {
       const row = rows[spot.row];
-      if (spot.day === -1 || (row.at === undefined && !chosen.open.has(row.group))) { if (row.at === undefined) toggle(row.group); else location.hash = "#channel=" + encodeURIComponent(all.channels[row.at].name); }
+      if (spot.day === -1 || (row.at === undefined && !chosen.open.has(row.group))) { if (row.at === undefined) toggle(row.group); else location.hash = channelAt(all.channels[row.at].name); }
       else if (spot.day >= 0 && row.at === undefined) location.hash = "#day=" + days0[spot.day].date;
       else if (spot.day >= 0) explain(row.at, spot.day);
     }
@@ -429,7 +431,7 @@
   const asWhole = (day, kind, detail) => ({ day, start: 0, end: day.length, kind, detail, path: "", whole: true });
   // The holes of a channel on a day; own: the day's facts; set: the number of its list of holes.
   function holesOf(name, day, own, set) {
-    if (!own.sets) return [asWhole(day, "day not built", own.problem || own.error || day.status)];
+    if (!own.sets) return [asWhole(day, day.status === "completed" ? "day file not read" : "day not built", own.problem || own.error || day.status)];
     if (set === NO_SET) {
       const lacking = own.lacking.find((each) => each[0] === name);
       return [lacking ? asWhole(day, lacking[1], lacking[2]) : asWhole(day, "no sample", "the day was made without this channel")];
@@ -456,7 +458,7 @@
     const late = own.late_files ? el("p", { class: "soft" }, count(own.late_files, "frame file") + " of this day came more than a day after the end of its span: see the day.") : null;
     dialog.replaceChildren(el("button", { type: "button", class: "close", autofocus: true, onclick: () => dialog.close() }, "Close"), el("h2", { id: "what-title" }, channel.name + ", " + day.date),
       el("p", null, holes.length ? count(holes.length, "hole") + ", " + length(holes.reduce((sum, each) => sum + each.end - each.start, 0)) + " in all." : "Nothing is missing."), late || "",
-      el("p", null, el("a", { href: "#channel=" + encodeURIComponent(channel.name), onclick: () => dialog.close() }, "The channel"), " · ", el("a", { href: "#day=" + day.date, onclick: () => dialog.close() }, "The day")),
+      el("p", null, el("a", { href: channelAt(channel.name), onclick: () => dialog.close() }, "The channel"), " · ", el("a", { href: "#day=" + day.date, onclick: () => dialog.close() }, "The day")),
       ...holes.slice(0, PAGE).map((each) => described(channel.name, each)), holes.length > PAGE ? el("p", null, "and " + (holes.length - PAGE) + " more: see the channel") : "");
     dialog.showModal();
   }
@@ -523,8 +525,9 @@
   // --- a channel -----------------------------------------------------------------------------
 
   async function channelPage(name) {
-    const channel = all.channels.find((each) => each.name === name);
+    const channel = all.channels.find((each) => written(each.name) === name);
     if (!channel) return [el("h1", null, "No such channel: " + name), el("p", null, "Part of its name finds it in the search above. ", el("a", { href: "#" }, "All channels"))];
+    name = channel.name;
     const days = all.days, some = days.length, inFile = channel.at % all.per, file = await data("channels-" + String(Math.floor(channel.at / all.per)).padStart(3, "0"));
     const cut = (text, Kind, each) => numbers(text, Kind).subarray(inFile * some * each, (inFile + 1) * some * each);
     const values = cut(file.values, Float32Array, 4), sets = cut(file.sets, Uint16Array, 1), late = file.late ? cut(file.late, Float32Array, 1) : null;
@@ -613,7 +616,7 @@
     function look() {
       const wanted = field.value.trim().toLowerCase();
       const found = wanted ? all.days.filter((day) => day.date.startsWith(wanted)).slice(0, 4).map((day) => ["#day=" + day.date, day.date])
-        .concat(all.channels.filter((each) => each.name.toLowerCase().includes(wanted)).slice(0, 12).map((each) => ["#channel=" + encodeURIComponent(each.name), each.name])) : [];
+        .concat(all.channels.filter((each) => each.name.toLowerCase().includes(wanted)).slice(0, 12).map((each) => [channelAt(each.name), each.name])) : [];
       hits.replaceChildren(...found.map(([href, words]) => el("li", null, el("a", { href, onclick: () => { hits.hidden = true; } }, words))));
       if (wanted && !found.length) hits.append(el("li", { class: "soft" }, "no channel or day has this in its name"));
       hits.hidden = !wanted;
