@@ -309,6 +309,16 @@ def test_a_name_that_is_no_unicode_is_shown_and_leads_to_its_channel(opened):
     assert page.locator("figure").count() > 2 and "No such channel" not in page.locator("main").inner_text()
 
 
+def test_the_way_to_the_content_stays_in_the_view(opened):
+    page = opened("week", f"#channel={SAME_HOUR}")
+    page.locator("body").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.locator("h1").inner_text() == SAME_HOUR
+
+
 def test_search_finds_channels_and_days(opened):
     page = opened("years")
     page.locator("#name").fill("sys_ch01234")

@@ -635,6 +635,8 @@
     all = { ...main, days: main.days.map(named(ofDay)), channels: main.channels.map((row, at) => ({ ...named(names)(row), at })), there: numbers(main.there, Uint8Array) };
     document.getElementById("about").textContent = "of " + all.out + ", made " + all.made.slice(0, 16).replace("T", " ") + " UTC by framemake " + all.version;
     search();
+    // What follows the # names the view: the way to the content must not change it.
+    document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("main").focus(); });
     addEventListener("hashchange", go);
     dark.addEventListener("change", go);
     // Paper is white.
