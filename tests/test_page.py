@@ -3,6 +3,7 @@
 import csv
 import io
 import re
+import shutil
 import urllib.parse
 
 import numpy as np
@@ -16,6 +17,8 @@ from support import browser, commands, serving, sites, stream_files
 START = gps.parse("2016-12-01")
 MINUTES = 60 * 1440
 END = START + 60 * MINUTES
+# Minutes of an earthquake in the stream X, on its last day: from 13:59:59 UTC, as the leap second lies before it.
+SHOOK = range(MINUTES - 600, MINUTES - 597)
 GAP = (20 * 1440, 24 * 1440)
 X, Y, WIND, RAIN = "H0:PEM-EX_SEISX", "H0:PEM-EX_SEISY", "H0:PEM-LVEA_WIND", "H0:PEM-MX_RAIN"
 QUAKE = "L0:GDS-EARTHQUAKE"
@@ -26,6 +29,8 @@ NE, WE = "V1:Sa_NE_F0_mean", "V1:ENV_WE_TEMP_mean"
 def stream(folder, name, unit, level, count=MINUTES, gap=None):
     minute = np.arange(count)
     mean = level * (2 + np.sin(minute / 700) + 0.1 * np.sin(minute / 11))
+    if name == X and count == MINUTES:
+        mean[SHOOK] *= 8
     written = stream_files.Written(Info("double", 64, 0.0, 1.0, unit), 16)
     for first, stop in [(0, gap[0]), (gap[1], count)] if gap else [(0, count)]:
         written.file(START + 60 * first, 60, mean[first:stop], 1.1 * abs(mean[first:stop]))
@@ -144,6 +149,57 @@ def test_at_first_sight_the_last_day_of_one_telling_stream_is_drawn_and_what_is_
     assert "last=604800" in shown.page.url and shown.page.locator("#overview").is_hidden()
     times = shown.curves()[0]["customdata"]
     assert times[0] == END - 59 - 7 * 86400
+
+
+@pytest.mark.long
+def test_days_without_a_summary_are_shown_at_first_sight(tab, place, tmp_path):
+    (tmp_path / "streams").mkdir()
+    shutil.copytree(place[1], tmp_path / "out")
+    for path in (tmp_path / "out").glob("*/*.summary.json"):
+        path.unlink()
+    with serving.served(tmp_path / "streams", "--days", tmp_path / "out") as started:
+        shown = tab("", at=address_of(started))
+        assert [curve["name"] for curve in shown.curves()] == [WE]
+        assert "1 day from 2024-04-10, 2 channels. ENV (environment): 1; Sa" in shown.text("#overview tbody")
+
+
+def test_a_teacher_finds_yesterday_s_earthquake_in_three_clicks_with_its_numbers(tab):
+    shook = {START + 60 * minute for minute in SHOOK}
+    # It is seen before the first click, as the page opens on the last day by the rms.
+    shown = tab("", zone="UTC")
+    (curve,) = shown.curves()
+    largest = curve["customdata"][int(np.argmax(curve["y"]))]
+    assert any(abs(largest - time) < 200 for time in shook)
+    assert max(curve["y"]) > 4 * float(np.median(curve["y"]))
+    box = shown.page.locator("#plot .nsewdrag").first.bounding_box()
+    at = box["x"] + box["width"] * (largest - curve["customdata"][0]) / 86400
+    middle = box["y"] + box["height"] / 2
+    low, high = shown.layout()["yaxis"]["range"]
+    # The pointer on its top tells when it was.
+    shown.page.mouse.move(at, box["y"] + box["height"] * (high - max(curve["y"])) / (high - low), steps=9)
+    time = gps.utc(int(largest)).replace("T", " ")
+    browser.until(shown.page, f"document.querySelector('#plot .hoverlayer').textContent.includes('{time} UTC')")
+
+    # First: drag over it.  Second: its numbers, for a spreadsheet.
+    def drag():
+        shown.page.mouse.move(at - 20, middle)
+        shown.page.mouse.down()
+        shown.page.mouse.move(at, middle, steps=4)
+        shown.page.mouse.move(at + 20, middle, steps=4)
+        shown.page.mouse.up()
+
+    shown.after(drag)
+    with shown.page.expect_download() as download:
+        shown.page.get_by_role("link", name=f"CSV of {X}").click()
+    with open(download.value.path()) as file:
+        rows = list(csv.DictReader(file))
+    largest = sorted(rows, key=lambda row: -float(row[f"{X} rms (counts)"] or 0))[:3]
+    assert {float(row["GPS (s)"]) for row in largest} == shook
+    assert min(row["UTC"] for row in largest) == "2017-01-29 13:59:59"
+    # Third: over the whole time it is seen as well, in the band.
+    shown.after(shown.press, "Whole time")
+    band, curve = shown.traces()
+    assert max(filter(None, band["y"])) > 3 * max(filter(None, curve["y"]))
 
 
 def test_a_stream_goes_with_its_band_and_the_y_axis_can_be_set(tab, server):
@@ -566,6 +622,17 @@ def test_everything_can_be_done_by_keyboard(tab):
     # Every field has a name that is read out.
     fields = page.locator("input, select").evaluate_all("all => all.filter(one => !one.labels.length).length")
     assert fields == 0
+
+
+def test_paper_is_white_whatever_the_screen_is(tab):
+    shown = tab(link(X), color_scheme="dark")
+    (dark,) = shown.curves()
+    shown.after(lambda: shown.page.emulate_media(media="print"))
+    (light,) = shown.curves()
+    assert (dark["line"]["color"], light["line"]["color"]) == ("#6cb6ff", "#005a9c")
+    assert shown.layout()["paper_bgcolor"] == "#ffffff"
+    assert shown.page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
+    assert not shown.page.locator("#tools").is_visible() and not shown.page.locator("#controls").is_visible()
 
 
 def test_text_stands_out_from_its_ground():

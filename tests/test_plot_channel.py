@@ -85,6 +85,10 @@ def test_a_picture_says_what_it_shows(out):
     assert (first.get_ylabel(), second.get_ylabel()) == ("V", "m") and first.get_title(loc="left") == NAME
     assert first.get_title(loc="right") == "line: mean; band: min to max; one point = 86.4 s"
     assert "2024-04-10 00:00:00 (GPS 1396742418)" in below.get_xlabel()
+    # What is as short as a point is seen, at the ends as well.
+    assert first.collections[0].get_linewidth()[0] > 0
+    begin, end = first.get_xlim()
+    assert begin < first.lines[0].get_xdata()[0] and end > first.lines[0].get_xdata()[-1]
     # The points on both sides of a hole are not joined.
     values = np.asarray(first.lines[0].get_ydata(), dtype=float)
     assert np.isnan(values).sum() > 60

@@ -1,10 +1,13 @@
 """make-report: what it tells of days is what their samples and notes say, whatever they are called."""
 
 import base64
-import functools
 import json
 import os
 import shutil
+import signal
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import framemake
 import numpy as np
@@ -13,7 +16,7 @@ from framemake import gps
 from framemake.errors import BadInput
 from framemake.report import facts, gather, kept, site
 from support import days as made
-from support.commands import refused, run
+from support.commands import ROOT, refused, run
 from test_converter_days import converter_day
 
 DAYS = ("2024-04-10", "2024-04-11", "2024-04-13")
@@ -62,9 +65,20 @@ def read(path):
     """What a file of data holds."""
     text = path.read_text()
     assert text.startswith("framemake(") and text.endswith(");\n")
-    name, stamp, content = json.loads("[" + text[10:-3] + "]")
-    assert len(stamp) == 16 and f"{name}.js" == path.name
+    name, content = json.loads("[" + text[10:-3] + "]")
+    assert f"{name}.js" == path.name
     return content
+
+
+def data_of(place):
+    """The folder of data that the page of a site names, which is the only one."""
+    (found,) = (path for path in (place / "data").iterdir() if path.is_dir())
+    assert f'src="data/{found.name}/report.js"' in (place / "index.html").read_text()
+    return found
+
+
+def files_of(folder):
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
 
 
 def numbers(text, dtype):
@@ -259,9 +273,9 @@ def test_a_day_file_that_cannot_be_read_is_told_and_the_others_are_shown(out, tm
     status, told, said = run("make-report", out, tmp_path / "site")
     assert (status, told) == (3, f"{tmp_path}/site/index.html\n")
     assert said == f"make-report: day file cannot be read as HDF5: '{path}': {said.split(': ', 3)[3]}"
-    main = read(tmp_path / "site" / "data" / "main.js")
+    main = read(data_of(tmp_path / "site") / "main.js")
     assert len(main["odd"]) == 1 and str(path) in main["odd"][0]
-    day = read(tmp_path / "site" / "data" / "days-2024-04.js")[DAYS[1]]
+    day = read(data_of(tmp_path / "site") / "days-2024-04.js")[DAYS[1]]
     assert str(path) in day["problem"] and "holes" not in day
 
 
@@ -278,14 +292,18 @@ def test_the_files_tell_what_was_gathered(out, tmp_path):
     report = gather.gather(str(out))
     page = site.write(report, str(tmp_path / "site"))
     assert page == str(tmp_path / "site" / "index.html")
-    data = tmp_path / "site" / "data"
+    data = data_of(tmp_path / "site")
     names = sorted(path.name for path in data.iterdir())
-    assert names == ["channels-000.js", "days-2024-04.js", "main.js", "values-2024-04.js"]
+    assert names == [
+        "channels-000.js", "days-2024-04.js", "main.js", "report.css", "report.js", "values-2024-04.js",
+    ]  # fmt: skip
+    assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["data", "index.html"]
     main, days = read(data / "main.js"), read(data / "days-2024-04.js")
     assert [row[0] for row in main["channels"]] == [each.name for each in report.channels]
     assert (numbers(main["there"], "u1").reshape(3, 4) == report.there).all()
     block = read(data / "channels-000.js")
     values, sets = numbers(block["values"], "<f4").reshape(3, 4, 4), numbers(block["sets"], "<u2").reshape(3, 4)
+    assert block["titles"] == [""] * len(report.channels) and main["words"]["VAC"] == "vacuum"
     by_day = read(data / "values-2024-04.js")
     for column, day in enumerate(report.days):
         own = numbers(by_day[day.standing.date], "<f4").reshape(3, 4)
@@ -304,10 +322,15 @@ def test_the_files_tell_what_was_gathered(out, tmp_path):
 def test_a_report_over_an_earlier_one_leaves_nothing_of_it(out, tmp_path):
     place = str(tmp_path / "site")
     site.write(gather.gather(str(out)), place)
-    left = tmp_path / "site" / "data" / "days-1999-01.js"
-    left.write_text("old")
+    first = data_of(tmp_path / "site")
+    # What a stopped one left, and a report of an earlier form.
+    (first.parent / ("0" * 16)).mkdir()
+    for name in ("data/main.js", "data/days-1999-01.js", "report.js", "report.css"):
+        (tmp_path / "site" / name).write_text("old")
     site.write(gather.gather(str(out), first=DAYS[2]), place)
-    assert not left.exists() and len(read(tmp_path / "site" / "data" / "main.js")["days"]) == 1
+    assert data_of(tmp_path / "site") != first and len(read(data_of(tmp_path / "site") / "main.js")["days"]) == 1
+    assert sorted(path.name for path in (tmp_path / "site").iterdir()) == ["data", "index.html"]
+    assert len(list((tmp_path / "site" / "data").iterdir())) == 2
 
 
 def test_a_folder_of_other_files_is_not_written_to(out, tmp_path):
@@ -318,27 +341,67 @@ def test_a_folder_of_other_files_is_not_written_to(out, tmp_path):
     assert [path.name for path in (tmp_path / "mine").iterdir()] == ["index.html"]
 
 
-def test_a_report_whose_first_writing_was_stopped_is_written(out, tmp_path, monkeypatch):
-    report, place, plain = gather.gather(str(out)), tmp_path / "site", site._put
+@pytest.mark.parametrize(
+    "stopped",
+    ["index.html", *(pytest.param(name, marks=pytest.mark.long) for name in ("report.js", "days-2024-04", "main"))],
+)
+def test_a_report_that_is_killed_leaves_the_old_one_or_none(out, tmp_path, stopped):
+    """In a process of its own, which is killed as it begins to write a file."""
+    place, code = (
+        tmp_path / "site",
+        """if True:
+        import os, signal, sys
+        from framemake import files
+        from framemake.report import gather, site
+        out, place, stopped = sys.argv[1:]
+        def at(name, call):
+            def called(*given, **more):
+                if any(os.path.basename(str(each)) == name for each in given):
+                    os.kill(os.getpid(), signal.SIGKILL)
+                return call(*given, **more)
+            return called
+        site.shutil.copyfile = at(stopped, site.shutil.copyfile)
+        site._put = at(stopped, site._put)
+        files.write = at(stopped, files.write)
+        site.write(gather.gather(out), place)
+        """,
+    )
 
-    def stopped(name, *given):
-        if given[1] == name:
-            raise ZeroDivisionError
-        plain(*given)
+    def kill():
+        done = subprocess.run([sys.executable, "-c", code, out, place, stopped], env={"PYTHONPATH": str(ROOT / "lib")})
+        assert done.returncode == -signal.SIGKILL
 
-    for name in ("index.html", "days-2024-04", "main"):
-        with monkeypatch.context() as patched:
-            patched.setattr(site, "_put", functools.partial(stopped, name))
-            if name == "index.html":
-                patched.setattr(site.shutil, "copyfile", lambda *_: 1 / 0)
-            with pytest.raises(ZeroDivisionError):
-                site.write(report, str(place))
-        assert not (place / "data" / "main.js").exists()
-    assert os.path.exists(site.write(report, str(place)))
+    kill()
+    assert not (place / "index.html").exists()
+    site.write(gather.gather(str(out)), str(place))
+    page, old = (place / "index.html").read_text(), data_of(place)
+    whole = files_of(old)
+    kill()
+    # The page still names the whole of the old one.
+    assert (place / "index.html").read_text() == page and files_of(old) == whole
     # What somebody puts beside it stays, and is no hindrance.
     (place / "robots.txt").write_text("x")
-    site.write(report, str(place))
-    assert (place / "robots.txt").read_text() == "x"
+    site.write(gather.gather(str(out)), str(place))
+    assert (
+        (place / "robots.txt").read_text() == "x"
+        and not old.exists()
+        and files_of(data_of(place)).keys() == whole.keys()
+    )
+
+
+def test_of_two_reports_at_once_one_waits(out, tmp_path):
+    report, place = gather.gather(str(out)), str(tmp_path / "site")
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(lambda _: site.write(report, place), range(8)))) == 1
+    assert files_of(data_of(tmp_path / "site")).keys() >= {"main.js", "report.js", "days-2024-04.js"}
+
+
+def test_what_cannot_be_written_leaves_nothing(out, tmp_path, monkeypatch):
+    report = gather.gather(str(out))
+    monkeypatch.setattr(site, "_main", lambda report: 1 / 0)
+    with pytest.raises(ZeroDivisionError):
+        site.write(report, str(tmp_path / "site"))
+    assert [path.name for path in (tmp_path / "site" / "data").iterdir()] == [".lock"]
 
 
 def test_no_day_several_specs_and_no_folder_are_one_line(out, tmp_path):
@@ -360,10 +423,10 @@ def test_names_of_any_kind_come_to_the_page_as_text(tmp_path):
     report = gather.gather(str(tmp_path / "out"))
     report.channels[-1] = report.channels[-1]._replace(name=SLASHED)
     site.write(report, str(tmp_path / "site"))
-    for path in (tmp_path / "site" / "data").iterdir():
+    for path in data_of(tmp_path / "site").glob("*-*.js"):
         text = path.read_bytes()
         assert b"<" not in text and text.isascii() and text.count(b"\n") == 1, path
-    assert {row[0] for row in read(tmp_path / "site" / "data" / "main.js")["channels"]} == {
+    assert {row[0] for row in read(data_of(tmp_path / "site") / "main.js")["channels"]} == {
         *sorted(HOSTILE)[:2],
         SLASHED,
     }
@@ -376,5 +439,5 @@ def test_a_file_that_has_come_since_is_told(tmp_path):
     made.write_day(tmp_path / "out", DAYS[0], names, frames=frames)
     open(frames[3].path, "w").close()
     site.write(gather.gather(str(tmp_path / "out")), str(tmp_path / "site"))
-    day = read(tmp_path / "site" / "data" / "days-2024-04.js")[DAYS[0]]
+    day = read(data_of(tmp_path / "site") / "days-2024-04.js")[DAYS[0]]
     assert [day["words"][at] for at in day["come"]] == [frames[3].path]

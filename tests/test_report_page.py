@@ -14,9 +14,11 @@ from framemake.report.facts import Facts, Hole
 from support import browser, commands
 
 FIRST, HOSTILE = "2024-04-10", "V1:</script><img src=x onerror=window.bad=1>"
+# As of a list that is not in UTF-8.
+NO_UNICODE = "V1:ODD_\udcff"
 WIDTHS, SCHEMES = (1440, 390), ("light", "dark")
 # A channel that drops out from 03:12 to 03:27 each day.
-SAME_HOUR = "V1:ENV_DROPS"
+SAME_HOUR = "V1:ENV_CEB_DROPS"
 
 
 def dates(count):
@@ -29,9 +31,8 @@ def report(channels, count, states=()):
     The first channel drops out each day at the same hour, the second has no day but the first; states: {number: fields
     of the DayStatus} of days without a file.
     """
-    names = tuple(
-        [SAME_HOUR, HOSTILE, *(f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(2, channels))][:channels]
-    )
+    others = (f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(3, channels))
+    names = tuple([SAME_HOUR, HOSTILE, NO_UNICODE, *others][:channels])
     rest = tuple(name for name in names if name != HOSTILE)
     states, days = dict(states), []
     some = np.random.default_rng(0)
@@ -86,6 +87,17 @@ def report(channels, count, states=()):
     return gather.Report("out", "V1trend", "", days, found, rows, there, [], count)
 
 
+def part(date, begin, end, *holes):
+    """A Report of a day built from begin to end, s after midnight, of one channel with holes, s after begin."""
+    one, start = report(1, 1), gps.day_window(date).start
+    facts = one.days[0].facts._replace(
+        window=(start + begin, start + end), asked=float(end - begin), seconds=np.array([(end - begin) / 2]),
+        holes=[Hole(*hole, why.GAP, "", "") for hole in holes], sets=[[], list(range(len(holes)))],
+    )  # fmt: skip
+    told = one.days[0].standing._replace(date=date)
+    return one._replace(days=[one.days[0]._replace(standing=told, start=start, facts=facts)])
+
+
 FAILED = {"status": "failed", "error": "no frame <b>"}, {"status": "missing"}
 
 
@@ -99,6 +111,9 @@ def sites(tmp_path_factory):
         "one": report(1, 1),
         "week": report(12, 7, {2: FAILED[0], 5: FAILED[1]}),
         "years": report(2000, 600),
+        "hour": part(FIRST, 21600, 25200, (600.0, 1200.0)),
+        "leap": part("2016-12-31", 0, 86401, (86395.0, 86398.0), (86400.0, 86401.0)),
+        "decade": report(1, 1200, {2: FAILED[0]}),
         "none": report(1, 3, {at: FAILED[at % 2] for at in range(3)}),
     }
     return {name: site.write(each, str(folder / name)) for name, each in made.items()}
@@ -168,7 +183,8 @@ def test_years_of_2000_channels_are_opened_with_one_file_of_data(opened, sites):
     drawn(page)
     loaded = page.evaluate("[...document.scripts].map((each) => each.src.split('/').at(-1))")
     assert sorted(loaded) == ["main.js", "report.js"]
-    assert (Path(sites["years"]).parent / "data" / "main.js").stat().st_size < 2_500_000
+    (main,) = Path(sites["years"]).parent.glob("data/*/main.js")
+    assert main.stat().st_size < 2_500_000
     assert page.locator("tbody tr").count() == 50
 
 
@@ -176,6 +192,11 @@ def test_what_drops_out_at_the_same_hour_is_found_in_two_clicks(opened):
     page = opened("week")
     page.get_by_role("link", name=SAME_HOUR).click()
     page.get_by_text("Most begin from 03:00 to 04:00: 5 of 5.").wait_for()
+    page.get_by_text("Virgo, central building: environment, DROPS").wait_for()
+    # Those that begin at the same time and are as long are one dot, larger than that of one.
+    by_time = page.locator("svg[aria-label^='Holes by time of day'] circle")
+    assert by_time.count() == 1 and float(by_time.get_attribute("r")) > 7
+    assert by_time.text_content().startswith("5 of them: 2024-04-10 03:12:00 UTC, 15 min: mask; ")
     page.get_by_role("button", name="what is missing on 2024-04-11").click()
     told = page.locator("dialog").inner_text()
     start = gps.day_window("2024-04-11").start
@@ -204,7 +225,7 @@ def test_a_square_of_the_map_tells_what_it_is_by_mouse_and_by_keyboard(opened):
     page.get_by_role("button", name="Close", exact=True).click()
     box = page.locator("canvas").bounding_box()
     # The first channel below its group, the first day.
-    page.mouse.click(box["x"] + 265 + 5, box["y"] + 22 + 22 + 8)
+    page.mouse.click(box["x"] + 420 + 5, box["y"] + 22 + 22 + 8)
     assert page.locator("#what-title").inner_text().endswith(f", {FIRST}")
 
 
@@ -218,6 +239,30 @@ def test_days_that_are_not_simply_there_have_a_letter_and_say_why(opened):
     assert page.locator("main b").count() == 0
 
 
+def test_a_day_that_was_built_in_part_has_its_holes_at_their_times(opened):
+    page, start = opened("hour"), gps.day_window(FIRST).start
+    page.goto(page.url.split("#")[0] + f"#channel={SAME_HOUR}")
+    page.get_by_text("Most begin from 06:00 to 07:00: 1 of 1.").wait_for()
+    page.get_by_role("button", name=f"what is missing on {FIRST}").click()
+    told = page.locator("dialog").inner_text()
+    assert "06:10:00 to 06:20:00" in told and f"{start + 22200} to {start + 22800}" in told
+    page.get_by_role("link", name="The day", exact=True).click()
+    page.get_by_text("06:00:00 to 07:00:00").wait_for()
+    bars = page.locator("svg[aria-label^='Channels with data'] rect").evaluate_all(
+        "all => all.map((each) => ['x', 'width'].map((name) => +each.getAttribute(name)))"
+    )
+    hour = (600 - 12 - 62) / 24
+    assert [round((x - 62) / hour, 2) for x, _ in bars] == [6, 6.17, 6.17, 6.33]
+    assert round((bars[-1][0] + bars[-1][1] - 62) / hour, 2) == 7
+
+
+def test_a_leap_second_is_told_as_one(opened):
+    page = opened("leap", "#day=2016-12-31")
+    told = page.locator("section", has_text="What is missing").inner_text()
+    assert "23:59:55 to 23:59:58" in told and "23:59:60 to 24:00:00" in told
+    assert "built span" not in page.locator("main").inner_text()
+
+
 def test_arrow_keys_go_through_the_calendar(opened):
     page = opened("week")
     page.locator(".month a").first.focus()
@@ -225,6 +270,20 @@ def test_arrow_keys_go_through_the_calendar(opened):
         page.keyboard.press(key)
     assert page.evaluate("document.activeElement.textContent") == "M"
     assert page.locator(".month a[tabindex='0']").count() == 1
+
+
+def test_many_years_are_folded_but_for_the_last(opened):
+    page = opened("decade")
+    years = page.locator(".calendar > details")
+    assert [words[:4] for words in years.locator("summary").all_inner_texts()] == ["2024", "2025", "2026", "2027"]
+    assert years.locator("summary").first.inner_text() == "2024: 266 days, 98.958 % covered, 2 with a letter"
+    assert page.locator(".calendar > details[open]").count() == 1 and page.locator(".month a").count() == 1200
+    # The Tab key leads to a day that can be seen, an arrow key opens the year before.
+    page.locator(".month a[tabindex='0']").focus()
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#day=2027-01-01"
+    page.keyboard.press("ArrowLeft")
+    assert page.evaluate("document.activeElement.getAttribute('href')") == "#day=2026-12-31"
+    assert page.locator(".calendar > details[open]").count() == 2
 
 
 def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(opened):
@@ -241,6 +300,23 @@ def test_a_hostile_name_is_shown_as_it_is_and_does_nothing(opened):
     page.goto(page.url.split("#")[0] + "#channel=" + HOSTILE)
     page.get_by_role("button", name="what is missing on 2024-04-11").click()
     assert f"why-missing out '{HOSTILE}' " in page.locator("dialog").inner_text()
+
+
+def test_a_name_that_is_no_unicode_is_shown_and_leads_to_its_channel(opened):
+    page = opened("week")
+    page.get_by_role("link", name="V1:ODD_").click()
+    page.locator("h1", has_text="V1:ODD_").wait_for()
+    assert page.locator("figure").count() > 2 and "No such channel" not in page.locator("main").inner_text()
+
+
+def test_the_way_to_the_content_stays_in_the_view(opened):
+    page = opened("week", f"#channel={SAME_HOUR}")
+    page.locator("body").focus()
+    page.keyboard.press("Tab")
+    assert page.evaluate("document.activeElement.textContent") == "To the content"
+    page.keyboard.press("Enter")
+    assert page.evaluate("document.activeElement.id") == "main"
+    assert page.locator("h1").inner_text() == SAME_HOUR
 
 
 def test_search_finds_channels_and_days(opened):
@@ -262,10 +338,10 @@ def test_a_wrong_name_and_no_channel_at_all_are_told(opened):
 
 def test_a_file_of_data_that_is_missing_is_told(opened, sites, tmp_path):
     shutil.copytree(sites["week"].removesuffix("/index.html"), tmp_path / "copy")
-    (tmp_path / "copy" / "data" / "days-2024-04.js").unlink()
+    next((tmp_path / "copy").glob("data/*/days-2024-04.js")).unlink()
     sites["copy"] = str(tmp_path / "copy" / "index.html")
     page = opened("copy", f"#day={FIRST}")
-    page.get_by_text("cannot be read: data/days-2024-04.js").wait_for()
+    page.get_by_text("cannot be read: days-2024-04.js").wait_for()
     assert all("days-2024-04.js" in line or "ERR_FILE_NOT_FOUND" in line for line in opened.told)
     opened.told.clear()
 
@@ -276,7 +352,9 @@ def test_a_report_that_is_made_anew_is_not_mixed_with_the_page_that_is_open(open
     page = opened("anew")
     site.write(report(12, 8), str(tmp_path / "anew"))
     page.get_by_role("link", name=SAME_HOUR).click()
-    page.get_by_text("The report has been made anew since").wait_for()
+    page.get_by_text("Has the report been made anew since? Then load this page again.").wait_for()
+    assert all("channels-000.js" in line or "ERR_FILE_NOT_FOUND" in line for line in opened.told)
+    opened.told.clear()
     page.reload()
     page.get_by_text("Most begin from 03:00 to 04:00: 8 of 8.").wait_for()
 
@@ -288,6 +366,10 @@ def test_a_day_in_print_has_no_buttons_and_light_colours(opened):
     assert not page.locator("#search").is_visible() and not page.locator(".bar").first.is_visible()
     assert page.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
     assert page.locator("h1").is_visible() and page.locator("canvas").is_visible()
+    # Paper is not scrolled: all of the map is on it.
+    page.wait_for_function(
+        "document.querySelector('canvas').clientHeight >= document.querySelector('.inner').clientHeight"
+    )
     # A day that is missing is white on paper.
     page.wait_for_function(
         "getComputedStyle(document.querySelectorAll('.month a')[5]).backgroundColor === 'rgb(255, 255, 255)'"

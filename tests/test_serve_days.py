@@ -1,8 +1,11 @@
 """serve-streams --days: days, channels, and min, max and mean of a channel over any span of days."""
 
+import contextlib
+import ctypes
 import itertools
 import json
 import math
+import os
 import shutil
 
 import h5py
@@ -11,7 +14,7 @@ import pytest
 from framemake import gps
 from framemake.day.folder import Folder
 from framemake.gwf.write import Signal, write
-from framemake.serve import dayfiles, days, spans
+from framemake.serve import dayfiles, days, holes, spans
 from framemake.serve.query import Refused
 from support import stream_files
 from support.serving import served
@@ -102,11 +105,11 @@ def same(found, wanted):
 
 def test_days_are_listed_with_those_between_that_are_missing(server):
     told = server.get("/api/days").json["days"]
-    keys = ("day", "spec", "status", "start", "end", "channels")
+    keys = ("day", "spec", "status", "start", "end", "file", "channels")
     assert [tuple(entry[key] for key in keys) for entry in told] == [
-        (FIRST, "V1trend", "completed", BEGIN, BEGIN + 86400, 3),
-        (SECOND, "V1trend", "missing", BEGIN + 86400, BEGIN + 172800, None),
-        ("2024-04-12", "V1trend", "completed", BEGIN + 172800, BEGIN + 259200, 3),
+        (FIRST, "V1trend", "completed", BEGIN, BEGIN + 86400, True, 3),
+        (SECOND, "V1trend", "missing", BEGIN + 86400, BEGIN + 172800, False, None),
+        ("2024-04-12", "V1trend", "completed", BEGIN + 172800, BEGIN + 259200, True, 3),
     ]
     assert 0.9 < told[0]["coverage"] < 0.95 and told[0]["finished"] and told[0]["error"] is None
     assert told[1]["coverage"] is None and (told[1]["absent"], told[1]["damaged"]) == (0, 0)
@@ -140,11 +143,50 @@ def test_why_a_span_is_missing_is_told_without_the_machine_s_folders(server, out
     assert server.get("/api/missing", start=BEGIN, end=BEGIN + 10).status == 400
 
 
+class Opened:
+    """Which files of a folder anybody opens: inotify's own account, whichever process it is."""
+
+    _OPEN, _NONBLOCK = 0x20, os.O_NONBLOCK
+
+    def __init__(self, folder):
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._handle = libc.inotify_init1(self._NONBLOCK)
+        assert libc.inotify_add_watch(self._handle, os.fsencode(folder), self._OPEN) > 0
+
+    def since(self):
+        """How many times since it was asked last."""
+        count = 0
+        with contextlib.suppress(BlockingIOError):
+            raw = os.read(self._handle, 1 << 16)
+            while raw:
+                count, raw = count + 1, raw[16 + int.from_bytes(raw[12:16], "little") :]
+        return count
+
+
+def test_of_a_fast_channel_no_more_samples_are_looked_at_than_of_others(out, monkeypatch):
+    asked, found = [], holes.Holes(str(out))
+    monkeypatch.setattr(found, "_reasons", lambda *given: asked.append(given[2:]) or [])
+    assert found.missing("V1:RAW", "V1trend", 20_000.0, BEGIN, BEGIN + 86400) == {"missing": [], "more": True}
+    assert found.missing("V1:SLOW", "V1trend", 0.1, BEGIN, BEGIN + 86400)["more"] is False
+    assert asked == [(BEGIN, BEGIN + 800), (BEGIN, BEGIN + 86400)]
+
+
+def test_no_frame_file_is_opened_to_tell_why(server, out):
+    frames = next((out.parent / f"work-{FIRST}-V1trend" / "frames").iterdir())
+    opened = Opened(frames.parent)
+    command("why-missing", out, "V1:SLOW", BEGIN + 150, BEGIN + 160)
+    assert opened.since() > 0
+    for name in ("V1:SLOW", "V1:FAST", "V1:TENTH"):
+        told = server.get("/api/missing", name, start=BEGIN, end=BEGIN + 6 * HOUR).json["missing"]
+        assert {each["kind"] for each in told} >= {"NaN in the frame"}
+    assert opened.since() == 0
+
+
 @pytest.mark.quick
 def test_channels_are_listed_with_rate_and_unit(server):
     told = server.get("/api/channels").json["channels"]
     assert told == [
-        {"name": name, "rate": rate, "unit": "V", "spec": "V1trend"}
+        {"name": name, "rate": rate, "unit": "V", "spec": "V1trend", "subsystem": "", "title": ""}
         for name, rate in (("V1:FAST", 16.0), ("V1:SLOW", 1.0), ("V1:TENTH", 0.1))
     ]
     assert server.get("/api/channels", spec="V1trend").json["channels"] == told

@@ -36,10 +36,11 @@ def test_addresses_and_known_names_are_answered(client, host):
 @pytest.mark.parametrize(
     "host",
     ("evil.example.org", "data.example.org.evil.org", "localhost.evil.org", "xlocalhost", "127.0.0.1.evil.org",
-     "evil.org@localhost:", "<b>", "[::1", "2130706433", "0x7f.1"),
+     "evil.org@localhost:", "evil!.example", "<b>", "[::1", "2130706433", "0x7f.1"),
 )  # fmt: skip
 def test_another_name_is_refused_whatever_is_asked(client, host):
-    asked = client("data.example.org")
+    # As with --host '', which is every address of the machine.
+    asked = client("data.example.org", "")
     for path in ("/", "/app.js", "/api/streams", "/health", "/none"):
         answer = asked.get(path, headers={"Host": host})
         assert answer.status_code == 421 and "--allow-host" in answer.get_data(as_text=True)

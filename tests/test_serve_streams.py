@@ -16,12 +16,13 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from framemake.serve import answers, app, door
-from framemake.serve import names as stream_names
+from framemake.errors import BadInput
+from framemake.frames import names as channel_names
+from framemake.serve import answers, app, door, protocol
 from framemake.serve import server as server_module
 from framemake.serve import streams as serve_streams
 from framemake.serve.query import Refused
-from framemake.streams import reading, records, store
+from framemake.streams import envelope, reading, records, store
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as some
 from support import stream_files
@@ -160,7 +161,7 @@ def test_the_list_of_streams_tells_each_with_its_parts_and_times(server, streams
     ),
 )
 def test_a_name_has_site_subsystem_station_and_sensor(name, parts):
-    assert tuple(stream_names.parts(name).values()) == parts
+    assert tuple(channel_names.parts(name).values()) == parts
 
 
 def test_the_sampling_tells_the_samples_and_not_the_gaps(tmp_path):
@@ -253,12 +254,13 @@ def test_a_band_holds_every_sample_and_is_not_there_unasked(server, streams, kin
 
 
 def test_the_table_of_names_is_whole():
-    rows = [line.split("\t") for line in Path(stream_names.TABLE).read_text().splitlines() if not line.startswith("#")]
+    lines = [line for table in channel_names.TABLES for line in Path(table).read_text().splitlines()]
+    rows = [line.split("\t") for line in lines if not line.startswith("#")]
     assert {row[0] for row in rows} == {"site", "subsystem", "station", "sensor", "channel"} and len(rows) > 200
     assert len({(row[0], row[1]) for row in rows}) == len(rows)
     assert all(len(row) in (3, 4) and all(row) and row[3:] in ([], ["rms"], ["mean"]) for row in rows)
     for part, name, channel in (row for row in rows if row[0] == "channel"):
-        assert part and channel.split(":")[0] in ("H1", "L1") and all(stream_names.parts(name).values())
+        assert part and channel.split(":")[0] in ("H1", "L1") and all(channel_names.parts(name).values())
 
 
 def test_what_people_type_is_told_as_a_span(server):
@@ -280,13 +282,16 @@ def test_what_people_type_is_told_as_a_span(server):
          "Hanford, corner station: seismometer Z (up and down), 0.03 to 0.1 Hz", "mean",
          "H1:PEM-CS_SEIS_LVEA_VERTEX_Z_BLRMS_30MHZ100"),
         ("L0:PEM-EX_RAIN", "Livingston, end station X: rain gauge", "mean", ""),
-        ("H1:PEM-CS_SEIS_LVEA_VERTEX_X_DQ", "", "rms", ""),
+        ("H1:PEM-CS_SEIS_LVEA_VERTEX_X_DQ", "Hanford, corner station: environment, SEIS_LVEA_VERTEX_X_DQ", "rms", ""),
+        ("V1:Sa_NE_BR_LVDT1_mean", "Virgo, north end: superattenuator suspension, BR_LVDT1_mean", "mean", ""),
+        ("V1:ENV_CEB_SEISZ", "Virgo, central building: seismometer Z (up and down)", "rms", ""),
+        ("V1:NO_SUCH_THING", "", "mean", ""),
         ("X9:PEM-Q_SEISX", "X9, Q: seismometer X", "rms", ""),
         ("<b>", "", "mean", ""),
     ),
 )  # fmt: skip
 def test_a_name_is_told_in_words_with_the_value_that_tells_most(name, title, kind, channel):
-    assert stream_names.told(name) == {"title": title, "kind": kind, "channel": channel}
+    assert channel_names.told(name) == {"title": title, "kind": kind, "channel": channel}
 
 
 @pytest.mark.parametrize(
@@ -591,6 +596,35 @@ def test_a_stream_that_cannot_be_read_is_told_without_the_machine_s_folders(tmp_
         assert answer.status == 503 and answer.headers["retry-after"] == "1"
         assert entry["problem"] == answer.error == f"torn, 26 bytes: '{SEIS}.bin'"
         assert server.post(file=f"{SEIS}.bin", recsz=25, records="0").status == 503
+
+
+@pytest.mark.parametrize("suffix", [records.BIN, "envelope"])
+def test_a_file_that_is_cut_while_it_is_read_is_told_and_ends_no_process(tmp_path, monkeypatch, suffix):
+    """Reading what is no longer in a mapped file ends a process by a signal."""
+    written = stream_files.Written().file(NIGHT, 1, np.arange(40_000.0))
+    written.write(tmp_path, SEIS)
+    envelope.renew(str(tmp_path), store.open_stream(str(tmp_path), SEIS))
+    known, path = serve_streams.ServedStreams(str(tmp_path)), tmp_path / f"{SEIS}.bin"
+    span = NIGHT, NIGHT + 40_000
+    (whole,) = known.curves([SEIS], "mean", *span, 100)
+    # Nobody has looked at the folder since it was cut.
+    tag = known.tag(SEIS)
+    monkeypatch.setattr(known, "_tag", lambda name: tag)
+    if suffix == records.BIN:
+        held = known.file_bytes(f"{SEIS}.bin")
+        os.truncate(path, path.stat().st_size // 2)
+        for kind, points, band in (("mean", 100, False), ("rms", None, True)):
+            with pytest.raises(Refused, match="stream is being changed, try again"):
+                known.curves([SEIS], kind, *span, points, band)
+        with pytest.raises(BadInput, match="has become shorter while it was read"):
+            protocol.octets(held, 25, np.arange(10))
+    else:
+        monkeypatch.setattr(envelope, "_counts", lambda *given: os.truncate(envelope.path_of(str(tmp_path), SEIS), 0))
+        with pytest.raises(Refused, match="stream is being changed, try again"):
+            known.curves([SEIS], "mean", *span, 100, True)
+        monkeypatch.undo()
+        (again,) = known.curves([SEIS], "mean", *span, 100, True)
+        assert again.values.tolist() == whole.values.tolist() and again.high.max() == 39_999 / 16
 
 
 def test_the_list_is_made_of_what_is_known_until_it_changes(streams, tmp_path, monkeypatch):

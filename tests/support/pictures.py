@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[2]
 sys.path.insert(0, str(ROOT / "tests"))
 SHOWN = {
     "report.png": ("", 1000, 700),
-    "channel.png": ("#channel=V1:Sa_WE_CH00000_rms", 1000, 800),
+    "channel.png": ("#channel=V1:Sa_WE_CH00000_rms", 1100, 700),
 }
 
 

@@ -136,7 +136,8 @@ def figure(
         axes.set_title(f"segments: {_plain(name)}", loc="left", fontsize=8)
     for each in made.axes[:-1]:
         each.tick_params(labelbottom=False)
-    axes.set_xlim(low, high)
+    # What is short at one of the ends would lie under the frame.
+    axes.set_xlim(low - 0.004 * (high - low), high + 0.004 * (high - low))
     locator = dates.AutoDateLocator(minticks=4, maxticks=9)
     axes.xaxis.set_major_locator(locator)
     axes.xaxis.set_major_formatter(dates.ConciseDateFormatter(locator))
@@ -151,7 +152,8 @@ def _draw(axes, curve, clock, colour, log):
     across = np.repeat(edges, 2)[1:-1]
     if curve.least is not None and curve.most is not None:
         least, most = np.repeat(curve.least, 2), np.repeat(curve.most, 2)
-        axes.fill_between(across, least, most, color=colour, alpha=0.3, linewidth=0, label="min to max")
+        # With an edge: what is short would be a band of no width.
+        axes.fill_between(across, least, most, color=colour, alpha=0.3, linewidth=0.6, label="min to max")
     axes.plot(across, np.repeat(curve.middle, 2), color=colour, linewidth=0.9, label=curve.line)
     axes.set_title(_plain(curve.name), loc="left", fontsize=9)
     axes.set_ylabel(_plain(curve.unit) or "no unit")

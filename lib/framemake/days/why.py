@@ -27,10 +27,10 @@ class Missing(NamedTuple):
     date: str
 
 
-def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> list[Missing]:
+def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> list[Missing]:
     """The Missing of each span [(start, end)] in which the days have no sample of a channel, cut where reasons change.
 
-    Raises BadInput for a day file that cannot be read.
+    probe: whether frame files may be opened, see day/why.  Raises BadInput for a day file that cannot be read.
     """
     by_date: dict[str, list[tuple[float, float]]] = {}
     for start, end in spans:
@@ -51,7 +51,7 @@ def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> 
             found += [Missing(start, end, NOT_BUILT, detail, path, date) for start, end in some]
             continue
         with days.day(folder.h5) as day:
-            found += [Missing(*reason, date) for reason in why.reasons(day, name, some)]
+            found += [Missing(*reason, date) for reason in why.reasons(day, name, some, probe)]
     return found
 
 

@@ -27,7 +27,7 @@ _NAMED = 20
 
 
 class Hole(NamedTuple):
-    """A span [start, end) in s from the day's begin that has no sample; the rest as of days/why.Missing."""
+    """A span [start, end) in s from the begin of the day's window without a sample; the rest as of days/why.Missing."""
 
     start: float
     end: float

@@ -47,6 +47,7 @@ class Days:
         for date, key in wanted.items():
             if date in held and held[date][0] == key and self.keys[date] in self.found.entries:
                 self.facts[date] = held[date][1]
+        lists = {facts.names: facts.names for facts in self.facts.values()}
         new = [date for date in paths if date not in self.facts]
         self.new = len(new)
         progress(len(paths) - len(new), len(paths))
@@ -58,7 +59,9 @@ class Days:
                 self.problems[date] = taken
             else:
                 self.found.add(self.keys[date], taken[0])
-                self.facts[date] = taken[1]
+                # From another process each day comes with names of its own, which would be most of the memory.
+                names = lists.setdefault(taken[1].names, taken[1].names)
+                self.facts[date] = taken[1]._replace(names=names)
             progress(at, len(paths))
         if new:
             self.found.save(self.keys.values())

@@ -1,20 +1,23 @@
 """The files of the report: a page, its style and script, and what they show as scripts that a page of a disk may load.
 
-    SITE/index.html report.css report.js
-    SITE/data/main.js                  the days, the channels, and how much of each channel each day has
-    SITE/data/days-2024-04.js          of each day of a month: holes and why, bad and late files
-    SITE/data/values-2024-04.js        of each day of a month: mean, std, min and max of each channel
-    SITE/data/channels-000.js          of so many channels: the same, a channel after another over all days
+    SITE/index.html                    names the folder, and nothing else changes from one report to the next
+    SITE/data/STAMP/report.css report.js
+    SITE/data/STAMP/main.js            the days, the channels, and how much of each channel each day has
+    SITE/data/STAMP/days-2024-04.js    of each day of a month: holes and why, bad and late files
+    SITE/data/STAMP/values-2024-04.js  of each day of a month: mean, std, min and max of each channel
+    SITE/data/STAMP/channels-000.js    of so many channels: the same, a channel after another over all days
 
-A file of data is one call, framemake(name, stamp, {...}).  Arrays in it are the base64 of little-endian numbers.  The
-stamp is the same in all files of a report: a page that stays open while the report is made anew does not mix the two.
+A file of data is one call, framemake(name, {...}).  Arrays in it are the base64 of little-endian numbers.  Each report
+has a folder of its own, and is there once the page names it: whenever it is stopped the page shows the old report or
+the new one, and one that stays open while the report is made anew does not mix the two.
 """
 
 import base64
 import contextlib
-import hashlib
 import json
 import os
+import re
+import secrets
 import shutil
 from typing import Any
 
@@ -23,12 +26,15 @@ import numpy as np
 from .. import files, gps
 from ..days import status
 from ..errors import BadInput
+from ..frames import names
 from ..version import version
 from .facts import VALUES
 from .gather import Day, Report
 
 _STATIC = os.path.join(os.path.dirname(os.path.realpath(__file__)), "static")
-PAGE, DATA = "index.html", "data"
+PAGE, DATA, _MAIN, _LOCK = "index.html", "data", "main.js", ".lock"
+_BESIDE = "report.css", "report.js"
+_STAMP = re.compile(r"[0-9a-f]{16}")
 # Channels whose values are in one file.
 _CHANNELS = 64
 # A day has no such channel.
@@ -38,36 +44,59 @@ _NONE = 0xFFFF
 def write(report: Report, site: str) -> str:
     """Write the site of a Report to a folder, which is made if need be; returns the path of its page.
 
-    Each file is replaced whole, the page's facts last, and files of data that no longer belong to it are removed.
-    Raises BadInput for a folder that holds something else.
+    The page is replaced last, and then earlier reports are removed.  Of two writers one waits for the other.  Raises
+    BadInput for a folder that holds something else.
     """
     data = os.path.join(site, DATA)
     _check(site)
     os.makedirs(data, exist_ok=True)
-    for name in sorted(os.listdir(_STATIC)):
-        with files.replacing(os.path.join(site, name), durable=False) as aside:
-            shutil.copyfile(os.path.join(_STATIC, name), aside)
-    values, sets, late = _arrays(report)
-    stamp, written = _stamp(report), set()
-    for name, content in _files(report, site, values, sets, late):
-        _put(data, name, stamp, content)
-        written.add(f"{name}.js")
-    for name in os.listdir(data):
-        if name.endswith(".js") and name not in written:
-            with contextlib.suppress(OSError):
-                os.unlink(os.path.join(data, name))
+    with files.locked(os.path.join(data, _LOCK)):
+        stamp = secrets.token_hex(8)
+        own = os.path.join(data, stamp)
+        os.mkdir(own)
+        try:
+            for name in _BESIDE:
+                shutil.copyfile(os.path.join(_STATIC, name), os.path.join(own, name))
+            for name, content in _files(report, site, *_arrays(report)):
+                _put(own, name, content)
+            page = files.read_text(os.path.join(_STATIC, PAGE)).replace('"report.', f'"{DATA}/{stamp}/report.')
+            files.write(os.path.join(site, PAGE), page, durable=False)
+        except BaseException:
+            shutil.rmtree(own, ignore_errors=True)
+            raise
+        _remove_others(site, stamp)
     return os.path.join(site, PAGE)
+
+
+def _remove_others(site, stamp):
+    """Remove earlier reports, and those that were stopped; also of the form that had its files in no folder."""
+    data = os.path.join(site, DATA)
+    plain = os.path.isfile(os.path.join(data, _MAIN))
+    for name in os.listdir(data):
+        if _STAMP.fullmatch(name) and name != stamp:
+            shutil.rmtree(os.path.join(data, name), ignore_errors=True)
+        elif plain and name.endswith(".js"):
+            _remove(os.path.join(data, name))
+    if plain:
+        for name in _BESIDE:
+            _remove(os.path.join(site, name))
+
+
+def _remove(path):
+    with contextlib.suppress(OSError):
+        os.unlink(path)
 
 
 def _check(site):
     """BadInput for a folder that is not empty and holds no report: its files would be mixed with ours.
 
-    A report has its main file of data; of one whose first writing was stopped there is nothing but our files.
+    A report has our lock in its folder of data; one whose first writing was stopped before that has nothing.
     """
-    if not os.path.isdir(site) or os.path.isfile(os.path.join(site, DATA, "main.js")):
+    data = os.path.join(site, DATA)
+    if not os.path.isdir(site) or any(os.path.isfile(os.path.join(data, name)) for name in (_LOCK, _MAIN)):
         return
     there = {name for name in os.listdir(site) if not files.is_left(os.path.join(site, name))}
-    if there and not (DATA in there and there <= {DATA, *os.listdir(_STATIC)}):
+    if there and not (there == {DATA} and os.path.isdir(data) and not os.listdir(data)):
         raise BadInput(f"the folder has other files, want an empty one or a report: {site!r}")
 
 
@@ -86,6 +115,7 @@ def _files(report, site, values, sets, late):
                 "values": _packed(values[some]),
                 "sets": _packed(sets[some]),
                 "late": _packed(late[some]) if held else None,
+                "titles": [names.told(each.name)["title"] for each in report.channels[some]],
             },
         )
     yield "main", _main(report)
@@ -119,6 +149,7 @@ def _main(report):
         ],
         "there": _packed(report.there).decode("ascii"),
         "odd": report.odd,
+        "words": names.words()["subsystem"],
         "coverage": _coverage(report),
         "totals": status.totals([day.standing for day in report.days]),
     }  # fmt: skip
@@ -132,15 +163,16 @@ def _coverage(report):
 
 
 def _day(day: Day) -> list:
-    """date, GPS of its begin, status, coverage, channels, asked for, kept files, closed, bad files, late files."""
+    """date, GPS of its begin, its seconds, status, coverage, channels, asked for, kept, closed, bad and late files."""
     told, facts = day.standing, day.facts
     coverage = told.coverage
     if facts is not None:
         whole = facts.asked * len(facts.names)
         coverage = float(facts.seconds.sum() / whole) if whole else None
     return [
-        told.date, day.start, told.status, coverage, told.channels if facts is None else len(facts.names),
-        told.requested, told.kept, int(day.closed), told.absent + told.unreadable, facts.late_files if facts else 0,
+        told.date, day.start, gps.day_window(told.date).duration, told.status, coverage,
+        told.channels if facts is None else len(facts.names), told.requested, told.kept, int(day.closed),
+        told.absent + told.unreadable, facts.late_files if facts else 0,
     ]  # fmt: skip
 
 
@@ -164,7 +196,12 @@ def _of_day(day: Day, sets: np.ndarray, site: str) -> dict[str, Any]:
         return found
     words: dict[str, int] = {}
     number = lambda text: words.setdefault(text, len(words))  # noqa: E731
-    holes = [[hole.start, hole.end, number(hole.kind), number(hole.detail), number(hole.path)] for hole in facts.holes]
+    # Of a day that was built from another time on they count from there; the page counts from midnight.
+    shift = facts.window[0] - day.start
+    holes = [
+        [shift + hole.start, shift + hole.end, number(hole.kind), number(hole.detail), number(hole.path)]
+        for hole in facts.holes
+    ]
     come = [text for text in words if any(hole[4] == words[text] for hole in holes) and _has_come(day, text)]
     return {
         **found,
@@ -217,24 +254,15 @@ def _packed(array: np.ndarray) -> bytes:
     return base64.b64encode(np.ascontiguousarray(array).data)
 
 
-def _stamp(report):
-    """What tells this report from another: of which days and channels it is, and when it was made."""
-    what = [
-        gps.now_utc(),
-        report.state,
-        [day.standing.date for day in report.days],
-        [each.name for each in report.channels],
-    ]
-    return hashlib.sha256(json.dumps(what).encode()).hexdigest()[:16]
-
-
-def _put(folder: str, name: str, stamp: str, content: dict) -> None:
+def _put(folder: str, name: str, content: dict) -> None:
     """Write a file of data.  What a name of a channel or file says can end neither the script nor a line of it."""
-    # Packed numbers, which are most of it, need no escape.
-    texts = (b'"' + value + b'"' if isinstance(value, bytes) else _text(value) for value in content.values())
-    told = b",".join(_text(key) + b":" + text for key, text in zip(content, texts, strict=True))
-    begin = f'framemake("{name}","{stamp}",{{'.encode()
-    files.write_bytes(os.path.join(folder, f"{name}.js"), begin + told + b"});\n", durable=False)
+    with files.opened(os.path.join(folder, f"{name}.js"), "wb") as out:
+        out.write(f'framemake("{name}",{{'.encode())
+        for at, (key, value) in enumerate(content.items()):
+            # Packed numbers, which are most of it, need no escape.
+            packed = isinstance(value, bytes)
+            out.write(b"," * (at > 0) + _text(key) + b":" + (b'"' + value + b'"' if packed else _text(value)))
+        out.write(b"});\n")
 
 
 def _text(value: Any) -> bytes:

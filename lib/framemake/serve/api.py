@@ -15,12 +15,13 @@ GET /api/values?name=NAME&start=TIME&end=TIME[&name=...][&kind=mean|rms][&points
     &band=1 gives "min" and "max" beside "values": the smallest and the largest sample that begins in each point, which
     is a mean, or an rms, as the frames had it, of a second or a minute.
 GET /api/days
-    {"days": [{"day", "spec", "status", "start", "end", "channels", "coverage", "finished", "error", "absent",
+    {"days": [{"day", "spec", "status", "start", "end", "file", "channels", "coverage", "finished", "error", "absent",
     "damaged"}, ...]}
-    The days of a folder of day datasets, end excluded.  channels: how many the day has.  coverage: part of the samples
-    that are there.  finished: UTC; error: of its last attempt.  These are null if not known.  absent, damaged: files.
+    The days of a folder of day datasets, end excluded.  file: whether the day has a file.  channels: how many it has.
+    coverage: part of the samples that are there.  finished: UTC; error: of its last attempt.  These are null if not
+    known, as without a summary.  absent, damaged: files.
 GET /api/channels[?spec=SPEC]
-    {"channels": [{"name", "rate", "unit", "spec"}, ...]}
+    {"channels": [{"name", "rate", "unit", "spec", "subsystem", "title"}, ...]}
     The channels of all days.  rate, in Hz, and unit are those of the last day that has the channel.
 GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&points=N]
     {"start", "end", "series": [{"name", "unit", "times", "min", "max", "mean", "covered"}, ...]}
@@ -32,8 +33,8 @@ GET /api/day-values?name=CHANNEL&start=TIME&end=TIME[&name=...][&spec=SPEC][&poi
     something was left out, such as days with another unit.
 GET /api/missing?name=CHANNEL&start=TIME&end=TIME[&spec=SPEC]
     {"missing": [{"start", "end", "kind", "detail", "file", "day"}, ...], "more"}
-    The spans without samples, each with its reason, as why-missing tells it; of two days at most, and 20.  more:
-    whether there may be others.
+    The spans without samples, each with its reason, as the day notes it; of two days at most, of fast channels of less,
+    and 20.  No frame file is opened, as why-missing does where only that tells.  more: whether there may be others.
 GET /api/status
     {"now", "findings": [{"status", "text"}], "faults": [{"kind", "name", "where", "reason"}], "more", "night"}
     What check-nightly knows, what is faulty now, and how the last night went (null if no report of it is given).
@@ -64,9 +65,9 @@ from werkzeug.wrappers import Request, Response
 
 from .. import gps
 from ..errors import BadInput
+from ..frames import names as channel_names
 from ..version import version
 from . import answers
-from . import names as stream_names
 from . import times as typed_times
 from .days import ServedDays
 from .holes import Holes
@@ -136,7 +137,7 @@ class Interface:
         if _wants_csv(request, query):
             columns = ("name", "site", "subsystem", "station", "sensor", "sampling", "unit", "first", "last")
             return _fresh(request, _table("streams", entries, (*columns, "title", "kind", "channel")))
-        return _fresh(request, answers.as_json({"streams": entries, "words": stream_names.words()}))
+        return _fresh(request, answers.as_json({"streams": entries, "words": channel_names.words()}))
 
     def _values(self, request):
         query = Query(request.args, ("name", "kind", "start", "end", "points", "band", "format"))
@@ -167,7 +168,7 @@ class Interface:
         (start, end), name, spec = query.span(), query.text("name"), query.text("spec", "")
         if not self.days or not self.holes:
             raise Refused(404, "no day datasets are served here (serve-streams STREAMS OUT)")
-        response = answers.as_json(self.holes.missing(name, self.days.known(name, spec), start, end))
+        response = answers.as_json(self.holes.missing(name, *self.days.known(name, spec), start, end))
         response.headers["Cache-Control"] = _NO_CACHE
         return response
 

@@ -10,6 +10,7 @@ from .. import gps
 from ..day.folder import COMPLETED, INTERRUPTED, MISSING, QUEUED, RUNNING, Folder
 from ..days import status
 from ..errors import BadInput, wording
+from ..frames import names as channel_names
 from . import dayfiles, spans
 from .query import Refused
 from .standing import without_folders
@@ -98,6 +99,7 @@ class ServedDays:
                 "status": COMPLETED if day.h5 and day.status == MISSING else day.status,
                 "start": window.start,
                 "end": window.end,
+                "file": day.h5 is not None,
                 "channels": day.channels if day.h5 else None,
                 "coverage": day.coverage,
                 "finished": day.finished,
@@ -125,8 +127,16 @@ class ServedDays:
                 continue
             with contextlib.suppress(BadInput):
                 for name, (rate, unit) in dayfiles.channels_of(day.h5).items():
-                    found.setdefault((day.spec, name), {"name": name, "rate": rate, "unit": unit, "spec": day.spec})
-        entries = [found[at] for at in sorted(found)]
+                    entry = {"name": name, "rate": rate, "unit": unit, "spec": day.spec}
+                    found.setdefault((day.spec, name), entry)
+        entries = [
+            {
+                **found[at],
+                "subsystem": channel_names.parts(at[1])["subsystem"],
+                "title": channel_names.told(at[1])["title"],
+            }
+            for at in sorted(found)
+        ]
         with self._lock:
             self._listed = key, entries
         return entries
@@ -141,9 +151,10 @@ class ServedDays:
             raise Refused(400, f"several specs have the channel, spec says which ({specs}): {name[:200]!r}")
         return found[0]
 
-    def known(self, name: str, spec: str = "") -> str:
-        """The spec that has a channel; Refused if there is none, or several and `spec` does not say which."""
-        return self._channel(name, spec)["spec"]
+    def known(self, name: str, spec: str = "") -> tuple[str, float]:
+        """(the spec that has a channel, its rate in Hz); Refused if there is none, or several and `spec` is ''."""
+        entry = self._channel(name, spec)
+        return entry["spec"], entry["rate"]
 
     def tag(self, start: float, end: float) -> tuple:
         """What changes whenever the values of a span in GPS s do, as a tuple."""

@@ -48,7 +48,7 @@ class Door:
     """
 
     def __init__(self, names: Collection[str] = (), allowed: Collection[str] = ()):
-        self._names = {"localhost", os.uname().nodename.lower(), *(name.lower().rstrip(".") for name in names)}
+        self._names = {"localhost", os.uname().nodename.lower(), *(name.lower().rstrip(".") for name in names)} - {""}
         self._origins = frozenset(allowed)
 
     def check(self, host: str, posted_by_no_page: bool = False) -> None:

@@ -1,7 +1,8 @@
-"""Why samples of a channel of days are missing, for the page: what why-missing tells, without the machine's folders.
+"""Why samples of a channel of days are missing, for the page: what the days note, without the machine's folders.
 
-The reasons inside a file are asked of the frame files, which takes a moment: of one span at a time, and of its first
-days alone.
+No frame file is opened: the libraries that read old formats crash over some damage, and what they do takes long.  So
+where a day notes several reasons inside of a file it is told that it is one of them, and why-missing tells which.  The
+samples of a span are read, which takes a moment: one span at a time, and its first days alone.
 """
 
 import contextlib
@@ -14,8 +15,9 @@ from ..errors import BadInput, wording
 from .query import Refused
 from .standing import without_folders
 
-# Seconds of a span that are looked at, reasons that are told, and seconds for which one waits while others are asked.
-SPAN, MOST = 2 * 86400, 20
+# Seconds of a span that are looked at, and samples; reasons that are told; seconds for which one waits while others
+# are asked.
+SPAN, SAMPLES, MOST = 2 * 86400, 16_000_000, 20
 _PATIENCE = 5.0
 
 
@@ -25,9 +27,12 @@ class Holes:
     def __init__(self, out: str):
         self._out, self._lock = out, threading.Lock()
 
-    def missing(self, name: str, spec: str, start: float, end: float) -> dict:
-        """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s."""
-        stop = min(end, start + SPAN)
+    def missing(self, name: str, spec: str, rate: float, start: float, end: float) -> dict:
+        """{missing: [{start, end, kind, detail, file, day}], more: whether there may be others}; times GPS s.
+
+        rate: of the channel, in Hz.
+        """
+        stop = min(end, start + SPAN, start + SAMPLES / rate)
         found = self._alone(lambda: self._reasons(name, spec, start, stop))
         entries = [
             {
@@ -44,7 +49,7 @@ class Holes:
 
     def _reasons(self, name, spec, start, end):
         with contextlib.closing(opened.OpenDays(self._out, spec or None)) as days:
-            return series.missing(days, name, start, end)
+            return series.missing(days, name, start, end, probe=False)
 
     def _alone(self, ask: Callable[[], list]) -> list:
         if not self._lock.acquire(timeout=_PATIENCE):

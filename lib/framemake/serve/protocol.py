@@ -11,7 +11,7 @@ import numpy as np
 from werkzeug.wrappers import Request
 
 from .query import Refused
-from .streams import ServedStreams
+from .streams import ServedStreams, refusing_damage
 
 LEAST, MOST = 4, 256
 # Records, and bytes, of one answer: a plot asks 801 records of 25 bytes.
@@ -35,7 +35,9 @@ def answer(streams: ServedStreams, request: Request) -> bytes:
         held = streams.file_bytes(fields["file"])
     except Refused as error:
         raise Refused(406 if error.status == 404 else error.status, str(error)) from None
-    return octets(held, int(size), _numbers(fields["records"], int(size)))
+    numbers = _numbers(fields["records"], int(size))
+    with refusing_damage(fields["file"]):
+        return octets(held, int(size), numbers)
 
 
 def _numbers(text, size):

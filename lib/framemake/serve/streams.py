@@ -16,9 +16,9 @@ from typing import Literal, NamedTuple
 import numpy as np
 
 from ..errors import BadInput
+from ..frames import names as channel_names
 from ..streams import envelope, reading, records, store
 from ..streams.runs import Runs
-from . import names as stream_names
 from .query import Refused
 
 # Streams kept open, a memory map and a short index each, by each process.  Not more than are looked at by turns: a file
@@ -136,7 +136,7 @@ class ServedStreams:
         """
         found = []
         for tag, stream in self.open_all(names):
-            with _refusing_damage(stream.name):
+            with refusing_damage(stream.name):
                 times, values, edges = reading.curve(stream, kind, start, end, points)
                 low = high = values if band else None
                 if band and edges is not None:
@@ -191,7 +191,7 @@ class ServedStreams:
         return held.view(np.uint8) if len(held) else np.empty(0, np.uint8)
 
     def _entry(self, name):
-        entry = {"name": name, **stream_names.parts(name), **stream_names.told(name)}
+        entry = {"name": name, **channel_names.parts(name), **channel_names.told(name)}
         entry.update(dict.fromkeys(("sampling", "unit", "first", "last")))
         try:
             with self._lock:
@@ -243,16 +243,18 @@ def _extent(stream):
     first, last = (float(stream.records["time"][at]) for at in (0, -1))
     if not (math.isfinite(first) and math.isfinite(last)):
         raise Refused(503, f"stream is damaged, check-streams tells where: {stream.name!r}")
-    with _refusing_damage(stream.name):
+    with refusing_damage(stream.name):
         return {"sampling": sampling(stream, first, last), "first": first, "last": last}
 
 
 @contextlib.contextmanager
-def _refusing_damage(name):
-    """Refused in place of what numbers that no importer writes lead to: the server must bear any file."""
+def refusing_damage(name):
+    """Refused in place of what numbers that no importer writes lead to, and of a file that becomes shorter."""
     try:
         with np.errstate(all="ignore"):
             yield
+    except BadInput:
+        raise Refused(503, f"stream is being changed, try again: {name!r}") from None
     except (ArithmeticError, LookupError, ValueError, TypeError, MemoryError):
         raise Refused(503, f"stream is damaged, check-streams tells where: {name!r}") from None
 

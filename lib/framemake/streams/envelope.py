@@ -159,7 +159,7 @@ def _of_records(stream, runs, kind, begin, stop, number, low, high):
     at = np.arange(length.sum()) - np.repeat(places - begin, length)
     # Each record is taken once, and the one before each point; as mere bytes, which takes a tenth of the time.
     kept = stream.records.dtype
-    whole = np.asarray(stream.records).view(f"V{kept.itemsize}")
+    whole = stream.records.view(f"V{kept.itemsize}")
     held, earlier = whole.take(at).view(kept), whole.take(np.maximum(begin - 1, 0)).view(kept)[reading.COLUMNS[kind]]
     sums = held[reading.COLUMNS[kind]]
     before = np.empty_like(sums)
@@ -191,10 +191,10 @@ def _kept(path, stream):
         if os.path.islink(path):
             return np.empty(0, _ENTRY)
         # Mapped, as the importer wants to see no more than the end of it.
-        held = np.memmap(path, _ENTRY, mode="r", shape=(os.path.getsize(path) // _ENTRY.itemsize,))
+        count = min(os.path.getsize(path) // _ENTRY.itemsize, len(stream.records) // BLOCK)
+        held = store.Mapped(path, _ENTRY, mode="r", shape=(count,))
     except (OSError, ValueError):
         return np.empty(0, _ENTRY)
-    held = held[: len(stream.records) // BLOCK]
     good, bad = 0, len(held)
     if bad and _counts(held, stream, bad):
         return held

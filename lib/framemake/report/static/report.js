@@ -1,26 +1,22 @@
-// The report: calendar, map, a view for a day and for a channel, all drawn from the files in data/.
-// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, stamp, content).
+// The report: calendar, map, a view for a day and for a channel, all drawn from the files beside this one.
+// A page of a disk may not fetch its neighbours, so each file of data is a script that calls framemake(name, content).
 // What a channel or file is called comes to the page as text alone: nothing here writes HTML.
 "use strict";
 (function () {
   const WHOLE = 200, NO_DAY = 255, NO_SET = 0xffff, DAY = 86400, PAGE = 50;
   const WORDS = new Set(["Reason", "Why", "Changes", "UTC"]), held = {}, waiting = {};
+  const HERE = document.currentScript.src.replace(/[^/]*$/, "");
   let all = null, view = 0;
 
-  window.framemake = function (name, stamp, content) { held[name] = [stamp, content]; };
+  window.framemake = function (name, content) { held[name] = content; };
 
   function data(name) {
     waiting[name] = waiting[name] || new Promise(function (resolve, reject) {
       const script = document.createElement("script");
-      script.src = "data/" + name + ".js";
-      script.onload = function () {
-        const [stamp, content] = held[name] || ["", null];
-        if (!content) reject(new Error("is damaged: data/" + name + ".js"));
-        // Days and channels are known by their number, which another report may count otherwise.
-        else if (all && stamp !== all.stamp) reject(new Error("The report has been made anew since: load this page again."));
-        else resolve(name === "main" ? { ...content, stamp } : content);
-      };
-      script.onerror = () => reject(new Error("cannot be read: data/" + name + ".js"));
+      script.src = HERE + name + ".js";
+      script.onload = () => (held[name] ? resolve(held[name]) : reject(new Error("is damaged: " + name + ".js")));
+      // A report that is made anew takes the folder of this one away.
+      script.onerror = () => reject(new Error("cannot be read: " + name + ".js. Has the report been made anew since? Then load this page again."));
       document.head.append(script);
     });
     return waiting[name];
@@ -54,12 +50,14 @@
     if (seconds < 7200) return +(seconds / 60).toFixed(1) + " min";
     return seconds < 2 * DAY ? +(seconds / 3600).toFixed(1) + " h" : +(seconds / DAY).toFixed(1) + " days";
   }
-  function clock(seconds) {
+  // The time of a day, so many seconds after its midnight; a day with a leap second has 23:59:60.
+  function clock(seconds, day) {
+    if (seconds > day.length + 1e-6) return "+" + (1 + Math.floor((seconds - day.length) / DAY)) + " d " + clock((seconds - day.length) % DAY, { length: DAY });
     const whole = Math.floor(seconds + 1e-6), rest = seconds - whole;
     const late = whole >= DAY ? 60 + whole - DAY : whole % 60, minutes = Math.min(1439, Math.floor(whole / 60));
     return two(Math.floor(minutes / 60)) + ":" + two(minutes % 60) + ":" + two(late) + (rest > 1e-5 ? rest.toFixed(3).slice(1) : "");
   }
-  const until = (seconds) => (seconds === DAY ? "24:00:00" : clock(seconds));
+  const until = (seconds, day) => (seconds === day.length ? "24:00:00" : clock(seconds, day));
   const figure6 = (value) => (Number.isFinite(value) ? String(+value.toPrecision(6)) : "");
   const gps = (value) => String(+value.toFixed(6));
   const quoted = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replace(/'/g, "'\\''") + "'");
@@ -68,7 +66,9 @@
   const size = (bytes) => (bytes >= 1e9 ? (bytes / 1e9).toFixed(1) + " GB" : bytes >= 1e6 ? (bytes / 1e6).toFixed(1) + " MB" : Math.ceil(bytes / 1e3) + " kB");
   const group = (name) => (/^(?:[^:]*:)?([^_-]+)/.exec(name) || [name, name])[1];
   const dayLink = (date) => el("a", { href: "#day=" + date }, date);
-  const channelLink = (name) => el("a", { href: "#channel=" + encodeURIComponent(name) }, name);
+  // A name that is no Unicode has no address of its own: what is none in it is told as such.
+  const written = (name) => name.replace(/\p{Surrogate}/gu, "\ufffd"), channelAt = (name) => "#channel=" + encodeURIComponent(written(name));
+  const channelLink = (name) => el("a", { href: channelAt(name) }, name);
 
   // --- colours: see report.css ---------------------------------------------------------------
 
@@ -122,7 +122,7 @@
     });
     more.addEventListener("click", () => { shown += 10 * PAGE; draw(); });
     sort();
-    return el("div", { class: "tables" }, el("table", null, el("caption", null, caption), el("thead", null, head), body), more);
+    return el("div", { class: "tables" }, el("table", null, el("caption", null, el("span", null, caption)), el("thead", null, head), body), more);
   }
 
   const facts = (entries) => el("dl", { class: "facts" }, entries.filter((each) => each && each[1] !== "" && each[1] !== null)
@@ -141,13 +141,13 @@
     const px = scale(x, left, wide - right), py = scale(y, high - bottom, top);
     const marks = y.ticks.map(([value, text]) => [el("line", { class: "axis", x1: left, x2: wide - right, y1: py(value), y2: py(value) }), el("text", { x: left - 6, y: py(value) + 4, "text-anchor": "end" }, text)])
       .concat(x.ticks.map(([value, text], at) => [el("line", { class: "axis", x1: px(value), x2: px(value), y1: top, y2: high - bottom }),
-        el("text", { x: px(value), y: high - 8, "text-anchor": !at ? "start" : px(value) > wide - 60 ? "end" : "middle" }, text)]));
+        el("text", { x: px(value), y: high - 8, "text-anchor": !at ? "start" : px(value) > wide - 60 ? "end" : "middle", class: at % 2 ? "between" : null }, text)]));
     return el("figure", null, el("figcaption", null, title), el("svg", { viewBox: "0 0 " + wide + " " + high, role: "img", "aria-label": title + ": " + words }, marks.flat(), draw(px, py)),
       el("p", { class: "soft" }, words));
   }
 
   function dateAxis() {
-    const days = all.days, last = days.length, ticks = [], every = Math.max(1, Math.ceil(last / 5));
+    const days = all.days, last = days.length, ticks = [], every = Math.max(1, Math.ceil(last / 4));
     for (let at = 0; at < last; at += every) ticks.push([at, days[at].date]);
     return { from: 0, to: last, ticks };
   }
@@ -164,7 +164,21 @@
     for (let at = Math.ceil(from / step); at * step <= to + step * 1e-9; at++) ticks.push([at * step, figure6(+(at * step).toPrecision(10))]);
     return { from, to, ticks };
   }
-  const circle = (x, y, words) => el("circle", { class: "mark", cx: x, cy: y, r: 3.2 }, words ? title(words) : null);
+  function countAxis(most) {
+    const axis = plainAxis(0, most);
+    return { ...axis, ticks: axis.ticks.filter(([value]) => Number.isInteger(value)) };
+  }
+  // Dots [x, y, words]; of those that lie in one place one, if asked a larger one: what comes back at the same hour does.
+  function dots(all_, grows) {
+    const places = new Map();
+    for (const [x, y, words] of all_) {
+      const at = Math.round(x) + " " + Math.round(y);
+      if (!places.has(at)) places.set(at, { x, y, words: [] });
+      places.get(at).words.push(words);
+    }
+    return [...places.values()].map(({ x, y, words }) => el("circle", { class: "mark", cx: x, cy: y, r: grows ? Math.min(9, 3.2 * Math.sqrt(words.length)).toFixed(1) : 3.2 },
+      title((words.length > 1 ? words.length + " of them: " : "") + words.slice(0, 5).join("; ") + (words.length > 5 ? "; ..." : ""))));
+  }
   function title(words) { const made = document.createElementNS("http://www.w3.org/2000/svg", "title"); made.textContent = words; return made; }
 
   // --- first page ----------------------------------------------------------------------------
@@ -189,23 +203,41 @@
       const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -7, ArrowDown: 7 }[event.key], at = squares.indexOf(document.activeElement);
       if (!step || at < 0) return;
       event.preventDefault();
-      const to = squares[Math.max(0, Math.min(squares.length - 1, at + step))];
+      const to = squares[Math.max(0, Math.min(squares.length - 1, at + step))], year = to.closest("details");
+      if (year) year.open = true;
       squares[at].tabIndex = -1; to.tabIndex = 0; to.focus();
     } });
     for (const [name, days] of months) {
       const grid = el("div", { class: "month" });
       days.forEach((day, at) => {
         const [mark] = letter(day), seen = day.status === "completed" ? level(day.coverage) : NO_DAY;
-        const square = el("a", { href: "#day=" + day.date, title: dayWords(day), "aria-label": dayWords(day), class: mark ? "odd" : null, tabindex: squares.length ? -1 : 0 }, mark || String(+day.date.slice(8)));
+        const square = el("a", { href: "#day=" + day.date, title: dayWords(day), "aria-label": dayWords(day), class: mark ? "odd" : null, tabindex: -1 }, mark || String(+day.date.slice(8)));
         const colours = theme();
         square.style.background = seen === NO_DAY ? colours.none : css(shade(seen));
         square.style.color = seen === NO_DAY ? colours.ink : over(shade(seen));
         if (!at) square.style.gridColumnStart = ((new Date(day.date + "T00:00:00Z").getUTCDay() + 6) % 7) + 1;
         squares.push(square); grid.append(square);
       });
-      box.append(el("section", null, el("h3", null, name), grid));
+      yearOf(name).append(el("section", null, el("h3", null, name), grid));
     }
+    // The one that the Tab key leads to.
+    (box.querySelector("details[open] .month a") || squares[0]).tabIndex = 0;
     return box;
+
+    // Many years would be a long way to the map: each is folded, but for the last.
+    function yearOf(month_) {
+      if (months.size <= 36) return box;
+      const year = month_.slice(0, 4), last = box.lastChild;
+      if (last && last.dataset.year === year) return last.lastChild;
+      const inside = el("div", { class: "calendar" }), own = all.days.filter((day) => day.date.startsWith(year));
+      box.append(el("details", { "data-year": year, open: year === all.days.at(-1).date.slice(0, 4) }, el("summary", null, yearWords(year, own)), inside));
+      return inside;
+    }
+  }
+  function yearWords(year, days) {
+    const there = days.filter((day) => day.status === "completed" && day.coverage !== null), odd = days.filter((day) => letter(day)[0]);
+    const part = there.length ? percent(there.reduce((sum, day) => sum + day.coverage, 0) / there.length) + " covered" : "nothing there";
+    return year + ": " + count(days.length, "day") + ", " + part + (odd.length ? ", " + odd.length + " with a letter" : "");
   }
 
   function key() {
@@ -250,7 +282,7 @@
     const days = all.days.length, days0 = all.days, paper = canvas.getContext("2d");
     let rows = [], tops = [], tall = 0, wide = 0, high = 0, gutter = 0, cell = 1, cursor = null;
     const groups = new Map();
-    all.channels.forEach((each) => { const name = group(each.name); groups.set(name, (groups.get(name) || []).concat(each.at)); });
+    all.channels.forEach((each) => { const name = group(each.name); if (!groups.has(name)) groups.set(name, []); groups.get(name).push(each.at); });
     if (all.channels.length <= 60 || groups.size === 1) groups.forEach((_, name) => chosen.open.add(name));
     const worst = (members) => members.reduce((least, at) => Math.min(least, all.channels[at].coverage), 1);
     const levels = new Map([...groups].map(([name, members]) => {
@@ -276,9 +308,11 @@
     }
     function resize() {
       const room = scroll.clientWidth || 300;
-      gutter = Math.min(260, Math.round(room * 0.36));
+      // Names have the room that few days leave.
+      gutter = Math.round(Math.max(Math.min(260, room * 0.36), Math.min(420, room * 0.6, room - 26 * days)));
       cell = Math.min(40, ((room - gutter) / days) * chosen.across);
-      wide = room; high = Math.min(tall + TOP, Math.max(180, Math.round(innerHeight * 0.68)));
+      // Paper is not scrolled: there all rows are shown, as far as a canvas goes.
+      wide = room; high = Math.min(tall + TOP, printing.matches ? 16000 : Math.max(180, Math.round(innerHeight * 0.68)));
       inner.style.width = Math.max(room, Math.ceil(gutter + cell * days)) + "px"; inner.style.height = tall + TOP + "px";
       const dense = devicePixelRatio || 1;
       canvas.width = wide * dense; canvas.height = high * dense;
@@ -319,7 +353,7 @@
       for (let at = rowAt(y0); at < rows.length && tops[at] - y0 + TOP < high; at++) {
         const row = rows[at], y = tops[at] - y0 + TOP + (tops[at + 1] - tops[at]) / 2;
         paper.fillStyle = colours.ink;
-        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ")", 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
+        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ")" + (all.words[row.group] ? " " + all.words[row.group] : ""), 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
         else if (HEIGHTS[chosen.row] >= 12) { paper.fillStyle = colours.soft; text(all.channels[row.at].name, 14, y, gutter - 20); }
       }
       paper.fillStyle = colours.none; paper.fillRect(0, 0, wide, TOP);
@@ -343,12 +377,12 @@
     }
     function words(spot) {
       const row = rows[spot.row], date = days0[spot.day].date, value = row.at === undefined ? levels.get(row.group)[spot.day] : all.there[row.at * days + spot.day];
-      return (row.at === undefined ? row.group + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
+      return (row.at === undefined ? row.group + (all.words[row.group] ? ", " + all.words[row.group] : "") + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
     }
     function toggle(name) { if (!chosen.open.delete(name)) chosen.open.add(name); lay(); }
     function act(spot) {
       const row = rows[spot.row];
-      if (spot.day === -1 || (row.at === undefined && !chosen.open.has(row.group))) { if (row.at === undefined) toggle(row.group); else location.hash = "#channel=" + encodeURIComponent(all.channels[row.at].name); }
+      if (spot.day === -1 || (row.at === undefined && !chosen.open.has(row.group))) { if (row.at === undefined) toggle(row.group); else location.hash = channelAt(all.channels[row.at].name); }
       else if (spot.day >= 0 && row.at === undefined) location.hash = "#day=" + days0[spot.day].date;
       else if (spot.day >= 0) explain(row.at, spot.day);
     }
@@ -375,8 +409,9 @@
     }
     const button = (words, act_) => el("button", { type: "button", onclick: act_ }, words);
     const order = el("button", { type: "button", "aria-pressed": String(chosen.worst), onclick: () => { chosen.worst = !chosen.worst; order.setAttribute("aria-pressed", String(chosen.worst)); lay(); } }, "Worst first");
-    const fresh = () => { if (!box.isConnected) { removeEventListener("resize", fresh); dark.removeEventListener("change", fresh); return; } resize(); };
-    addEventListener("resize", fresh); dark.addEventListener("change", fresh);
+    const fresh = () => { if (!box.isConnected) { removeEventListener("resize", fresh); for (const each of [dark, printing]) each.removeEventListener("change", fresh); return; } resize(); };
+    addEventListener("resize", fresh);
+    for (const each of [dark, printing]) each.addEventListener("change", fresh);
     // Once it is in the page, and has a width.
     go.then = () => { lay(); performance.mark("drawn"); };
     return [
@@ -393,10 +428,10 @@
     const words = own.words;
     return { day, start: raw[0], end: raw[1], kind: words[raw[2]], detail: words[raw[3]], path: words[raw[4]], come: own.come.includes(raw[4]) };
   }
-  const asWhole = (day, kind, detail) => ({ day, start: 0, end: DAY, kind, detail, path: "", whole: true });
+  const asWhole = (day, kind, detail) => ({ day, start: 0, end: day.length, kind, detail, path: "", whole: true });
   // The holes of a channel on a day; own: the day's facts; set: the number of its list of holes.
   function holesOf(name, day, own, set) {
-    if (!own.sets) return [asWhole(day, "day not built", own.problem || own.error || day.status)];
+    if (!own.sets) return [asWhole(day, day.status === "completed" ? "day file not read" : "day not built", own.problem || own.error || day.status)];
     if (set === NO_SET) {
       const lacking = own.lacking.find((each) => each[0] === name);
       return [lacking ? asWhole(day, lacking[1], lacking[2]) : asWhole(day, "no sample", "the day was made without this channel")];
@@ -408,7 +443,7 @@
     const start = each.day.start + each.start, end = each.day.start + each.end, file = each.path;
     const around = "--start " + gps(Math.max(0, start - 600)) + " --end " + gps(end + 600);
     return el("article", null, el("h3", null, each.kind), el("dl", null,
-      el("dt", null, "UTC"), el("dd", null, each.day.date + " " + clock(each.start) + " to " + until(each.end) + " (" + length(each.end - each.start) + ")"),
+      el("dt", null, "UTC"), el("dd", null, each.day.date + " " + clock(each.start, each.day) + " to " + until(each.end, each.day) + " (" + length(each.end - each.start) + ")"),
       el("dt", null, "GPS"), el("dd", null, gps(start) + " to " + gps(end)),
       each.detail ? [el("dt", null, "why"), el("dd", null, each.detail)] : null,
       file ? [el("dt", null, "file"), el("dd", null, el("code", null, file))] : null,
@@ -423,7 +458,7 @@
     const late = own.late_files ? el("p", { class: "soft" }, count(own.late_files, "frame file") + " of this day came more than a day after the end of its span: see the day.") : null;
     dialog.replaceChildren(el("button", { type: "button", class: "close", autofocus: true, onclick: () => dialog.close() }, "Close"), el("h2", { id: "what-title" }, channel.name + ", " + day.date),
       el("p", null, holes.length ? count(holes.length, "hole") + ", " + length(holes.reduce((sum, each) => sum + each.end - each.start, 0)) + " in all." : "Nothing is missing."), late || "",
-      el("p", null, el("a", { href: "#channel=" + encodeURIComponent(channel.name), onclick: () => dialog.close() }, "The channel"), " · ", el("a", { href: "#day=" + day.date, onclick: () => dialog.close() }, "The day")),
+      el("p", null, el("a", { href: channelAt(channel.name), onclick: () => dialog.close() }, "The channel"), " · ", el("a", { href: "#day=" + day.date, onclick: () => dialog.close() }, "The day")),
       ...holes.slice(0, PAGE).map((each) => described(channel.name, each)), holes.length > PAGE ? el("p", null, "and " + (holes.length - PAGE) + " more: see the channel") : "");
     dialog.showModal();
   }
@@ -440,7 +475,7 @@
       facts([["status", day.status + (mark && day.status === "completed" ? ", " + words : "")], ["coverage", day.status === "completed" ? percent(day.coverage) : ""], ["channels", day.channels === null ? "" : day.channels + (day.asked ? " of " + day.asked : "")],
         ["took", own.took === null ? "" : length(own.took)], ["built (UTC)", own.finished ? own.finished.slice(0, 19).replace("T", " ") : ""], ["size", own.size ? size(own.size) : ""], ["tried again", own.retries || ""],
         ["files absent", own.absent || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""],
-        ["built span (UTC)", own.window && own.window[1] - own.window[0] < DAY ? clock(own.window[0] - day.start) + " to " + until(own.window[1] - day.start) : ""]]),
+        ["built span (UTC)", own.window && (own.window[0] !== day.start || own.window[1] !== day.start + day.length) ? clock(own.window[0] - day.start, day) + " to " + until(own.window[1] - day.start, day) : ""]]),
       own.error || own.problem ? el("p", { class: "note" }, own.error || own.problem) : null,
     ];
     if (own.links.length) page.push(el("p", { class: "bar" }, "Files:", own.links.map(([what, path]) => el("a", { href: path.split("/").map(encodeURIComponent).join("/") }, what)), el("span", { class: "soft" }, "(in the folder of days, as it lies from here)")));
@@ -448,11 +483,11 @@
     const sets = numbers(own.set, Uint16Array), many = own.sets.map(() => 0), affected = own.holes.map(() => 0);
     sets.forEach((set) => { if (set !== NO_SET) many[set]++; });
     own.sets.forEach((some, set) => some.forEach((at) => { affected[at] += many[set]; }));
-    page.push(section("Through the day", dayChart(own, many)));
+    page.push(section("Through the day", dayChart(own, many, day.start)));
     const holes = own.holes.map((raw, at) => ({ ...hole(day, own, raw), channels: affected[at] })).filter((each) => each.channels);
     page.push(section("Holes", holes.length ? table("What is missing, what most channels lack first.", [
-      ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start) + " to " + until(each.end)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
-      ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "") + (each.come ? " (it has come since)" : "")], ["File", (each) => each.path, (each) => el("code", null, each.path)],
+      ["Channels", (each) => each.channels, null, true], ["UTC", (each) => each.start, (each) => clock(each.start, each.day) + " to " + until(each.end, each.day)], ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true],
+      ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "") + (each.come ? " (it has come since)" : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path) : "")],
     ], holes, 0, true) : el("p", null, "Nothing is missing.")));
     if (own.bad.length) page.push(section("Bad frames", table("Files, or channels in files, that cannot be read.", [["File", (each) => each[0], (each) => el("code", null, each[0])], ["Channel", (each) => each[1], (each) => each[1] || "all"], ["Why", (each) => each[2]]], own.bad, 0, false)));
     if (own.late_files) page.push(section("Late files", table(count(own.late_files, "file") + " came more than a day after the end of its span, by the file's own time" + (own.late_files > own.came.length ? "; the latest " + own.came.length : ""), [
@@ -472,7 +507,7 @@
     return page;
   }
 
-  function dayChart(own, many) {
+  function dayChart(own, many, start) {
     const total = many.reduce((sum, each) => sum + each, 0), edges = new Map();
     own.sets.forEach((some, set) => some.forEach((at) => {
       const [start, end] = own.holes[at];
@@ -480,8 +515,8 @@
     }));
     const times = [...edges.keys()].sort((a, b) => a - b), steps = [];
     let has = total, least = total;
-    let before = 0;
-    times.concat(own.window[1] - own.window[0]).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
+    let before = own.window[0] - start;
+    times.concat(own.window[1] - start).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
     return chart("Channels with data by time of day (UTC)", least === total ? "All " + total + " channels have data all the time." : "At the least " + least + " of " + total + " channels have data.", hourAxis, { from: 0, to: total || 1, ticks: [[0, "0"], [total, String(total)]] },
       (x, y) => steps.map(([a, b, value]) => [el("rect", { class: "rod", x: x(a / 3600), width: Math.max(0.5, x(b / 3600) - x(a / 3600)), y: y(value), height: y(0) - y(value) }),
         value < total ? el("rect", { class: "loss", x: x(a / 3600), width: Math.max(0.8, x(b / 3600) - x(a / 3600)), y: y(total), height: y(value) - y(total) }) : null]).flat());
@@ -490,8 +525,9 @@
   // --- a channel -----------------------------------------------------------------------------
 
   async function channelPage(name) {
-    const channel = all.channels.find((each) => each.name === name);
+    const channel = all.channels.find((each) => written(each.name) === name);
     if (!channel) return [el("h1", null, "No such channel: " + name), el("p", null, "Part of its name finds it in the search above. ", el("a", { href: "#" }, "All channels"))];
+    name = channel.name;
     const days = all.days, some = days.length, inFile = channel.at % all.per, file = await data("channels-" + String(Math.floor(channel.at / all.per)).padStart(3, "0"));
     const cut = (text, Kind, each) => numbers(text, Kind).subarray(inFile * some * each, (inFile + 1) * some * each);
     const values = cut(file.values, Float32Array, 4), sets = cut(file.sets, Uint16Array, 1), late = file.late ? cut(file.late, Float32Array, 1) : null;
@@ -507,7 +543,7 @@
       if (last && last.number === each.number && Math.abs(last.end - each.start) < 2e-6) last.end = each.end; else gaps.push({ ...each });
     });
     const parts = gaps.filter((each) => !each.whole), page = [
-      el("h1", null, name),
+      el("h1", null, name), file.titles[inFile] ? el("p", { class: "soft" }, file.titles[inFile]) : null,
       facts([["coverage", percent(channel.coverage)], ["holes", channel.gaps], ["longest", channel.gaps ? length(channel.longest) : ""], ["days with data", channel.days + " of " + some], ["rate", figure6(channel.rate) + " Hz"], ["unit", channel.unit || "none"], ["dtype", channel.dtype]]),
       channel.changes ? el("p", { class: "note" }, "It changes: " + channel.changes) : null,
     ];
@@ -525,14 +561,14 @@
       }).flat()));
     }
     if (gaps.length) {
-      const axis = lengthAxis(gaps.map((each) => each.end - each.start)), told = (each) => each.day.date + " " + clock(each.start) + " UTC, " + length(each.end - each.start) + ": " + each.kind;
-      charts.append(chart("Holes by date", count(gaps.length, "hole") + ", each a dot at its length; one over midnight is two.", dateAxis(), axis, (x, y) => gaps.map((each) => circle(x(each.number + each.start / DAY), y(each.end - each.start), told(each)))));
+      const axis = lengthAxis(gaps.map((each) => each.end - each.start)), told = (each) => each.day.date + " " + clock(each.start, each.day) + " UTC, " + length(each.end - each.start) + ": " + each.kind;
+      charts.append(chart("Holes by date", count(gaps.length, "hole") + ", each a dot at its length; one over midnight is two.", dateAxis(), axis, (x, y) => dots(gaps.map((each) => [x(each.number + each.start / DAY), y(each.end - each.start), told(each)]))));
       if (parts.length) {
         const hours = Array(24).fill(0);
         parts.forEach((each) => { hours[Math.min(23, Math.floor(each.start / 3600))]++; });
         const most = Math.max(...hours), hour = hours.indexOf(most), said = "Most begin from " + two(hour) + ":00 to " + two(hour + 1) + ":00: " + most + " of " + parts.length + ".";
-        charts.append(chart("Holes by time of day (UTC)", "A dot where each begins. What comes back at the same hour stands in a column.", hourAxis, axis, (x, y) => parts.map((each) => circle(x(each.start / 3600), y(each.end - each.start), told(each)))));
-        charts.append(chart("When holes begin (UTC)", said, hourAxis, plainAxis(0, most), (x, y) => hours.map((value, at) => (value ? el("rect", { class: "loss", x: x(at) + 1, width: x(at + 1) - x(at) - 2, y: y(value), height: y(0) - y(value) }, title(two(at) + ":00: " + value)) : null))));
+        charts.append(chart("Holes by time of day (UTC)", "A dot where each begins, larger for several. What comes back at the same hour stands in a column.", hourAxis, axis, (x, y) => dots(parts.map((each) => [x(each.start / 3600), y(each.end - each.start), told(each)]), true)));
+        charts.append(chart("When holes begin (UTC)", said, hourAxis, countAxis(most), (x, y) => hours.map((value, at) => (value ? el("rect", { class: "loss", x: x(at) + 1, width: x(at + 1) - x(at) - 2, y: y(value), height: y(0) - y(value) }, title(two(at) + ":00: " + value)) : null))));
       }
     }
     if (late && late.some((value) => value > 0)) {
@@ -541,9 +577,9 @@
     }
     page.push(charts);
     const ask = (each) => el("button", { type: "button", class: "plain", onclick: () => explain(channel.at, each.number), "aria-label": "what is missing on " + each.day.date }, "Open");
-    page.push(section("Holes", holes.length ? table("Each with its reason, the longest first.", [
-      ["UTC", (each) => each.number + each.start / DAY, (each) => el("span", null, dayLink(each.day.date), " " + clock(each.start) + " to " + until(each.end))], ["GPS", (each) => each.day.start + each.start, (each) => gps(each.day.start + each.start), true],
-      ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true], ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "")], ["File", (each) => each.path, (each) => el("code", null, each.path.split("/").at(-1))], ["More", (each) => each.number, ask],
+    page.push(section("Holes", holes.length ? table("A row for each reason and frame file, the longest first.", [
+      ["UTC", (each) => each.number + each.start / DAY, (each) => el("span", null, dayLink(each.day.date), " " + clock(each.start, each.day) + " to " + until(each.end, each.day))], ["GPS", (each) => each.day.start + each.start, (each) => gps(each.day.start + each.start), true],
+      ["Length", (each) => each.end - each.start, (each) => length(each.end - each.start), true], ["Reason", (each) => each.kind, (each) => each.kind + (each.detail ? ": " + each.detail : "")], ["File", (each) => each.path, (each) => (each.path ? el("code", null, each.path.split("/").at(-1)) : "")], ["More", (each) => each.number, ask],
     ], holes, 2, true) : el("p", null, "Nothing is missing.")));
     page.push(section("Day by day", table("Values to six figures.", [["Day", (at) => at, (at) => dayLink(days[at].date)], ["Coverage", (at) => level_(there[at]), (at) => (there[at] === NO_DAY ? "no such day" : there[at] === WHOLE ? "100 %" : "about " + there[at] / 2 + " %"), true],
       ...all.values.map((what, column) => [what, (at) => values[4 * at + column], (at) => figure6(values[4 * at + column]), true])], days.map((_, at) => at), 0, true)));
@@ -562,7 +598,7 @@
     try {
       page = what === "day" ? await dayPage(asked) : what === "channel" ? await channelPage(asked) : first();
     } catch (error) {
-      page = [el("h1", null, "Cannot be shown"), el("p", { class: "note" }, error.message), el("p", null, "Is the folder data/ beside this page whole?")];
+      page = [el("h1", null, "Cannot be shown"), el("p", { class: "note" }, error.message), el("p", null, "Is the folder data/ beside the page whole?")];
     }
     if (own !== view) return;
     main.replaceChildren(...page.flat(Infinity).filter(Boolean));
@@ -580,7 +616,7 @@
     function look() {
       const wanted = field.value.trim().toLowerCase();
       const found = wanted ? all.days.filter((day) => day.date.startsWith(wanted)).slice(0, 4).map((day) => ["#day=" + day.date, day.date])
-        .concat(all.channels.filter((each) => each.name.toLowerCase().includes(wanted)).slice(0, 12).map((each) => ["#channel=" + encodeURIComponent(each.name), each.name])) : [];
+        .concat(all.channels.filter((each) => each.name.toLowerCase().includes(wanted)).slice(0, 12).map((each) => [channelAt(each.name), each.name])) : [];
       hits.replaceChildren(...found.map(([href, words]) => el("li", null, el("a", { href, onclick: () => { hits.hidden = true; } }, words))));
       if (wanted && !found.length) hits.append(el("li", { class: "soft" }, "no channel or day has this in its name"));
       hits.hidden = !wanted;
@@ -594,11 +630,13 @@
 
   data("main").then(function (main) {
     const names = ["name", "coverage", "gaps", "longest", "rate", "unit", "days", "first", "last", "dtype", "changes"];
-    const ofDay = ["date", "start", "status", "coverage", "channels", "asked", "kept", "closed", "bad", "late"];
+    const ofDay = ["date", "start", "length", "status", "coverage", "channels", "asked", "kept", "closed", "bad", "late"];
     const named = (keys) => (row) => Object.fromEntries(keys.map((key_, at) => [key_, row[at]]));
     all = { ...main, days: main.days.map(named(ofDay)), channels: main.channels.map((row, at) => ({ ...named(names)(row), at })), there: numbers(main.there, Uint8Array) };
     document.getElementById("about").textContent = "of " + all.out + ", made " + all.made.slice(0, 16).replace("T", " ") + " UTC by framemake " + all.version;
     search();
+    // What follows the # names the view: the way to the content must not change it.
+    document.querySelector(".skip").addEventListener("click", (event) => { event.preventDefault(); document.getElementById("main").focus(); });
     addEventListener("hashchange", go);
     dark.addEventListener("change", go);
     // Paper is white.

@@ -27,6 +27,7 @@ let written = ["", ""]; // in From and Until
 
 const keyOf = (channel) => (channel.spec === undefined ? "" : `${channel.spec}/`) + channel.name;
 const streamOf = ({spec, name}) => (spec === undefined ? held.streams.find((each) => each.name === name) : undefined);
+const channelOf = ({spec, name}) => held.channels.find((each) => each.name === name && (!spec || each.spec === spec));
 // rms or mean: what was asked for, or what suits the sensor.
 const kindOf = (channel) => view.kind ?? streamOf(channel)?.kind ?? "mean";
 
@@ -114,14 +115,14 @@ function follow() {
   $("stream").value = stream.name;
 }
 
-// The name of a channel as it is typed; with its spec where there are several.
-const typed = (channel) => (new Set(held.channels.map((each) => each.spec)).size > 1 ? keyOf(channel) : channel.name);
 
 // What a typed name may be, a few of it: a list of 20,000 would hold up the page.
 function fillNames() {
   const part = $("name").value.toLowerCase();
   const streams = held.streams.map(({name, title}) => [name, title]);
-  const found = [...streams, ...held.channels.map((each) => [typed(each), ""])];
+  // With its spec where there are several.
+  const several = held.channels.some(({spec}) => spec !== held.channels[0].spec);
+  const found = [...streams, ...held.channels.map((each) => [several ? keyOf(each) : each.name, each.title])];
   const some = found.filter((words) => words.join(" ").toLowerCase().includes(part)).slice(0, 40);
   $("names").replaceChildren(...some.map(([name, title]) => new Option(title ? `${name} · ${title}` : name, name)));
 }
@@ -143,7 +144,7 @@ function whole(channels) {
       // The last record's time is when its sample begins: one second more and it is in the span.
       if (stream && stream.first !== null) times.push(stream.first, stream.last + 1);
     } else {
-      const days = held.days.filter((day) => (!channel.spec || day.spec === channel.spec) && day.channels !== null);
+      const days = held.days.filter((day) => (!channel.spec || day.spec === channel.spec) && day.file);
       times.push(...days.flatMap((day) => [day.start, day.end]));
     }
   }

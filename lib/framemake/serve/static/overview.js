@@ -10,7 +10,11 @@ const wordOf = (part, text) => held.words[part]?.[text];
 // [[key, things with that key], ...] in the order in which the keys come.
 function grouped(things, keyOf) {
   const found = new Map();
-  for (const each of things) found.set(keyOf(each), [...(found.get(keyOf(each)) ?? []), each]);
+  for (const each of things) {
+    const key = keyOf(each);
+    if (!found.has(key)) found.set(key, []);
+    found.get(key).push(each);
+  }
   return [...found];
 }
 
@@ -33,7 +37,7 @@ const dayOf = ({spec, start, end}) => ({...EMPTY, channels: [{spec, name: tellin
 
 // The view that the page begins with: the last day of one telling stream, else of one channel of days.
 function beginning() {
-  const stream = telling(held.streams), day = held.days.findLast((day) => day.channels !== null && tellingOf(day.spec));
+  const stream = telling(held.streams), day = held.days.findLast((day) => day.file && tellingOf(day.spec));
   return stream ? lastDayOf(stream) : day ? dayOf(day) : EMPTY;
 }
 
@@ -43,26 +47,29 @@ const aged = (text, seconds, limit, title = "") =>
 const linkTo = (view, of) =>
   make("a", {href: addressOf(view), textContent: "last day", ariaLabel: `Last day of ${of}`});
 
+// How many of each subsystem there are.
+const partsOf = (things) => grouped(things, (each) => each.subsystem).map(([name, some]) => {
+  const words = wordOf("subsystem", name);
+  return `${name || "others"}${words ? ` (${words})` : ""}: ${some.length}`;
+}).join("; ");
+
 function ofSite(site, streams) {
   const last = most(streams.map((stream) => stream.last ?? -Infinity)), one = telling(streams);
-  const parts = grouped(streams, (stream) => stream.subsystem).map(([name, some]) => {
-    const words = wordOf("subsystem", name);
-    return `${name || "others"}${words ? ` (${words})` : ""}: ${some.length}`;
-  });
   const title = [site, wordOf("site", site)].filter(Boolean).join(", ") || "no site";
   const fresh = one ? aged(`${ago(last)}, ${said(last)}`, now() - last, STALE, localOf(last)) : "no record yet";
-  return [make("strong", {textContent: title}), parts.join("; "), fresh, one ? linkTo(lastDayOf(one), one.name) : ""];
+  return [make("strong", {textContent: title}), partsOf(streams), fresh, one ? linkTo(lastDayOf(one), one.name) : ""];
 }
 
 function ofDays(spec, days) {
-  const there = days.filter((day) => day.channels !== null), last = there.at(-1);
+  const there = days.filter((day) => day.file), last = there.at(-1);
   const bad = days.filter((day) => BAD.includes(day.status)).length;
-  const channels = held.channels.filter((channel) => channel.spec === spec).length;
-  const what = [`${counted(there.length, "day")} from ${there[0]?.day ?? "–"}`, counted(channels, "channel")];
+  const channels = held.channels.filter((channel) => channel.spec === spec);
+  const parts = partsOf(channels);
+  const what = [`${counted(there.length, "day")} from ${there[0]?.day ?? "–"}`, counted(channels.length, "channel")];
   if (bad) what.push(`${counted(bad, "day")} to be made again`);
   const fresh = last ? aged(`to ${last.day}`, now() - last.end, 2 * STALE) : "none finished";
-  return [make("strong", {textContent: `days ${spec}`}), what.join(", "), fresh,
-    last && channels ? linkTo(dayOf(last), spec) : ""];
+  return [make("strong", {textContent: `days ${spec}`}), `${what.join(", ")}${parts && `. ${parts}`}`, fresh,
+    last && channels.length ? linkTo(dayOf(last), spec) : ""];
 }
 
 function overview() {
@@ -79,5 +86,5 @@ function holdings() {
   const last = most(held.streams.map((stream) => stream.last ?? -Infinity));
   $("holdings").textContent = `Streams: ${held.streams.length}${last > 0 ? `, newest record ${ago(last)}` : ""}${more}`;
   $("name").placeholder = (held.streams[0] ?? held.channels[0])?.name ?? "";
-  $("fields").hidden = !held.streams.length;
+  $("choice").hidden = !held.streams.length;
 }

@@ -8,7 +8,10 @@ const DARK_COLOURS = ["#6cb6ff", "#ff9a5c", "#6fd08c", "#d7a6f5", "#e3c14f", "#c
 const DASHES = ["solid", "dash", "dot", "dashdot", "longdash", "longdashdot"];
 const SYMBOLS = ["circle", "square", "diamond", "triangle-up", "cross", "x"];
 const KEYS = ["──●──", "╌╌■╌╌", "···◆···", "─·▲·─", "━ ✚ ━", "─·✖··─"]; // the same in the list of curves
-const dark = window.matchMedia("(prefers-color-scheme: dark)");
+const dark = window.matchMedia("(prefers-color-scheme: dark)"), printing = window.matchMedia("print");
+let shownNow = null; // what is drawn
+// Paper is white.
+printing.addEventListener("change", () => dark.matches && shownNow && plot(shownNow));
 
 const chart = new Promise((ready, failed) => {
   $("chart").addEventListener("load", ready);
@@ -27,6 +30,7 @@ const short = (value) => String(Number(value.toPrecision(5)));
 function blank(message, problem = "", retry = false) {
   if (window.Plotly) Plotly.purge($("plot"));
   $("plot").classList.remove("drawn");
+  shownNow = null;
   $("plot").setAttribute("aria-label", "No plot");
   $("tools").hidden = $("shown").hidden = true;
   legend(view.channels.map((channel, at) => ({channel, at, facts: "", bad: true})));
@@ -49,6 +53,7 @@ async function plot(found) {
   const layout = layoutOf(good, units, strips.length);
   traces.push(...strips.map((each, at) => stripOf(each, units.length, strips.length - 1 - at)));
   const config = {displayModeBar: false, doubleClick: false, responsive: true, showTips: false};
+  shownNow = found;
   await Plotly.react($("plot"), traces, layout, config);
   performance.mark("drawn");
   if (!$("plot").classList.contains("drawn")) listen();
@@ -67,7 +72,7 @@ function pointsOf(good) {
   const told = good.map(({value: series, channel}) => {
     if (series.values) return series.step ? lasting(series.step) : "one sample";
     const step = (span[1] - span[0]) / Math.max(1, series.times.length);
-    const rate = held.channels.find((each) => each.name === channel.name)?.rate;
+    const rate = channelOf(channel)?.rate;
     return rate && step * rate < 1.5 ? "one sample" : lasting(step);
   });
   const band = view.band && good.some(({value}) => isBanded(value));
@@ -111,7 +116,7 @@ function legend(found) {
     const [what, parameters] = bad ? [] : parametersOf(channel, span);
     const href = address(what, {...parameters, format: "sheet"});
     const csv = bad ? "" : make("a", {textContent: "CSV", href, download: "", ariaLabel: `CSV of ${name}`});
-    const title = streamOf(channel)?.title;
+    const title = (streamOf(channel) ?? channelOf(channel))?.title;
     return make("li", {}, key, make("span", {className: "name", textContent: name}),
       title ? make("span", {className: "title", textContent: title}) : "",
       make("span", {className: bad ? "facts none" : "facts", textContent: facts}),
@@ -122,7 +127,7 @@ function legend(found) {
 // Six colours; after six curves the same colours come with other dashes and symbols.
 function styleOf(at) {
   const dash = (at + Math.floor(at / COLOURS.length)) % DASHES.length;
-  return {colour: (dark.matches ? DARK_COLOURS : COLOURS)[at % COLOURS.length], dash, symbol: SYMBOLS[dash]};
+  return {colour: (dark.matches && !printing.matches ? DARK_COLOURS : COLOURS)[at % COLOURS.length], dash, symbol: SYMBOLS[dash]};
 }
 
 // plotly reads some HTML, and %{...}, in texts that it draws: a name is to be read as it is.
