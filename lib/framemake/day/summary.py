@@ -205,6 +205,6 @@ def _frame(frame, unreadable):
         "gps_start": gps.plain(frame.start),
         "duration": gps.plain(frame.duration),
         "size_bytes": frame.size if frame.size >= 0 else None,
-        "mtime": frame.mtime / 1e9 if frame.mtime >= 0 else None,
+        "mtime": frame.mtime / 1e9 if frame.mtime >= bool(frame.is_remote) else None,
         "status": "unreadable" if frame.path in unreadable else frame.status,
     }

@@ -70,11 +70,12 @@ class Days(OpenDays):
     def why(self, name: str, start: Any, end: Any = None) -> list[why.Missing]:
         """Why a channel has no sample at a time, or in a span: the spans without data with their reasons.
 
-        Empty if nothing is missing.  Raises BadInput if a day file cannot be read.
+        Empty if nothing is missing.  Frame files at URLs are fetched, as far as only they tell.  Raises BadInput if a
+        day file cannot be read.
         """
         begin = gps.seconds(start)
         stop = gps.seconds(end) if end is not None else None
-        return series.missing(self, name, begin, stop)
+        return series.missing(self, name, begin, stop, fetch=True)
 
     def _span(self, start: Any, end: Any) -> tuple[float, float]:
         begin = self.span().start if start is None else gps.seconds(start)

@@ -419,10 +419,13 @@ def _factor(unit, wanted, name):
         raise BadInput(f"cannot convert {unit!r} to {wanted!r}: {name!r}") from None
 
 
-def missing(days: OpenDays, name: str, start: float, end: float | None = None) -> list[why.Missing]:
+def missing(
+    days: OpenDays, name: str, start: float, end: float | None = None, fetch: bool = False
+) -> list[why.Missing]:
     """The spans of [start, end) GPS seconds without a sample of a channel, each with its reason.
 
-    end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.
+    end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.  fetch:
+    as of why.explain.
     """
     if end is not None and not start < end:
         raise BadInput(f"the span is empty: {start!r} to {end!r}")
@@ -441,7 +444,7 @@ def missing(days: OpenDays, name: str, start: float, end: float | None = None) -
         else:
             spans += _of_day(days, held, name, at, over)
         at = over
-    return why.explain(days, name, _touching(spans))
+    return why.explain(days, name, _touching(spans), fetch)
 
 
 def _at_time(days, held, name, time):

@@ -27,9 +27,10 @@ class Missing(NamedTuple):
     date: str
 
 
-def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> list[Missing]:
+def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]], fetch: bool = False) -> list[Missing]:
     """The Missing of each span [(start, end)] in which the days have no sample of a channel, cut where reasons change.
 
+    fetch: whether frame files at URLs are fetched, to be asked where in them something is missing.
     Raises BadInput for a day file that cannot be read.
     """
     by_date: dict[str, list[tuple[float, float]]] = {}
@@ -51,7 +52,7 @@ def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]]) -> 
             found += [Missing(start, end, NOT_BUILT, detail, path, date) for start, end in some]
             continue
         with days.day(folder.h5) as day:
-            found += [Missing(*reason, date) for reason in why.reasons(day, name, some)]
+            found += [Missing(*reason, date) for reason in why.reasons(day, name, some, fetch=fetch)]
     return found
 
 
