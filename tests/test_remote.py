@@ -4,6 +4,7 @@ import base64
 import hashlib
 import json
 import os
+import shutil
 import signal as signals
 import subprocess
 import sys
@@ -13,10 +14,13 @@ import zlib
 
 import numpy as np
 import pytest
+from framemake import gwf
+from framemake.day import reader
 from framemake.errors import BadInput
 from framemake.frames import cache, catalog, fetch, remote
 from framemake.frames.cache import Cache, Wanted
-from support.commands import BIN, DAY, START, needs, needs_package, refused, run, stub, well
+from support.commands import BIN, DAY, START, frame_file, needs, needs_package, refused, run, stub, well
+from support.disks import small_disk
 from support.elsewhere import Elsewhere, certificate, cut, held, sent, slow, stall, status
 from support.sites import Signal, Site, signal
 
@@ -239,6 +243,16 @@ def test_a_token_never_goes_over_plain_http(elsewhere, tmp_path, monkeypatch):
         assert plain.tokens == [""]
 
 
+def test_a_token_does_not_follow_to_another_server(elsewhere, both, monkeypatch):
+    monkeypatch.setenv("BEARER_TOKEN", "made-up.token")
+    path, content = large(elsewhere)
+    with Elsewhere(elsewhere.folder, both) as first:
+        first.token = "made-up.token"
+        first.before[f"/{NAME}"] = [status(307, Location=elsewhere.of(path))]
+        assert copied(elsewhere, first.of(path)) == content
+        assert first.tokens == ["", "Bearer made-up.token"] and elsewhere.tokens == [""]
+
+
 @pytest.mark.parametrize("token", ["two\nlines: x", "a b", "caf\u00e9"])
 def test_what_is_no_token_is_none(elsewhere, monkeypatch, token):
     monkeypatch.setenv("BEARER_TOKEN", token)
@@ -332,6 +346,55 @@ def test_what_is_fetched_ahead_takes_no_room_of_what_is_not_read_yet(elsewhere):
     for path in paths[1:]:
         store.copy(Wanted(elsewhere.of(path))).close()
     assert len(elsewhere.gets(paths[1])) + len(elsewhere.gets(paths[2])) + len(elsewhere.gets(paths[3])) <= 5
+
+
+def test_while_a_file_is_read_the_next_few_come(elsewhere, tmp_path):
+    paths = [large(elsewhere, f"{number}.gwf")[0] for number in range(8)]
+    frames = [catalog.Frame(elsewhere.of(path), START + at, 1, 300_000) for at, path in enumerate(paths)]
+    real = frame_file(tmp_path, START, 1, signal(count=1))
+    paths[0].write_bytes(real.read_bytes())
+    frames[0] = frames[0]._replace(size=real.stat().st_size)
+    files = reader.Reader(0, 10, frames, frames)
+    files.open(frames[0].path)
+    ended = time.monotonic() + 20
+    while len(held(elsewhere.cache)) < 1 + cache.AHEAD:
+        assert time.monotonic() < ended
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert held(elsewhere.cache) == [f"{number}.gwf" for number in range(1 + cache.AHEAD)]
+    files.close()
+
+
+def test_of_a_server_that_gives_none_of_several_files_no_more_is_waited_for(elsewhere, monkeypatch):
+    monkeypatch.setattr(reader, "_MANY", 3)
+    paths = [large(elsewhere, f"{number}.gwf")[0] for number in range(8)]
+    elsewhere.before = {f"/{path.name}": [status(503)] * 9 for path in paths}
+    frames = [catalog.Frame(elsewhere.of(path), START + at, 1) for at, path in enumerate(paths)]
+    files = reader.Reader(1, 10, frames)
+    for frame in frames:
+        with pytest.raises(gwf.Unreadable, match="the server says 503 Service Unavailable"):
+            files.open(frame.path)
+    assert len(elsewhere.asked) == 6
+
+
+@pytest.mark.slow
+def test_a_disk_smaller_than_the_limit_loses_what_was_used_longest_ago_and_one_that_is_full_is_told(
+    elsewhere, tmp_path
+):
+    paths = [large(elsewhere, f"{number}.gwf")[0] for number in range(3)]
+    with small_disk(tmp_path / "disk", 900_000) as disk:
+        elsewhere.cache = disk.folder / "cache"
+        for path in paths:
+            assert len(copied(elsewhere, elsewhere.of(path))) == 300_000
+        assert held(elsewhere.cache) == ["1.gwf", "2.gwf"]
+        for folder in elsewhere.cache.iterdir():
+            if folder.is_dir():
+                shutil.rmtree(folder)
+        disk.leave(20)
+        with pytest.raises(BadInput, match=r"disk full, FRAME_CACHE names another folder: '.*/cache'"):
+            copied(elsewhere, elsewhere.of(paths[0]))
+        disk.clear()
+        assert len(copied(elsewhere, elsewhere.of(paths[0]))) == 300_000
 
 
 def test_a_cache_that_cannot_be_written_to_is_one_line(elsewhere, tmp_path):
@@ -543,13 +606,13 @@ def test_a_file_on_tape_is_named_and_not_opened_unless_it_is_asked_for(tmp_path)
     path = on_tape(tmp_path / NAME)
     small = on_tape(tmp_path / f"V-trend-{START + 100}-100.gwf", 1 << 16)
     out = well("list-frames", tmp_path, "--table")
-    assert [line.split("\t")[-1] for line in out.splitlines()] == ["on tape", "used"]
+    assert [line.split("\t")[-1] for line in out.splitlines()] == ["tape", "used"]
     assert run("list-frames", tmp_path) == (
         0,
         f"{small} {START + 100} 100 0 0\n",
         f"list-frames: listed but on tape: '{path}'\n",
     )
-    assert "on tape" not in well("list-frames", tmp_path, "--table", "--recall")
+    assert "tape" not in well("list-frames", ".", "--table", "--recall", cwd=tmp_path).replace(str(tmp_path), "")
     (tmp_path / "list").write_text("V1:A\n")
     small.unlink()
     said = refused("prune-channels", tmp_path, tmp_path / "list")
@@ -575,7 +638,7 @@ def test_a_day_without_a_frame_that_is_on_tape_gets_it_and_keeps_it_when_it_goes
     assert site.make().returncode == 0
     lost = int(7200 * 20 / 3)
     assert not np.isnan(site.read("V1:A")[0][:lost]).any() and np.isnan(site.read("V1:A")[0][lost:]).all()
-    assert site.json("summary")["frame_files"]["on tape"] == 1
+    assert site.json("summary")["frame_files"]["tape"] == 1
     told = well("why-missing", site.out, "V1:A", START + 7200, START + 10800).split("\t")
     assert told[2:5] == ["file on tape", "not read when the day was built, RECALL=yes has it", str(paths[2])]
     # It comes back and is read; it goes again, and the day keeps what it had, and has nothing to do.
@@ -599,6 +662,23 @@ def test_a_day_without_a_frame_that_is_on_tape_gets_it_and_keeps_it_when_it_goes
     # Asked for, it is read: here there is nothing in it.
     status_, _, said = run("prune-channels", site.day / ".work" / "frames.tsv", site.channels)
     assert status_ == 0, said
+
+
+@pytest.mark.long
+def test_a_frame_on_tape_is_not_pruned(tmp_path):
+    """It takes no room, and to compare it with its day would bring it back."""
+    needs("make", "parallel", "jq", "flock")
+    site = Site(tmp_path)
+    site.want("V1:A")
+    values = np.random.default_rng(1).random(72000).astype("f4")
+    for k in range(2):
+        site.frame(43200 * k, 43200, [Signal("V1:A", values, 5 / 3, "V")], name=f"V-test-{START + 43200 * k}-43200.gwf")
+    assert site.make().returncode == 0
+    first, second = sorted(site.frames.iterdir())
+    to_tape(first)
+    status_, out, said = run("prune-frames", site.frames, site.out, "--keep-days", "1")
+    assert out == f"{second}\n" and "on tape" in said, (status_, out, said)
+    assert os.stat(first).st_blocks == 0
 
 
 # --- a day --------------------------------------------------------------------------------

@@ -39,11 +39,12 @@ else
 # frames of all days have been listed in one go; what servers have to tell of those at URLs is asked now.)
 LIST := $(WINDOW) --table --update $(frames) --record . $(if $(filter yes,$(RECALL)),--recall) \
   $(if $(filter yes,$(CHECK_REMOTE)),--check-remote)
+ifndef LISTED
 $(frames): FORCE
-ifdef LISTED
-	@if grep -q :// $@; then list-frames $@ $(LIST); fi
-else
 	@list-frames "$$FFL" $(LIST)
+else ifneq ($(shell grep -ls :// $(frames)),)
+$(frames): FORCE
+	@list-frames $@ $(LIST)
 endif
 
 ALONE ?= 0.4

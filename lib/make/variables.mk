@@ -39,7 +39,7 @@ LOCK_WAIT ?= 3600
 RECALL ?=
 ## yes: servers are asked whether frames at URLs that a day was made from have changed
 CHECK_REMOTE ?=
-## the folder where frames at URLs are kept while they are read; empty: framemake/frames in the user's cache folder
+## the folder where frames at URLs are kept while they are read; empty: ~/.cache/framemake/frames
 FRAME_CACHE ?=
 ## the most that it may take: 500M, 20G, 1T
 FRAME_CACHE_LIMIT ?= 20G

@@ -108,11 +108,12 @@ class Elsewhere:
         with self._lock:
             self.asked.append((handler.command, where, span))
             self.tokens.append(handler.headers.get("Authorization", ""))
-            faults = self.before.get(where, [])
+            refused = self.token and self.tokens[-1] != f"Bearer {self.token}"
+            faults = [] if refused else self.before.get(where, [])
             fault = faults.pop(0) if faults and (body or getattr(faults[0], "heads", False)) else None
         if not body and not self.heads:
             return send(handler, 405)
-        if self.token and self.tokens[-1] != f"Bearer {self.token}":
+        if refused:
             return send(handler, 403)
         if fault is not None and getattr(fault, "instead", False):
             return fault(handler)

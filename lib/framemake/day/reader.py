@@ -14,6 +14,8 @@ from ..frames import cache, catalog, remote
 from .plan import streams_kept
 
 _ATTEMPT_PAUSE = 0.05
+# So many files in a row that a server does not give are enough.
+_MANY = 8
 
 
 class Reader:
@@ -44,8 +46,10 @@ class Reader:
         self._place = {path: at for at, path in enumerate(self._order)}
         self._cache = cache.Cache.of_environment() if self._wanted else None
         self._copies: dict[str, cache.Copy] = {}
-        # Servers that gave no answer in all the retries: none of their files is waited for again.
+        # Servers that gave no answer in all the retries, or none that is good of several files in a row, which are
+        # counted: none of their files is waited for again.
         self._away: dict[str, remote.Away] = {}
+        self._failed: dict[str, int] = {}
 
     def open(self, path: str) -> Any:
         """The open file of a path, see gwf.open_file; raises gwf.BadFrame, and again at once for a bad path."""
@@ -91,6 +95,7 @@ class Reader:
                 raise
             else:
                 break
+        self._failed.pop(server, None)
         self._copies[path] = copy
         at = self._place.get(path, len(self._order))
         self._cache.fetch_ahead(self._wanted[each] for each in self._order[at + 1 : at + 1 + cache.AHEAD])
@@ -124,8 +129,11 @@ class Reader:
                 left = self._left.get(key, self._retries)
                 # A disk may give another time what it does not give now; what is there and is wrong stays wrong.
                 if left == 0 or isinstance(error, (gwf.Damaged, remote.Refused)):
-                    if server and isinstance(error, remote.Away):
-                        self._away[server] = error
+                    if isinstance(error, remote.Away):
+                        where = remote.server_of(path)
+                        self._failed[where] = self._failed.get(where, 0) + 1
+                        if server or self._failed[where] >= _MANY:
+                            self._away[where] = error
                     raise self._blamed(path, error) from error
                 self._left[key] = left - 1
                 time.sleep(max(pause, _ATTEMPT_PAUSE * 2 ** (self._retries - left)))

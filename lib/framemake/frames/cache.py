@@ -34,6 +34,7 @@ LIMIT = 20 * 10**9
 AHEAD, _AT_ONCE, _PATIENCE = 4, 2, 3600
 # Seconds between two looks whether room has come.
 _PAUSE = 0.1
+_FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
 
@@ -108,17 +109,13 @@ class Cache:
         finally:
             copy.close()
 
-    def has(self, wanted: Wanted) -> bool:
-        """Whether there is a copy of a file."""
-        return os.path.exists(_Place(self.folder, wanted).path)
-
     def copy(self, wanted: Wanted, release: Callable[[], None] = lambda: None) -> "Copy":
         """A copy of a file, fetched if there is none; it stays until the Copy is closed.
 
         release: called where room is lacking: closes Copies that the caller can do without.  Raises remote.Away and
         remote.Refused for what the server does, BadInput for what the disk does, as of one that is full.
         """
-        place = _Place(self.folder, wanted)
+        place, full = _Place(self.folder, wanted), False
         with self._disk():
             while True:
                 lock = place.lock(fcntl.LOCK_SH)
@@ -136,6 +133,12 @@ class Cache:
                     os.close(lock)
                     release()
                     time.sleep(_PAUSE)
+                except OSError as error:
+                    os.close(lock)
+                    if error.errno not in _FULL or full:
+                        raise
+                    full = True
+                    release()
                 except BaseException:
                     os.close(lock)
                     raise
@@ -188,7 +191,14 @@ class Cache:
             self._room(place, wanted.size, needed)
         from . import fetch
 
-        facts = fetch.fetch(wanted.url, place.part, place.about, lambda size: self._room(place, size, needed))
+        while True:
+            try:
+                facts = fetch.fetch(wanted.url, place.part, place.about, lambda size: self._room(place, size, needed))
+                break
+            except OSError as error:
+                # The disk has less room than the cache may take.
+                if error.errno not in _FULL or not needed or not self._drop_oldest(place):
+                    raise
         if wanted.size not in (-1, facts.size):
             place.drop_part()
             raise remote.Refused(f"has changed since it was listed, it had {wanted.size} bytes and has {facts.size}")
@@ -218,6 +228,15 @@ class Cache:
             with open(place.room, "ab") as room:
                 room.truncate(size)
 
+    def _drop_oldest(self, place):
+        """Remove the file that was used longest ago, but for that of a place; whether there was one to remove."""
+        with files.locked(os.path.join(self.folder, "lock")):
+            held, _ = self._held()
+            order = sorted(
+                (used, folder) for folder, (used, size, _) in held.items() if size and folder != place.folder
+            )
+            return any(self._remove(_Place.at(folder)) for _, folder in order)
+
     def _held(self):
         """({folder of a file: (time of its last use, bytes, whether it is ahead)}, bytes of all)."""
         found, total = {}, 0
@@ -241,7 +260,7 @@ class Cache:
         """Remove a file, its lock last; whether it is gone: not what somebody holds."""
         try:
             lock = place.lock(fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        except (BlockingIOError, PermissionError):
             return False
         try:
             for name in sorted(os.listdir(place.folder), key=lambda name: name == "lock"):
@@ -265,7 +284,7 @@ class Cache:
         except (remote.Away, remote.Refused):
             raise
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in _FULL:
                 raise BadInput(f"disk full, FRAME_CACHE names another folder: {self.folder!r}") from error
             if error.filename is None or not os.fspath(error.filename).startswith(self.folder):
                 raise

@@ -34,10 +34,10 @@ COVERED = "covered"
 # Of a day that was made before: the file is gone, or is no longer what it was, and its samples are kept.
 KEPT = "kept"
 # The file is there by name alone, and what is in it is on tape: to read it would have it brought back.
-ON_TAPE = "on tape"
+ON_TAPE = "tape"
 STATUSES = (USED, ABSENT, DUPLICATE, COVERED, KEPT, ON_TAPE)
-# Of such a file nothing is read, and nothing is known.
-NOT_THERE = (ABSENT, ON_TAPE)
+# Of such a file nothing is read; what is said of it.
+NOT_THERE = {ABSENT: "absent", ON_TAPE: "on tape"}
 
 _NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.gwf")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -286,7 +286,8 @@ def _of_gwosc(text, source, window, notes):
 
     /archive/links/DATASET/DETECTOR/START/END/json/ gives {"strain": [{"GPSstart", "duration", "detector",
     "sampling_rate", "format", "url"}, ...]}, as the project's own client reads it (gwosc.locate.get_run_urls), and
-    version 2 {"results": [{"gps_start", "detector", "gwf_url"}, ...], "next"}, a page of what may be several.
+    version 2 {"results": [{"gps_start", "detector", "gwf_url"}, ...], "next"}, a page of what may be several.  A list
+    of URLs alone is one, too.
     """
     import json  # a list of this kind is rare
 
@@ -301,7 +302,7 @@ def _of_gwosc(text, source, window, notes):
         notes.append(f"a page of several, the others are not listed: {source!r}")
     frames = 0
     for entry in entries:
-        entry = entry if isinstance(entry, dict) else {}
+        entry = entry if isinstance(entry, dict) else {"gwf_url": entry}
         url = entry.get("gwf_url") or (entry.get("url") if entry.get("format") == "gwf" else None)
         if url is None:
             continue
@@ -583,6 +584,6 @@ def none_readable(frames: Iterable[Frame], reasons: Mapping[str, str]) -> str:
     """The words for frames of which none can be read; reasons: by path, of those that are there."""
     frames = list(frames)
     what = [f"{frame.path!r} ({reasons[frame.path]})" for frame in frames if frame.path in reasons]
-    what += [f"{frame.path!r} ({frame.status})" for frame in frames if frame.status in NOT_THERE]
+    what += [f"{frame.path!r} ({NOT_THERE[frame.status]})" for frame in frames if frame.status in NOT_THERE]
     more = f" and {len(what) - 5} more" if len(what) > 5 else ""
     return f"no frame can be read: {', '.join(what[:5]) or 'none is listed'}{more}"

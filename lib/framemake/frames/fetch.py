@@ -83,6 +83,7 @@ async def _ask_all(client, urls):
     found: dict[str, Facts | None] = {}
     failed: dict[str, Exception] = {}
     dead: dict[str, Exception] = {}
+    good: set[str] = set()
     gate = asyncio.Semaphore(_AT_ONCE)
 
     async def one(url):
@@ -93,16 +94,19 @@ async def _ask_all(client, urls):
                     return
                 try:
                     found[url] = await _ask_one(client, url)
+                    good.add(server_of(url))
                     return
                 except Absent:
                     found[url] = None
+                    good.add(server_of(url))
                     return
                 except Away as error:
                     if left:
                         await asyncio.sleep(error.after)
                         continue
                     failed[url] = error
-                    if error.server:
+                    # It gave none at all, or none that was good of several files.
+                    if error.server or (server_of(url) not in good and len(failed) >= _AT_ONCE):
                         dead[server_of(url)] = error
                 except (Refused, BadInput) as error:
                     failed[url] = error
@@ -209,7 +213,7 @@ async def _download(client, url, into, about, room):
         if response.status == 206:
             first, size = _part_of(response)
             # A part need not tell the time again.
-            if not at or first != at or size != part["size"] or _tag(response, exact=True) not in ("", part["tag"]):
+            if not at or first != at or size != part["size"] or _tag(response) not in ("", part["tag"]):
                 _empty(into)
                 raise Away("the server gives another part of the file than it was asked for", after=0)
             part["digests"].update(_digests(response))
@@ -219,9 +223,8 @@ async def _download(client, url, into, about, room):
         if not at:
             # First what it is, then the file: what has come is never taken for a part of another.
             _empty(into)
-            facts = _facts(url, response, size)
-            part = {"url": url, "tag": _tag(response, exact=True), "size": size, "boot": files.boot()}
-            part.update({"mtime": facts.mtime, "known": facts.tag, "digests": _digests(response)})
+            part = {"url": url, "tag": _tag(response), "size": size, "boot": files.boot()}
+            part.update({"mtime": _facts(url, response, size).mtime, "digests": _digests(response)})
             files.write(about, json.dumps(part) + "\n", durable=False)
         asked = size
         # A timeout of the network is an OSError as well, and not the file's.
@@ -234,7 +237,7 @@ async def _download(client, url, into, about, room):
                 out.write(piece)
     if size >= 0 and at != size:
         raise Away(f"the connection broke after {at} of {size} bytes", after=0)
-    return _Told(Facts(at, part["mtime"], part["known"]), part["digests"])
+    return _Told(Facts(at, part["mtime"]), part["digests"])
 
 
 def _empty(path):
@@ -268,9 +271,7 @@ def _part(about, url):
     try:
         with open(about, encoding="utf-8") as source:
             held = json.load(source)
-        return (
-            held if held["url"] == url and {"tag", "size", "boot", "mtime", "known", "digests"} <= held.keys() else None
-        )
+        return held if held["url"] == url and {"tag", "size", "boot", "mtime", "digests"} <= held.keys() else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -290,7 +291,7 @@ def _facts(url, response, size):
         return Facts(size)
     changed = email.utils.parsedate_tz(response.headers.get("Last-Modified", ""))
     seconds = email.utils.mktime_tz(changed) if changed else 0
-    return Facts(size, seconds * 10**9, _tag(response))
+    return Facts(size, seconds * 10**9)
 
 
 def _length(response):
@@ -307,22 +308,18 @@ def _part_of(response):
     return int(match[1]), int(match[2]) if match[2] != "*" else -1
 
 
-def _tag(response, exact=False):
-    """What If-Range takes: a strong ETag, or Last-Modified if that is safe (RFC 9110, 13.1.5 and 8.8.2.2); '' if none.
+def _tag(response):
+    """What If-Range takes: a strong ETag, or Last-Modified where it is safe (RFC 9110, 13.1.5, 8.8.2.2); '' if none.
 
-    exact: only what is safe: a file that changed twice in a second would have the same time.
+    A file that changed twice in a second would have the same time, so it must be older than that.
     """
     tag = response.headers.get("ETag", "")
     if tag.startswith('"'):
         return tag
-    changed, now = (response.headers.get(name, "") for name in ("Last-Modified", "Date"))
-    if not exact:
-        return changed
-    times = [email.utils.parsedate_tz(text) for text in (changed, now)]
-    if not all(times):
-        return ""
-    first, last = (email.utils.mktime_tz(each) for each in times if each)
-    return changed if last - first >= 1 else ""
+    changed = response.headers.get("Last-Modified", "")
+    times = [email.utils.parsedate_tz(text) for text in (changed, response.headers.get("Date", ""))]
+    seconds = [email.utils.mktime_tz(each) for each in times if each]
+    return changed if len(seconds) == 2 and seconds[1] - seconds[0] >= 1 else ""
 
 
 def _digests(response):

@@ -43,13 +43,11 @@ class Untrusted(Refused):
 class Facts(NamedTuple):
     """What a server says of a file: size in bytes, -1 for unknown; time of the last change in ns, 0 for unknown.
 
-    tag: a text that changes with its content (a strong ETag, or Last-Modified), '' for none.  Replicas of a federation
-    have times and tags of their own: these are left unknown, as what is in one never changes.
+    Replicas of a federation have times of their own: these are left unknown, as what is in one never changes.
     """
 
     size: int = -1
     mtime: int = 0
-    tag: str = ""
 
 
 def is_remote(path: str) -> bool:
