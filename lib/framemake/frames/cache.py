@@ -36,6 +36,7 @@ AHEAD, _AT_ONCE, _PATIENCE = 4, 2, 3600
 _PAUSE = 0.1
 _FULL = (errno.ENOSPC, errno.EDQUOT)
 _UNITS = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+_OURS = re.compile(r"[0-9a-f]{32}")
 _UNSAFE = re.compile(r"[^A-Za-z0-9._+-]")
 
 
@@ -120,7 +121,7 @@ class Cache:
             while True:
                 lock = place.lock(fcntl.LOCK_SH)
                 if os.path.exists(place.path):
-                    os.utime(lock)
+                    _used(lock)
                     with contextlib.suppress(FileNotFoundError):
                         os.unlink(place.ahead)
                     return Copy(place.path, lock)
@@ -204,14 +205,14 @@ class Cache:
             raise remote.Refused(f"has changed since it was listed, it had {wanted.size} bytes and has {facts.size}")
         os.replace(place.part, place.path)
         place.drop_part()
-        os.utime(lock)
+        _used(lock)
 
     def _room(self, place, size, needed):
         """Take room for a file of so many bytes, whose lock is held; raises _NoRoom if there is none now."""
         if size > self.limit:
             place.drop_part()
             raise remote.Refused(f"has {size} bytes, more than FRAME_CACHE_LIMIT, {self.limit}")
-        with files.locked(os.path.join(self.folder, "lock")):
+        with files.locked(os.path.join(self.folder, ".lock")):
             held, taken = self._held()
             mine = held.pop(place.folder, (0, 0, False))[1]
             taken += size - mine
@@ -230,7 +231,7 @@ class Cache:
 
     def _drop_oldest(self, place):
         """Remove the file that was used longest ago, but for that of a place; whether there was one to remove."""
-        with files.locked(os.path.join(self.folder, "lock")):
+        with files.locked(os.path.join(self.folder, ".lock")):
             held, _ = self._held()
             order = sorted(
                 (used, folder) for folder, (used, size, _) in held.items() if size and folder != place.folder
@@ -241,7 +242,9 @@ class Cache:
         """({folder of a file: (time of its last use, bytes, whether it is ahead)}, bytes of all)."""
         found, total = {}, 0
         with os.scandir(self.folder) as entries:
-            folders = [entry.path for entry in entries if entry.is_dir(follow_symlinks=False)]
+            # What else people have there is none of ours.
+            ours = [entry for entry in entries if _OURS.fullmatch(entry.name)]
+            folders = [entry.path for entry in ours if entry.is_dir(follow_symlinks=False)]
         for folder in folders:
             sizes, used, new = {}, 0.0, False
             with contextlib.suppress(OSError), os.scandir(folder) as entries:
@@ -249,7 +252,7 @@ class Cache:
                     with contextlib.suppress(OSError):
                         seen = entry.stat(follow_symlinks=False)
                         sizes[entry.name] = seen.st_size
-                        used = seen.st_mtime if entry.name == "lock" else used
+                        used = seen.st_mtime_ns / 1e9 if entry.name == "lock" else used
                         new = new or entry.name == "ahead"
             part = max(sizes.pop("part", 0), sizes.pop("room", 0))
             found[folder] = used, part + sum(sizes.values()), new
@@ -294,6 +297,12 @@ class Cache:
             ) from error
 
 
+def _used(lock: int) -> None:
+    # The system's own "now" is the same for all that happens within some ms.
+    now = time.time_ns()
+    os.utime(lock, ns=(now, now))
+
+
 class Copy:
     """A copy that is in use: nobody removes it before it is closed."""
 
@@ -336,7 +345,7 @@ class _Place:
 
     def lock(self, how: int) -> int:
         """The handle of the lock, held as `how` says; BlockingIOError if that is not to wait and another has it."""
-        path = os.path.join(self.folder, "lock")
+        path = os.path.join(self.folder, ".lock")
         while True:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.folder)

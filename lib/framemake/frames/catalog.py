@@ -109,7 +109,7 @@ def list_frames(
     window: Window | None = None,
     recall: bool = False,
     ask: bool = False,
-    held: Iterable[Frame] = (),
+    before: str | None = None,
 ) -> Listing:
     """The frames of a source that overlap a window of GPS seconds, and what became of each.
 
@@ -117,7 +117,8 @@ def list_frames(
     list-frames --table writes it; a list of GWOSC; a GWDataFind server as datafind.find has it; the URL of a list; or
     an open list, whose relative paths are relative to the working folder.  window: None for all frames.  Each file is
     looked up on the disk, but those of a table, which were when it was written.  recall: files on tape are used.  ask:
-    servers are asked for files at URLs, but for those of which `held` or a table tells what they are.  Raises BadInput
+    servers are asked for files at URLs, but for those of which the source, if it is a table, or the one at the path
+    `before` tells what they are.  Raises BadInput
     if the source holds nothing that is a frame or if no server answers, OSError if it cannot be read.
     """
     found, notes = named(source, window)
@@ -126,8 +127,9 @@ def list_frames(
         if table:  # judged before
             return Listing(sorted(found, key=lambda frame: frame.start), notes)
         return Listing(judge(found, recall), notes)
-    known = known_of([*held, *(found if table else ())])
-    unknown = [frame.path for frame in found if frame.is_remote and frame.path not in known]
+    elsewhere = [frame.path for frame in found if frame.is_remote]
+    known = known_of([*(held(before) if before and elsewhere else ()), *(found if table else ())])
+    unknown = [path for path in elsewhere if path not in known]
     if table and not unknown:
         return Listing(sorted(found, key=lambda frame: frame.start), notes)
     known.update(asked(unknown, notes))

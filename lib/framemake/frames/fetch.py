@@ -132,13 +132,13 @@ def read_text(url: str) -> str:
     """The text of a list at a URL; BadInput if it cannot be had."""
 
     async def read(client):
-        pieces: list[bytes] = []
+        text = bytearray()
         async with client.request("GET", checked(url), {}) as response:
             async for piece in response.content.iter_chunked(_CHUNK):
-                pieces.append(piece)
-                if len(pieces) * _CHUNK > _LIST_BYTES:
+                text += piece
+                if len(text) > _LIST_BYTES:
                     raise BadInput(f"too long for a list of frames: {url!r}")
-        return b"".join(pieces)
+        return bytes(text)
 
     for left in reversed(range(_TRIES)):
         try:
@@ -501,8 +501,8 @@ def _translated(url):
         raise Away(_cause(error), server_of(url)) from None
     except aiohttp.ClientPayloadError:
         raise Away("the connection broke") from None
-    except aiohttp.InvalidURL:
-        raise Refused("this is no URL") from None
+    except (aiohttp.InvalidURL, ValueError):
+        raise Refused("this is no URL of a file") from None
     except aiohttp.ClientError as error:
         raise Away(on_a_line(f"no answer that can be used, {error}"), server_of(url)) from None
     except (OSError, BadInput):
