@@ -345,7 +345,7 @@ class _Place:
 
     def lock(self, how: int) -> int:
         """The handle of the lock, held as `how` says; BlockingIOError if that is not to wait and another has it."""
-        path = os.path.join(self.folder, ".lock")
+        path = os.path.join(self.folder, "lock")
         while True:
             with contextlib.suppress(FileExistsError):
                 os.mkdir(self.folder)
