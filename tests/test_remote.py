@@ -827,6 +827,21 @@ def test_a_few_failures_are_tried_again_and_a_break_is_gone_on_from(far):
 
 
 @pytest.mark.long
+def test_what_one_server_does_not_give_comes_from_another_that_has_the_same(far, both):
+    """As mirrors, or a disk and the server that it was copied from."""
+    far.hours(2)
+    with Elsewhere(far.frames, both) as mirror:
+        for path in sorted(far.frames.iterdir()):
+            far.listed.append(f"{mirror.of(path)}\n")
+        far.ffl.write_text("".join(far.listed))
+        used = min(far.server, mirror, key=lambda server: server.url)
+        used.before = {urlpath(far, path): [status(503, Retry_After="0")] * 60 for path in far.frames.iterdir()}
+        done = far.make("MAX_RETRIES=1")
+    assert done.returncode == 0, done.stderr
+    assert not np.isnan(far.read("V1:A")[0][:7200]).any()
+
+
+@pytest.mark.long
 def test_several_workers_and_a_cache_for_two_files_give_the_same_day(far):
     far.hours(12)
     size = max(path.stat().st_size for path in far.frames.iterdir())
