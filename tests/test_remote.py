@@ -365,6 +365,21 @@ def test_while_a_file_is_read_the_next_few_come(elsewhere, tmp_path):
     files.close()
 
 
+def test_a_copy_in_which_a_channel_is_damaged_is_not_used_again(elsewhere, tmp_path):
+    path = frame_file(elsewhere.folder, START, 4000, signal(count=4000))
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 255  # of the samples, which come before the table of contents
+    path.write_bytes(content)
+    frame = catalog.Frame(elsewhere.of(path), START, 4000, len(content))
+    files = reader.Reader(0, 10, [frame], [frame])
+    file = files.open(frame.path)
+    with pytest.raises(gwf.BadFrame, match="damaged"):
+        files.read(frame.path, file, 0, "V1:A", file.kinds["V1:A"])
+    assert len(held(elsewhere.cache)) == 1
+    files.close()
+    assert held(elsewhere.cache) == []
+
+
 def test_of_a_server_that_gives_none_of_several_files_no_more_is_waited_for(elsewhere, monkeypatch):
     monkeypatch.setattr(reader, "_MANY", 3)
     paths = [large(elsewhere, f"{number}.gwf")[0] for number in range(8)]
@@ -658,6 +673,7 @@ def test_a_day_without_a_frame_that_is_on_tape_gets_it_and_keeps_it_when_it_goes
     lost = int(7200 * 20 / 3)
     assert not np.isnan(site.read("V1:A")[0][:lost]).any() and np.isnan(site.read("V1:A")[0][lost:]).all()
     assert site.json("summary")["frame_files"]["tape"] == 1
+    assert "1 file on tape" in well("day-status", site.out)
     told = well("why-missing", site.out, "V1:A", START + 7200, START + 10800).split("\t")
     assert told[2:5] == ["file on tape", "not read when the day was built, RECALL=yes has it", str(paths[2])]
     # It comes back and is read; it goes again, and the day keeps what it had, and has nothing to do.

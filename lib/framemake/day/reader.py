@@ -22,8 +22,8 @@ class Reader:
     """Frame files by path.
 
     retries: how often reads of a file that fail are tried again, all of them together.  names: how many channels a file
-    has, about: an open file takes memory for each.  frames: all that may be read, at URLs or not.  ahead: those that
-    will be, in their order.
+    has, about: an open file takes memory for each.  frames: all that may be read, at URLs or not.  ahead: those at
+    URLs that will be, in their order.
     """
 
     def __init__(
@@ -42,7 +42,7 @@ class Reader:
         # What is kept of a file is of one that was there before, at the same place.
         known = [frame for frame in frames if frame.is_remote and frame.status != catalog.KEPT]
         self._wanted = {frame.path: catalog.wanted(frame) for frame in known}
-        self._order = [frame.path for frame in ahead if frame.is_remote]
+        self._order = [frame.path for frame in ahead]
         self._place = {path: at for at, path in enumerate(self._order)}
         self._cache = cache.Cache.of_environment() if self._wanted else None
         self._copies: dict[str, cache.Copy] = {}
@@ -86,8 +86,9 @@ class Reader:
             try:
                 file = gwf.open_file(copy.path)
             except gwf.BadFrame as error:
-                # Not every server tells a checksum, so it may have been damaged on its way, or here.
-                copy.close(good=False)
+                # It may have been damaged on its way, or here.
+                copy.good = False
+                copy.close()
                 if not again:
                     raise gwf.Damaged(str(error)) from error
             except BaseException:
@@ -103,7 +104,12 @@ class Reader:
 
     def read(self, path: str, file: Any, index: int, name: str, kind: str) -> gwf.Series | None:
         """The gwf.Series of a channel in a frame of the open file of a path; raises gwf.BadFrame."""
-        series = self._try(path, file.read, index, name, kind)
+        try:
+            series = self._try(path, file.read, index, name, kind)
+        except gwf.BadFrame:
+            if path in self._copies:
+                self._copies[path].good = False
+            raise
         if series and series.data is not None and series.data.nbytes > self._largest:
             self._largest = series.data.nbytes
             self._close_some()

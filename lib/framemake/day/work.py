@@ -9,7 +9,7 @@ from .. import files
 from ..gwf import compiled
 from .earlier import Earlier
 from .extract import extract
-from .plan import Plan, part_path, to_read
+from .plan import Plan, part_path, to_fetch
 from .reader import Reader
 
 
@@ -32,7 +32,7 @@ def work(
     each part that this process made, and with one where frames are read slowly.  progress: called with how many parts
     are done, of how many, and how many increments from the first on are complete.
     """
-    reader = Reader(retries, max(1000, len(plan.channels)), plan.frames, to_read(plan))
+    reader = Reader(retries, max(1000, len(plan.channels)), plan.frames, to_fetch(plan))
     try:
         _work(plan, folder, keep, share, reader, there, log, progress)
     finally:

@@ -26,7 +26,7 @@ from collections.abc import Callable, Iterable, Iterator
 from typing import NamedTuple
 
 from .. import files
-from ..errors import BadInput
+from ..errors import BadInput, wording
 from . import remote
 
 LIMIT = 20 * 10**9
@@ -89,7 +89,7 @@ class Cache:
     def holding(self, wanted: Wanted, retries: int = 3) -> Iterator[str]:
         """The path of a copy, which stays while the block runs; raises as copy(), after so many retries.
 
-        A copy over which the block raises gwf.BadFrame is not used again: not every server tells a checksum.
+        A copy over which the block raises gwf.BadFrame is not good.
         """
         while True:
             try:
@@ -105,7 +105,7 @@ class Cache:
         except Exception as error:
             from ..gwf import BadFrame  # numpy with it, of which a list knows nothing
 
-            copy.close(good=not isinstance(error, BadFrame))
+            copy.good = not isinstance(error, BadFrame)
             raise
         finally:
             copy.close()
@@ -289,12 +289,7 @@ class Cache:
         except OSError as error:
             if error.errno in _FULL:
                 raise BadInput(f"disk full, FRAME_CACHE names another folder: {self.folder!r}") from error
-            if error.filename is None or not os.fspath(error.filename).startswith(self.folder):
-                raise
-            words = error.strerror or "it failed"
-            raise BadInput(
-                f"the cache of frames cannot be used, {words[0].lower()}{words[1:]}: {self.folder!r}"
-            ) from error
+            raise BadInput(f"the cache of frames cannot be used, {wording(error)}: {self.folder!r}") from error
 
 
 def _used(lock: int) -> None:
@@ -304,16 +299,19 @@ def _used(lock: int) -> None:
 
 
 class Copy:
-    """A copy that is in use: nobody removes it before it is closed."""
+    """A copy that is in use: nobody removes it before it is closed.
+
+    good: whether it may be used again, as it is what it should be: not every server tells a checksum.
+    """
 
     def __init__(self, path: str, lock: int):
-        self.path, self._lock = path, lock
+        self.path, self.good, self._lock = path, True, lock
 
-    def close(self, good: bool = True) -> None:
-        """Let go of it; good: whether it may be used again, as it is what it should be."""
+    def close(self) -> None:
+        """Let go of it."""
         if self._lock < 0:
             return
-        if not good:
+        if not self.good:
             with contextlib.suppress(OSError):
                 os.unlink(self.path)
         os.close(self._lock)

@@ -191,7 +191,7 @@ def _of_names(paths, window, notes):
         if span is None:
             notes.append(f"the name tells no time, left out: {path!r}")
         elif window is None or window.overlaps(span[0], span[0] + span[1]):
-            yield Frame(path, *span)
+            yield Frame(remote.checked(path) if remote.is_remote(path) else path, *span)
 
 
 def _of_folder(folder):

@@ -41,7 +41,7 @@ _PASSING = (408, 425, 429)
 _LONGEST = 60.0
 # Bytes that are written in one go; a break after fewer counts as a failure, as nothing else would end a row of them.
 _CHUNK, _PROGRESS = 1 << 20, 1 << 16
-# Room is taken for so many bytes more where a server does not tell how long a file is.
+# Room is taken for at most so many bytes more where a server does not tell how long a file is.
 _STEP = 1 << 24
 # So many files are asked about at once, each so often where a server gives no answer.
 _AT_ONCE, _TRIES = 16, 4
@@ -232,7 +232,7 @@ async def _download(client, url, into, about, room):
             async for piece in response.content.iter_chunked(_CHUNK):
                 at += len(piece)
                 if at > asked:  # of a file of which the server does not tell how long it is
-                    asked = at + _STEP
+                    asked = at + min(at, _STEP)
                     room(asked)
                 out.write(piece)
     if size >= 0 and at != size:
