@@ -19,7 +19,8 @@ from framemake.day import reader
 from framemake.errors import BadInput
 from framemake.frames import cache, catalog, fetch, remote
 from framemake.frames.cache import Cache, Wanted
-from support.commands import BIN, DAY, START, frame_file, needs, needs_package, refused, run, stub, well
+from support import processes
+from support.commands import BIN, DAY, ROOT, START, frame_file, needs, needs_package, refused, run, stub, well
 from support.disks import small_disk
 from support.elsewhere import Elsewhere, certificate, cut, held, sent, slow, stall, status
 from support.sites import Signal, Site, signal
@@ -843,6 +844,31 @@ def test_a_few_failures_are_tried_again_and_a_break_is_gone_on_from(far):
 
 
 @pytest.mark.long
+def test_a_day_that_is_killed_again_and_again_while_its_frames_come_is_that_of_an_undisturbed_run(far):
+    far.hours(12)
+    assert far.make().returncode == 0
+    whole = digests(far)
+    for path in far.frames.iterdir():
+        far.server.before[urlpath(far, path)] = [slow(0.04, 2048)] * 60
+    far.out = far.folder / "killed"
+    given = (f"DAY={DAY}", f"FFL={far.ffl}", f"CHANNELS={far.channels}", f"OUT={far.out}")
+    far.server.asked.clear()
+    killed = 0
+    for after in np.random.default_rng(3).uniform(0.5, 4, 8):
+        process = processes.start("make", "-f", ROOT / "Makefile", *given, env=far.server.env, cwd=far.folder)
+        try:
+            process.wait(after)
+        except subprocess.TimeoutExpired:
+            killed += 1
+        processes.kill_all(process)
+    far.server.before.clear()
+    done = far.make()
+    assert done.returncode == 0, done.stderr
+    assert killed >= 4 and digests(far) == whole and held(far.server.cache) == []
+    assert any(begins(far.server)), "none was gone on with"
+
+
+@pytest.mark.long
 def test_what_one_server_does_not_give_comes_from_another_that_has_the_same(far, both):
     """As mirrors, or a disk and the server that it was copied from."""
     far.hours(2)
@@ -889,7 +915,14 @@ def test_check_day_compares_with_what_the_server_has(far):
     assert far.make().returncode == 0
     status_, out, said = run("check-day", far.h5, env=far.server.env)
     assert (status_, out) == (3, ""), said
-    os.utime(next(far.frames.iterdir()), (1.8e9, 1.8e9))
+    # One that could not be had then, nor can be now, is no difference.
+    bad = max(far.frames.iterdir())
+    far.server.before[urlpath(far, bad)] = [status(503, Retry_After="0")] * 99
+    shutil.rmtree(far.server.cache)  # it was fetched to be compared
+    assert far.make("RESUME=no", "SHRINK=yes", "MAX_RETRIES=0").returncode == 0
+    assert run("check-day", far.h5, env=far.server.env)[:2] == (3, "")
+    far.server.before.clear()
+    os.utime(min(far.frames.iterdir()), (1.8e9, 1.8e9))
     assert "frame file has changed since" in run("check-day", far.h5, env=far.server.env)[1]
     far.server.__exit__()
     assert "no answer about any frame" in refused("check-day", far.h5, env=far.server.env)

@@ -220,6 +220,8 @@ def _compare(day, names, group, kept, uncompared):
                 path = read.enter_context(catalog.local(frame))
                 file = gwf.open_file(path)
             except (remote.Away, remote.Refused) as error:
+                if (frame.path, "") in day.provenance.account.bad:
+                    continue  # nor could it be had then
                 raise BadInput(f"cannot be compared, {wording(error)}: {frame.path!r}") from error
             except (gwf.BadFrame, OSError):
                 continue  # it stands in bad_frames, and gives nothing
