@@ -661,29 +661,41 @@ def to_tape(path):
     os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
 
 
-def test_a_day_without_a_frame_that_is_on_tape_gets_it_and_keeps_it_when_it_goes_there_again(tmp_path):
+@pytest.fixture
+def taped(tmp_path):
+    """A day of three frames, of which the last is on tape: (Site, paths, what the last holds)."""
     needs("make", "parallel", "jq", "flock")
     site = Site(tmp_path)
     site.want("V1:A")
-    values = np.random.default_rng(1).random(20 * 3600).astype("f4")
-    many = lambda k: Signal("V1:A", values[72000 * k // 3 : 72000 * (k + 1) // 3], 20 / 3, "V")  # noqa: E731
+    values = np.random.default_rng(1).random(72000).astype("f4")
+    many = lambda k: Signal("V1:A", values[24000 * k : 24000 * (k + 1)], 20 / 3, "V")  # noqa: E731
     paths = [site.frame(3600 * k, 3600, [many(k)]) for k in range(3)]
     real = paths[2].read_bytes()
     to_tape(paths[2])
-    assert site.make().returncode == 0
-    lost = int(7200 * 20 / 3)
-    assert not np.isnan(site.read("V1:A")[0][:lost]).any() and np.isnan(site.read("V1:A")[0][lost:]).all()
+    done = site.make()
+    assert done.returncode == 0, done.stderr
+    return site, paths, real
+
+
+def test_a_day_whose_frame_is_on_tape_lacks_it_and_tells_why(taped):
+    site, paths, _ = taped
+    assert not np.isnan(site.read("V1:A")[0][:48000]).any() and np.isnan(site.read("V1:A")[0][48000:]).all()
     assert site.json("summary")["frame_files"]["tape"] == 1
     assert "1 file on tape" in well("day-status", site.out)
     told = well("why-missing", site.out, "V1:A", START + 7200, START + 10800).split("\t")
     assert told[2:5] == ["file on tape", "not read when the day was built, RECALL=yes has it", str(paths[2])]
-    # It comes back and is read; it goes again, and the day keeps what it had, and has nothing to do.
+
+
+@pytest.mark.long
+def test_a_frame_that_comes_back_is_read_and_kept_when_it_goes_to_tape_again(taped):
+    site, paths, real = taped
     seen = os.stat(paths[2])
     paths[2].write_bytes(real)
     os.utime(paths[2], ns=(seen.st_atime_ns, seen.st_mtime_ns))
     assert site.make().returncode == 0
     made = site.read("V1:A")[0], site.h5.stat().st_mtime_ns
     assert int((~np.isnan(made[0])).sum()) == 72000
+    # It goes again: the day keeps what it had, and has nothing to do.
     to_tape(paths[2])
     plan = site.make("FIRST=2024-04-10", "LAST=2024-04-10", "DAY=", "DRY_RUN=yes", "range")
     assert (plan.returncode, plan.stdout) == (0, ""), plan.stderr
@@ -695,9 +707,14 @@ def test_a_day_without_a_frame_that_is_on_tape_gets_it_and_keeps_it_when_it_goes
     assert site.make().returncode == 0
     assert site.read("V1:A")[0].tobytes() == made[0].tobytes()
     assert site.json("summary")["frame_files"]["kept"] == 1
-    # Asked for, it is read: here there is nothing in it.
-    status_, _, said = run("prune-channels", site.day / ".work" / "frames.tsv", site.channels)
-    assert status_ == 0, said
+
+
+@pytest.mark.long
+def test_a_frame_on_tape_is_read_where_that_is_asked_for(taped):
+    """Here reading it brings nothing back: it has no content, which is what is then told."""
+    site, paths, _ = taped
+    assert site.make("RECALL=yes").returncode == 0
+    assert [entry["path"] for entry in site.json("summary")["bad_frames"]] == [str(paths[2])]
 
 
 @pytest.mark.long
@@ -810,24 +827,35 @@ def urlpath(site, path):
     return site.server.of(path).removeprefix(site.server.url)
 
 
-def test_a_file_that_the_server_will_not_give_is_a_hole_with_its_words_until_it_does(far):
+@pytest.fixture
+def refusing(far):
+    """A day of which the server gives all but one file, and answers 503 for that: (Far, path of the file, words)."""
     far.hours()
     bad = sorted(far.frames.iterdir())[1]
     far.server.before[urlpath(far, bad)] = [status(503, Retry_After="0")] * 60
     done = far.make("MAX_RETRIES=1")
-    assert done.returncode == 0
-    why = "the server says 503 Service Unavailable"
+    assert done.returncode == 0 and "the server says 503 Service Unavailable" in done.stderr
+    return far, bad, "the server says 503 Service Unavailable"
+
+
+def test_a_file_that_the_server_will_not_give_is_a_hole_with_its_words(refusing):
+    far, bad, why = refusing
     assert far.json("summary")["bad_frames"] == [
         {"path": far.server.of(bad), "reason": why, "gps_start": START + 3600, "duration": 3600}
     ]
-    assert why in done.stderr
     told = well("why-missing", far.out, "V1:A", START + 3600, START + 7200, env=far.server.env).split("\t")
     assert told[2:4] == ["not read", why]
+
+
+@pytest.mark.long
+def test_a_file_that_the_server_would_not_give_is_had_when_it_does(refusing):
+    far, bad, _ = refusing
     far.server.before.clear()
     far.server.asked.clear()
     plan = far.make("FIRST=2024-04-10", "LAST=2024-04-10", "DAY=", "DRY_RUN=yes", "range")
     assert plan.stdout == f"{DAY}\ta frame could not be had\n"
     assert far.make("FIRST=2024-04-10", "LAST=2024-04-10", "DAY=", "range").returncode == 0
+    # The first, in which the channels are looked for, and the one that could not be had.
     first = min(far.frames.iterdir())
     assert [path for path, _ in far.server.gets()] == [urlpath(far, first), urlpath(far, bad)]
     assert not np.isnan(far.read("V1:A")[0][: 4 * 3600]).any() and far.json("summary")["bad_frames"] == []
