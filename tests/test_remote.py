@@ -877,12 +877,12 @@ def test_a_day_that_is_killed_again_and_again_while_its_frames_come_is_that_of_a
     assert far.make().returncode == 0
     whole = digests(far)
     for path in far.frames.iterdir():
-        far.server.before[urlpath(far, path)] = [slow(0.04, 2048)] * 60
+        far.server.before[urlpath(far, path)] = [slow(0.2, 1024)] * 60
     far.out = far.folder / "killed"
     given = (f"DAY={DAY}", f"FFL={far.ffl}", f"CHANNELS={far.channels}", f"OUT={far.out}")
     far.server.asked.clear()
     killed = 0
-    for after in np.random.default_rng(3).uniform(0.5, 4, 8):
+    for after in np.random.default_rng(3).uniform(0.5, 3, 8):
         process = processes.start("make", "-f", ROOT / "Makefile", *given, env=far.server.env, cwd=far.folder)
         try:
             process.wait(after)
