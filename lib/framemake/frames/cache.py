@@ -49,7 +49,7 @@ class Wanted(NamedTuple):
 
 
 class _NoRoom(Exception):
-    """The cache has no room now, as what is in it is in use; bytes: that are wanted."""
+    """The cache has no room now, as what is in it is in use."""
 
 
 def bytes_of(text: str) -> int:

@@ -32,7 +32,7 @@ from .. import files
 from ..errors import BadInput, on_a_line
 from .remote import Absent, Away, Facts, Refused, Untrusted, checked, quoted, server_of
 
-_FEDERATED = ("osdf", "pelican")
+_FEDERATED = ("osdf://", "pelican://")
 # Seconds to wait for a connection, and for the next bytes of an answer; a file may take as long as it takes.
 CONNECT, STALLED = 30.0, 60.0
 # HTTP statuses below 500 that may be gone the next time: timeout, too early, too many requests.
@@ -287,7 +287,7 @@ def _size(path):
 
 
 def _facts(url, response, size):
-    if urlsplit(url).scheme.lower() in _FEDERATED:
+    if _is_federated(url):
         return Facts(size)
     changed = email.utils.parsedate_tz(response.headers.get("Last-Modified", ""))
     seconds = email.utils.mktime_tz(changed) if changed else 0
@@ -362,6 +362,10 @@ def _unlike(path, digests):
     return ""
 
 
+def _is_federated(url):
+    return url.lower().startswith(_FEDERATED)
+
+
 # --- the session -------------------------------------------------------------------------
 
 
@@ -393,17 +397,26 @@ class _Client:
 
     async def opened(self, method, url, headers):
         """The answer of a server to a request, if it is a good one; raises Away, Refused or _NotSo."""
-        with _translated(url):
-            session, place, where, given = self._http, quoted(url), server_of(url), {}
-            if urlsplit(url).scheme.lower() in _FEDERATED:
-                session, place = await self._cache_of(url)
+        import aiohttp
+
+        with _translated(server_of(url)):
+            system, place, where, given = self._http, quoted(url), server_of(url), {}
+            if _is_federated(url):
+                system, place = await self._cache_of(url)
             token = where in self._want_token
             while True:
                 if token:
                     given = {"Authorization": f"Bearer {_token()}"}
                 asked = {"Accept-Encoding": "identity", **headers, **given}
-                client = await session.set_session()
-                response = await client.request(method, session.encode_url(place), headers=asked, allow_redirects=True)
+                session = await system.set_session()
+                try:
+                    target = system.encode_url(place)
+                    response = await session.request(method, target, headers=asked, allow_redirects=True)
+                except ValueError as error:
+                    # Of the port, say, which is looked at late; a bad certificate is one as well.
+                    if isinstance(error, aiohttp.ClientError) and not isinstance(error, aiohttp.InvalidURL):
+                        raise
+                    raise Refused("this is no URL of a file") from None
                 if response.status in (401, 403) and not token and place.startswith("https:") and _token():
                     self._want_token.add(where)
                     token = True
@@ -419,18 +432,21 @@ class _Client:
     async def closing(self, response, url):
         """The answer, whose body is read inside; a connection of which more would come is given up."""
         try:
-            with _translated(url):
+            # What breaks off says nothing of other files.
+            with _translated(""):
                 yield
         finally:
             response.close() if not response.content.at_eof() else response.release()
 
     def forget(self, url: str) -> None:
         """Have a federation asked anew which of its caches has a file."""
-        if urlsplit(url).scheme.lower() in _FEDERATED:
+        if _is_federated(url):
             self._federations.clear()
 
     async def _cache_of(self, url):
         """(file system of HTTP, URL) that a federation leads to."""
+        import aiohttp
+
         try:
             from pelicanfs.core import OSDFFileSystem, PelicanFileSystem  # type: ignore[import-not-found,import-untyped,unused-ignore]
         except ImportError:
@@ -451,7 +467,14 @@ class _Client:
             self._federations[name] = kind(*arguments, **options)
         system = self._federations[name]
         path = f"/{split.netloc}{split.path}" if osdf and split.netloc else split.path
-        place, _ = await system.get_working_cache(path + (f"?{split.query}" if split.query else ""))
+        try:
+            place, _ = await system.get_working_cache(path + (f"?{split.query}" if split.query else ""))
+        except (aiohttp.ClientError, asyncio.TimeoutError, OSError):
+            raise
+        except Exception as error:  # of many classes, and what it could not read in an answer
+            # The class says more than the words, which may be none.
+            words = on_a_line(str(error)) or type(error).__name__
+            raise Away(f"the federation leads to no cache, {words}", server_of(url)) from error
         return system.http_file_system, place
 
 
@@ -482,37 +505,27 @@ async def _session(**_):
 
 
 @contextlib.contextmanager
-def _translated(url):
-    """Make what the libraries raise Away or Refused."""
+def _translated(server):
+    """Make what aiohttp raises Away or Refused; server: as of Away."""
     import aiohttp
 
     try:
         yield
-    except (Away, Refused, _NotSo):
-        raise
     except aiohttp.ClientConnectorCertificateError as error:
         why = getattr(error.certificate_error, "verify_message", "") or "it cannot be checked"
         raise Untrusted(f"the server's certificate is not good, {on_a_line(why)}") from None
     except aiohttp.ClientSSLError as error:
-        raise Away(f"no secure connection, {_cause(error)}", server_of(url)) from None
-    except asyncio.TimeoutError:
-        raise Away(f"nothing came for {STALLED:g} s", server_of(url)) from None
+        raise Away(f"no secure connection, {_cause(error)}", server) from None
     except aiohttp.ClientConnectionError as error:
-        raise Away(_cause(error), server_of(url)) from None
+        if isinstance(error, asyncio.TimeoutError):
+            raise Away(f"nothing came for {STALLED:g} s", server) from None
+        raise Away(_cause(error), server) from None
+    except asyncio.TimeoutError:
+        raise Away("no answer in time", server) from None
     except aiohttp.ClientPayloadError:
         raise Away("the connection broke") from None
-    except (aiohttp.InvalidURL, ValueError):
-        raise Refused("this is no URL of a file") from None
     except aiohttp.ClientError as error:
-        raise Away(on_a_line(f"no answer that can be used, {error}"), server_of(url)) from None
-    except (OSError, BadInput):
-        raise
-    except Exception as error:
-        if type(error).__module__.partition(".")[0] != "pelicanfs":
-            raise
-        # A class of theirs says more than their words, which may be none.
-        words = on_a_line(str(error)) or type(error).__name__
-        raise Away(f"the federation leads to no cache, {words}", server_of(url)) from None
+        raise Away(on_a_line(f"no answer that can be used, {error}"), server) from None
 
 
 def _cause(error):
@@ -562,9 +575,8 @@ def _token():
     places = [named] if named else []
     if not named:
         # A job of HTCondor has one file a provider of tokens.
-        places += sorted(
-            glob.glob(os.path.join(glob.escape(os.environ.get("_CONDOR_CREDS") or "/nonexistent"), "*.use"))
-        )
+        creds = os.environ.get("_CONDOR_CREDS")
+        places += sorted(glob.glob(os.path.join(glob.escape(creds), "*.use"))) if creds else []
         mine = f"bt_u{os.geteuid()}"
         places += [os.path.join(folder, mine) for folder in (os.environ.get("XDG_RUNTIME_DIR"), "/tmp") if folder]
     for place in places:
