@@ -19,6 +19,7 @@ from framemake.errors import BadInput
 from framemake.frames import catalog, datafind
 from framemake.gps import Window
 from support.commands import BIN, needs, refused, run, stub, well
+from support.elsewhere import certificate
 from support.sites import DAY, START, Site, samples_without_times, signal
 
 HOUR = Window(START, START + 3600)
@@ -43,15 +44,15 @@ def free_port():
 
 
 @contextlib.contextmanager
-def real_server(folder):
-    """A gwdatafind-server that knows the .ffl files in `folder`; gives 127.0.0.1:PORT."""
+def real_server(folder, more=""):
+    """A gwdatafind-server that knows the .ffl files in `folder`, with more of its settings; gives 127.0.0.1:PORT."""
     gunicorn = Path(sys.prefix) / "datafind" / "bin" / "gunicorn"
     if not gunicorn.exists():
         # It cannot be had for Python 3.10, so CI may only insist on it from 3.11.
         stop = pytest.fail if os.environ.get("FRAMEMAKE_CI") == "1" and sys.version_info >= (3, 11) else pytest.skip
         stop("gwdatafind-server not installed, make test-deps does it (Python 3.11 or later, not with VENV=)")
     config = Path(folder) / "gwdatafind-server.toml"
-    config.write_text(f'[[input.source]]\ntype = "ffl"\nname = "ffl"\npath = "{folder}"\ninterval = 3600\n')
+    config.write_text(f'[[input.source]]\ntype = "ffl"\nname = "ffl"\npath = "{folder}"\ninterval = 3600\n{more}')
     host = f"127.0.0.1:{free_port()}"
     with open(Path(folder) / "log", "w") as log:
         server = subprocess.Popen(
@@ -124,6 +125,32 @@ def test_what_the_server_does_not_know_is_an_error_and_writes_nothing(known, tmp
     source, update = f"gwdatafind://{host}/{what}", ["--update", tmp_path / "frames.tsv"]
     assert refused("list-frames", source, "--day", DAY, *update) == f"list-frames: {said}: 'http://{host}'\n"
     assert (tmp_path / "frames.tsv").read_text() == "old\n"
+
+
+URLTYPES = """
+[[url.transform]]
+scheme = "https"
+search = "file://localhost/"
+replace = "https://far.example/"
+
+[[url.transform]]
+scheme = "osdf"
+search = "file://localhost/"
+replace = "osdf:///igwn/"
+"""
+
+
+def test_of_another_urltype_its_urls_are_listed(tmp_path):
+    """As IGWN's servers have them: a transform of each path, by the kind of URL that is asked for."""
+    path = f"data/V-trend-{START}-100.gwf"
+    (tmp_path / "trend.ffl").write_text(f"/{path} {START} 100 0 0\n")
+    with real_server(tmp_path, URLTYPES) as host:
+        source = f"gwdatafind://{host}/V/trend?urltype="
+        for kind, url in (("https", "https://far.example/"), ("osdf", "osdf:///igwn/")):
+            assert well("list-frames", f"{source}{kind}", "--day", DAY) == f"{url}{path} {START} 100 0 0\n"
+        assert run("list-frames", f"{source}file", "--day", DAY)[2] == f"list-frames: listed but absent: '/{path}'\n"
+        assert "no frame of" in refused("list-frames", f"{source}http", "--day", DAY)
+        assert "no such server, want" in refused("list-frames", f"{source}gsiftp", "--day", DAY)
 
 
 def test_without_a_host_the_server_is_the_one_of_the_environment(known):
@@ -406,16 +433,7 @@ def test_http_where_https_is_asked_for_says_so(impatient):
 @pytest.fixture(scope="module")
 def certificates(tmp_path_factory):
     """A file with a certificate for 127.0.0.1, good for server and client, and its key."""
-    needs("openssl")
-    folder = tmp_path_factory.mktemp("tls")
-    files = "-keyout", folder / "key", "-out", folder / "cert"
-    names = "-subj", "/CN=framemake", "-addext", "subjectAltName=IP:127.0.0.1"
-    subprocess.run(
-        ["openssl", "req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", "2", *files, *names],
-        check=True, capture_output=True,
-    )  # fmt: skip
-    both = folder / "both"
-    both.write_bytes((folder / "cert").read_bytes() + (folder / "key").read_bytes())
+    both = certificate(tmp_path_factory.mktemp("tls"))
     both.chmod(0o600)
     return both
 

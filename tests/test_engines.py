@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from framemake import files, gps
 from framemake.gwf.write import write
-from support import commands, daemons, processes, sites
+from support import commands, daemons, elsewhere, processes, sites
 
 DAYS = ["2024-04-10", "2024-04-11", "2024-04-12", "2024-04-13"]
 BROKEN = "2024-04-12"
@@ -192,6 +192,21 @@ def test_machines_that_share_frames_alone_build_the_days(tmp_path, away):
     scratch = tmp_path / "scratch"
     a_bad_day_stops_itself_alone(site, away, away.logins, "ENGINE=ssh", site.hosts("one", "two"), f"SCRATCH={scratch}")
     assert list(scratch.iterdir()) == []
+
+
+@pytest.mark.long
+def test_machines_that_share_no_frame_fetch_them_by_their_urls(tmp_path, away):
+    """Over plain http: what these machines trust is the affair of whoever sets them up."""
+    site, scratch = Site(tmp_path, away.home / "elsewhere"), tmp_path / "scratch"
+    far = site.frames.rename(site.home / "far")
+    with elsewhere.Elsewhere(far, None) as server:
+        site.ffl.write_text("".join(f"{server.url}/{site.frame(day).name}\n" for day in DAYS))
+        given = (f"SCRATCH={scratch}", f"FRAME_CACHE={tmp_path / 'cache'}")
+        done = site.range(away, "ENGINE=ssh", site.hosts("one", "two"), *given)
+        assert done.returncode == 0, done.stderr
+        site.check()
+        assert sorted(path for path, _ in server.gets()) == sorted(f"/{site.frame(day).name}" for day in DAYS)
+        assert elsewhere.held(tmp_path / "cache") == []
 
 
 @pytest.mark.long

@@ -119,7 +119,7 @@ def test_the_planted_troubles_are_told(built):
     summary, coverage = built.json("summary"), built.json("coverage")
     names = [line for line in built.channels.read_text().split() if line in coverage]
     # Of 25 files number 8 is absent, 12 has holes in channels 1 to 5, and the last channel begins with file 6.
-    assert summary["frame_files"] == {"used": 24, "absent": 1, "duplicate": 0, "covered": 0, "kept": 0}
+    assert summary["frame_files"] == {"used": 24, "absent": 1, "duplicate": 0, "covered": 0, "kept": 0, "tape": 0}
     assert coverage[names[0]]["gwf_mask"] == "1" * 8 + "0" + "1" * 16
     assert coverage[names[-1]]["gwf_mask"] == "0" * 6 + "11" + "0" + "1" * 16
     assert [coverage[name]["nan_samples"] for name in names[:7]] == [3600, *[4500] * 5, 3600]

@@ -135,8 +135,8 @@ def test_a_list_may_name_others_but_not_itself(tmp_path):
     inner.write_text("outer.ffl\n")
     with pytest.raises(BadInput, match="names itself"):
         catalog.named(str(outer))
-    inner.write_text(f"http://host{path} {START} 60\n")
-    with pytest.raises(BadInput, match="only local frame files"):
+    inner.write_text(f"gsiftp://host{path} {START} 60\n")
+    with pytest.raises(BadInput, match="neither a local frame file nor"):
         catalog.named(str(outer))
 
 

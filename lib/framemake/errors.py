@@ -33,3 +33,8 @@ def wording(error: BaseException) -> str:
     if isinstance(error, OSError) and error.strerror:
         return error.strerror[0].lower() + error.strerror[1:]
     return str(error) or type(error).__name__
+
+
+def on_a_line(text: object) -> str:
+    """What another program says, as part of a line, without control characters: they could move a terminal's cursor."""
+    return "".join(filter(str.isprintable, " ".join(str(text).split())))[:200]

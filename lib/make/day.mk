@@ -35,11 +35,16 @@ $(h5): $(inputs)
 	$(TELL) -
 else
 
-ifndef LISTED
 # Which frames: one that is new, changed or gone changes this list, and nothing else does.  (LISTED: in a range the
-# frames of all days have been listed in one go.)
+# frames of all days have been listed in one go; what servers have to tell of those at URLs is asked now.)
+LIST := $(WINDOW) --table --update $(frames) --record . $(if $(filter yes,$(RECALL)),--recall) \
+  $(if $(filter yes,$(CHECK_REMOTE)),--check-remote)
+ifndef LISTED
 $(frames): FORCE
-	@list-frames "$$FFL" $(WINDOW) --table --update $@ --record .
+	@list-frames "$$FFL" $(LIST)
+else ifneq ($(shell grep -ls :// $(frames)),)
+$(frames): FORCE
+	@list-frames $@ $(LIST)
 endif
 
 ALONE ?= 0.4

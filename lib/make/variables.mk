@@ -9,7 +9,7 @@ DAY ?=
 START ?=
 ## the end of the span, excluded; for a range as LAST
 END ?=
-## a frame file list, a LAL cache, a folder of frames, a .gwf or .h5 file, or a server: gwdatafind://HOST/V/V1trend
+## a frame file list, LAL cache, folder of frames, .gwf or .h5 file, GWOSC list, or server: gwdatafind://HOST/V/V1trend
 FFL ?=
 ## a channel list: names, name and rate, ini, JSON, CSV
 CHANNELS ?=
@@ -35,6 +35,16 @@ SUMMARY ?=
 LOG_LEVEL ?=
 ## seconds that a second make on one day waits for the first
 LOCK_WAIT ?= 3600
+## yes: frame files that are on tape are read, which brings them back from there
+RECALL ?=
+## yes: servers are asked whether frames at URLs that a day was made from have changed
+CHECK_REMOTE ?=
+## the folder where frames at URLs are kept while they are read; empty: ~/.cache/framemake/frames
+FRAME_CACHE ?=
+## the most that it may take: 500M, 20G, 1T
+FRAME_CACHE_LIMIT ?= 20G
+## yes: frames stay there after their day, until others need the room
+FRAME_CACHE_KEEP ?=
 ## a TOML file of settings; what is typed goes before it
 CONFIG ?=
 ## instead of FFL and CHANNELS: a folder of day folders, whose days are made again at a lower RATE

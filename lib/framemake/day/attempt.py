@@ -159,6 +159,7 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
             with _inherited(handle):
                 status = runner.run(make(folder), {**environ, **names})
             if status == 0:
+                _let_go(folder)
                 if before.get("status") == COMPLETED and folder.state().get("status") == RUNNING:
                     folder.note(**before)  # another has built it meanwhile, and nobody had anything to tell
                 folder.drop_parts()  # where a run that was stopped left some, and this one needed none
@@ -185,6 +186,24 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
             return Outcome.NOT_DONE
     except TimeoutError:
         raise BadInput(f"gave up waiting after {request.wait:g} s: {folder.path!r}") from None
+
+
+def _let_go(folder):
+    """Have the cache let go of the copies of frames at URLs that the day was made from.
+
+    One that reaches into the next day is left to that.
+    """
+    try:
+        if "://" not in files.read_text(folder.frames):
+            return
+    except FileNotFoundError:
+        return  # of a day that is closed
+    from ..frames import cache, catalog
+
+    frames = catalog.named(folder.frames).frames
+    end = gps.day_window(gps.day_of(max(frame.start for frame in frames))).end if frames else 0
+    copies = [catalog.wanted(frame) for frame in frames if frame.is_remote and frame.end <= end]
+    cache.Cache.of_environment().let_go(copies)
 
 
 def _closed(folder, request, say):

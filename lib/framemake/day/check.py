@@ -3,6 +3,7 @@
 A day at a lower rate is compared with the day file that it was made from, its means taken in a second way.
 """
 
+import contextlib
 import math
 import os
 from collections.abc import Callable, Iterator
@@ -11,8 +12,8 @@ from fractions import Fraction
 import numpy as np
 
 from .. import gps, grid, gwf
-from ..errors import BadInput
-from ..frames import catalog
+from ..errors import BadInput, wording
+from ..frames import catalog, remote
 from . import coverage, layout, second, statistics, summary
 from .dayfile import open_day
 
@@ -86,23 +87,28 @@ def differences(
         if day.provenance.source is not None:
             yield from _against_source(day, names)
             return
-        held, kept, gone = [], [], 0
+        held, kept, gone, on_tape = [], [], 0, 0
+        elsewhere = _asked(day.provenance.frames, say)
         for frame in day.provenance.frames:
-            if frame.status == catalog.ABSENT:
+            if frame.status in catalog.NOT_THERE:
                 continue
             if frame.status == catalog.KEPT:
                 kept.append((frame.start, frame.end))
                 gone += 1
                 continue
-            now = catalog.judge([frame])[0]
+            now = catalog.judge([frame], known=elsewhere)[0]
             if now.status == catalog.ABSENT:
                 gone += 1
+            elif now.status == catalog.ON_TAPE:
+                on_tape += 1
             elif (now.size, now.mtime) != (frame.size, frame.mtime):
                 yield "", frame.start, frame.end, f"frame file has changed since: {frame.path!r}"
             else:
                 held.append(frame)
         if gone:
             say(f"{gone} frame files are gone, their span is not compared")
+        if on_tape:
+            say(f"{on_tape} frame files are on tape, their span is not compared")
         if not held:
             raise BadInput(f"no frame of the day is left to compare with: {path!r}")
         # Where files overlap any of them may have given a sample: it must equal one, so they go together.
@@ -111,6 +117,18 @@ def differences(
                 yield from _compare(day, some, group, kept, uncompared)
     for name, samples in uncompared.items():
         skipped(name, samples)
+
+
+def _asked(frames, say):
+    """What servers tell now of the frames at URLs; of those of which they tell nothing, that they are absent."""
+    notes: list[str] = []
+    urls = [
+        frame.path for frame in frames if frame.is_remote and frame.status not in (*catalog.NOT_THERE, catalog.KEPT)
+    ]
+    known = catalog.asked(urls, notes)
+    for note in notes:
+        say(note)
+    return {url: known.get(url, (-1, -1, catalog.ABSENT)) for url in urls}
 
 
 def _against_source(day, names):
@@ -197,27 +215,39 @@ def _compare(day, names, group, kept, uncompared):
     end = min(day.window.end, max(frame.end for frame in group))
     compared = {name: _Compared(day, name, begin, end) for name in names}
     for frame in group:
-        try:
-            file = gwf.open_file(frame.path)
-        except (gwf.BadFrame, OSError):
-            continue  # it stands in bad_frames, and gives nothing
-        for index, (seconds, nanoseconds, duration) in enumerate(file.frames):
-            at = seconds - start + nanoseconds * 1e-9
-            if at >= end - start or at + duration <= begin - start:
-                continue
-            present = [name for name in names if name in file.kinds and len(compared[name].expected)]
-            values = second.read(frame.path, present, seconds + nanoseconds * 1e-9, duration)
-            for name in present:
-                try:
-                    series = file.read(index, name, file.kinds[name])
-                except (gwf.BadFrame, OSError):
-                    continue
-                if series and not series.problem and series.dt > 0:
-                    compared[name].mark(series, values.get(name), at, frame)
+        with contextlib.ExitStack() as read:
+            try:
+                path = read.enter_context(catalog.local(frame))
+                file = gwf.open_file(path)
+            except (remote.Away, remote.Refused) as error:
+                if (frame.path, "") in day.provenance.account.bad:
+                    continue  # nor could it be had then
+                raise BadInput(f"cannot be compared, {wording(error)}: {frame.path!r}") from error
+            except (gwf.BadFrame, OSError):
+                continue  # it stands in bad_frames, and gives nothing
+            _mark_all(day, frame, (path, file), names, compared, (begin - start, end - start))
     for each in compared.values():
         if each.skipped.any():
             uncompared[each.name] = uncompared.get(each.name, 0) + int(np.count_nonzero(each.skipped))
         yield from each.faults(kept)
+
+
+def _mark_all(day, frame, source, names, compared, reach):
+    """Mark what a frame file, (path, open file), gives of channels within reach, in s from the window's start."""
+    (path, file), (begin, end), start = source, reach, day.window.start
+    for index, (seconds, nanoseconds, duration) in enumerate(file.frames):
+        at = seconds - start + nanoseconds * 1e-9
+        if at >= end or at + duration <= begin:
+            continue
+        present = [name for name in names if name in file.kinds and len(compared[name].expected)]
+        values = second.read(path, present, seconds + nanoseconds * 1e-9, duration)
+        for name in present:
+            try:
+                series = file.read(index, name, file.kinds[name])
+            except (gwf.BadFrame, OSError):
+                continue
+            if series and not series.problem and series.dt > 0:
+                compared[name].mark(series, values.get(name), at, frame)
 
 
 class _Compared:

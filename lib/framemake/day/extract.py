@@ -43,7 +43,7 @@ class _BlockReading:
         near = [
             (at, frame)
             for at, frame in enumerate(plan.frames)
-            if frame.status != catalog.ABSENT
+            if frame.status not in catalog.NOT_THERE
             and any(frame.start - plan.window.start < b and frame.end - plan.window.start > a for a, b in self.runs)
         ]
         self.used = [(at, frame) for at, frame in near if frame.status == catalog.USED]

@@ -221,6 +221,13 @@ class Folder(NamedTuple):
         except OSError:
             return False
 
+    def transient_paths(self) -> set[str]:
+        """The frame files that are to be read again, though they are what they were."""
+        try:
+            return set(files.read_text(self.transient).splitlines())
+        except OSError:
+            return set()
+
     def lay_down(self, path: str, content: bytes) -> None:
         """Write one of the inputs, if its content is another."""
         try:

@@ -242,7 +242,7 @@ class _Merge:
         self.same: set[str] = set()
         self._rebuilt: dict = {}
         self.rows: dict[int, list[PartRow]] = {}
-        near = [(at, frame) for at, frame in enumerate(wanted.frames) if frame.status != catalog.ABSENT]
+        near = [(at, frame) for at, frame in enumerate(wanted.frames) if frame.status not in catalog.NOT_THERE]
         whole = [(0, wanted.window.duration)]
         pairs = coverage.pairs(wanted.window, wanted.increment, near, whole)
         self.account = Account(pairs, len(wanted.channels))
@@ -335,7 +335,7 @@ class _Merge:
     def _refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""
         whole = self.account.unreadable()
-        used = [frame for frame in self.plan.frames if frame.status != catalog.ABSENT]
+        used = [frame for frame in self.plan.frames if frame.status not in catalog.NOT_THERE]
         if any(frame.path not in whole for frame in used):
             return
         raise BadInput(catalog.none_readable(self.plan.frames, whole))

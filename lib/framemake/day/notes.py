@@ -62,7 +62,7 @@ class Notes:
         """Note that a file, or with a name a channel of it, cannot be read."""
         self.account.bad[frame.path, name] = str(error)
         # One that changes while it is read may be again what it was, size and time included: nothing else would tell.
-        if isinstance(error, gwf.Unreadable) or catalog.judge([frame])[0][3:5] != frame[3:5]:
+        if isinstance(error, gwf.Unreadable) or catalog.has_changed(frame):
             self.account.transient.add(frame.path)
 
     def problem(self, name: str, problem: str) -> None:

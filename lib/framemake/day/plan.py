@@ -167,6 +167,20 @@ def seconds(plan: Plan) -> float:
     return total
 
 
+def to_fetch(plan: Plan) -> list:
+    """The catalog.Frames at URLs that are read of what is planned, in their order."""
+    width, start = plan.increment, plan.window.start
+    every = bool(plan.fresh) or not plan.keep
+    spans = [(start + a * width, start + b * width) for a, b in runs(plan.dirty)]
+    return [
+        frame
+        for frame in plan.frames
+        if frame.is_remote
+        and frame.status == catalog.USED
+        and (every or any(frame.start < b and frame.end > a for a, b in spans))
+    ]
+
+
 def runs(values: list) -> list:
     """Consecutive whole numbers as half-open runs [(first, end)]."""
     found: list = []

@@ -200,11 +200,13 @@ def _bad(made, where, reason):
 
 
 def _frame(frame, unreadable):
+    # Of one at a URL the time may not be known, and is 0.
+    known = frame.mtime > 0 if frame.is_remote else frame.mtime >= 0
     return {
         "path": frame.path,
         "gps_start": gps.plain(frame.start),
         "duration": gps.plain(frame.duration),
         "size_bytes": frame.size if frame.size >= 0 else None,
-        "mtime": frame.mtime / 1e9 if frame.mtime >= 0 else None,
+        "mtime": frame.mtime / 1e9 if known else None,
         "status": "unreadable" if frame.path in unreadable else frame.status,
     }

@@ -13,13 +13,15 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import grid, gwf
-from ..frames import catalog
+from ..errors import wording
+from ..frames import catalog, remote
 from ..gwf import flags
 from . import layout, summary
 from .dayfile import DayFile
 
-# What a reason can be.  The first four are of a frame file, the next of a channel in one, then those of samples.
+# What a reason can be.  The first five are of a frame file, the next of a channel in one, then those of samples.
 NOT_LISTED, FILE_ABSENT, DAMAGED, NOT_READ = "no file listed", "file absent", "damaged", "not read"
+FILE_ON_TAPE = "file on tape"
 CHANNEL_DAMAGED, NOT_IN_FILE = "channel damaged in the file", "channel not in the file"
 RATE_CHANGE, OFF_GRID, UNUSABLE = "rate change", "off grid", "no series of numbers"
 GAP, NAN = "gap inside the file", "NaN in the frame"
@@ -53,12 +55,15 @@ class Reason(NamedTuple):
     path: str = ""
 
 
-def reasons(day: DayFile, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> Iterator[Reason]:
+def reasons(
+    day: DayFile, name: str, spans: Iterable[tuple[float, float]], probe: bool = True, fetch: bool = False
+) -> Iterator[Reason]:
     """The Reasons of spans [(start, end)] in GPS seconds in which a day has no sample of a channel, in order.
 
-    probe: whether frame files may be asked; else of what only they tell it is INSIDE.
+    probe: whether frame files may be asked; else of what only they tell it is INSIDE.  fetch: those at URLs, too, which
+    have to be fetched for it.  No file is asked that is on tape.
     """
-    asked = _Asked(day, name, probe)
+    asked = _Asked(day, name, probe, fetch)
     for start, end in spans:
         yield from _joined(asked.of(start, end))
 
@@ -80,8 +85,8 @@ def _joined(found):
 class _Asked:
     """A channel of a day of which it is asked why."""
 
-    def __init__(self, day: DayFile, name: str, probe: bool):
-        self._day, self._made, self._name, self._probe = day, day.provenance, name, probe
+    def __init__(self, day: DayFile, name: str, probe: bool, fetch: bool):
+        self._day, self._made, self._name, self._probe, self._fetch = day, day.provenance, name, probe, fetch
         self._files: dict[str, gwf.FrameFile | None] = {}
         dataset = self._made.datasets.get(name)
         self._grid = None
@@ -139,6 +144,9 @@ class _Asked:
             if frame.status == catalog.ABSENT:
                 yield Reason(start, end, FILE_ABSENT, "listed, but not there when the day was built", frame.path)
                 return
+            if frame.status == catalog.ON_TAPE:
+                yield Reason(start, end, FILE_ON_TAPE, "not read when the day was built, RECALL=yes has it", frame.path)
+                return
             for key, kind in (((frame.path, ""), DAMAGED), ((frame.path, name), CHANNEL_DAMAGED)):
                 if key in bad:
                     kind = NOT_READ if frame.path in self._made.account.transient else kind
@@ -154,16 +162,24 @@ class _Asked:
     # --- asked of the frame file itself --------------------------------------------------------
 
     def _of_file(self, start, end, frame):
-        now = catalog.judge([frame])[0] if frame.status == catalog.USED else None
-        if now is None or (now.size, now.mtime) != (frame.size, frame.mtime):
+        if frame.status != catalog.USED or catalog.has_changed(frame):
             state = "has changed since" if os.path.exists(frame.path) else "is gone"
             yield self._noted(start, end, frame, NOT_RECORDED, f"; it {state}")
             return
         if not self._probe:
             yield self._noted(start, end, frame, INSIDE, "")
             return
+        if catalog.judge([frame])[0].status == catalog.ON_TAPE:
+            yield self._noted(start, end, frame, INSIDE, "; it is on tape")
+            return
+        if frame.is_remote and not self._fetch:
+            yield self._noted(start, end, frame, INSIDE, "; it is elsewhere")
+            return
         try:
-            yield from self._probed(start, end, frame.path)
+            with catalog.local(frame) as path:
+                yield from self._probed(start, end, frame.path, path)
+        except (remote.Away, remote.Refused) as error:
+            yield self._noted(start, end, frame, INSIDE, f"; it cannot be had, {wording(error)}")
         except _FAULTS as error:
             yield Reason(start, end, CHANNEL_DAMAGED, " ".join(str(error).split()), frame.path)
 
@@ -210,9 +226,9 @@ class _Asked:
             *([OFF_GRID] if self._grid.rate in rates else []),
         ]
 
-    def _probed(self, start, end, path):
-        """What a frame file says of samples: yields Reasons that fill the span."""
-        file, name = gwf.open_file(path), self._name
+    def _probed(self, start, end, path, copy):
+        """What a frame file, read at the path `copy`, says of samples: yields Reasons that fill the span."""
+        file, name = gwf.open_file(copy), self._name
         if name not in file.kinds:
             yield Reason(start, end, NOT_IN_FILE, "", path)
             return
@@ -232,7 +248,7 @@ class _Asked:
             elif series.problem:
                 codes[a:b] = _number(told, UNUSABLE, series.problem)
             else:
-                self._judge(codes, told, (index, at, first, path, file.kinds[name]), series, (a, b))
+                self._judge(codes, told, (index, at, first, copy, file.kinds[name]), series, (a, b))
         if not len(codes):
             yield Reason(start, end, *told[0], path)
             return

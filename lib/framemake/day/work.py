@@ -8,7 +8,7 @@ from collections.abc import Callable
 from .. import compiled, files
 from .earlier import Earlier
 from .extract import extract
-from .plan import Plan, part_path
+from .plan import Plan, part_path, to_fetch
 from .reader import Reader
 
 
@@ -31,7 +31,14 @@ def work(
     each part that this process made, and with one where frames are read slowly.  progress: called with how many parts
     are done, of how many, and how many increments from the first on are complete.
     """
-    reader = Reader(retries, max(1000, len(plan.channels)))
+    reader = Reader(retries, max(1000, len(plan.channels)), plan.frames, to_fetch(plan))
+    try:
+        _work(plan, folder, keep, share, reader, there, log, progress)
+    finally:
+        reader.close()
+
+
+def _work(plan, folder, keep, share, reader, there, log, progress):
     if share[0] == 1 and compiled.lacking():
         log(compiled.lacking())
     for number, block in enumerate(plan.blocks):

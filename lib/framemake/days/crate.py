@@ -18,6 +18,7 @@ from .. import files
 from ..day import manifest
 from ..day.folder import COMPLETED, Folder
 from ..errors import BadInput
+from ..frames import remote
 from . import status
 
 NAME = "ro-crate-metadata.json"
@@ -202,11 +203,15 @@ class _Crate:
 
     def _outside(self, path, size, mtime, **more):
         """A file that the days were made from, and that is no part of the crate."""
-        if path[:1] != "/":
+        if remote.is_remote(path):
+            name = remote.quoted(path)
+        elif path[:1] == "/":
+            name = "file://" + urllib.parse.quote(os.fsencode(path))
+        else:
             return None
         seen = None if mtime is None else _moment(mtime)
         return self.entity(
-            "file://" + urllib.parse.quote(os.fsencode(path)),
+            name,
             "CreativeWork",
             name=os.path.basename(path),
             contentSize=None if size is None else str(size),

@@ -88,7 +88,9 @@ def of_range(
         if source == "-":
             return []
         try:
-            return probe.find_channels(new, catalog.list_frames(source, gps.day_window(day)).frames, 8).channels
+            listing = catalog.list_frames(source, gps.day_window(day)).frames
+            # What is elsewhere is not fetched for it.
+            return probe.find_channels(new, [frame for frame in listing if not frame.is_remote], 8).channels
         except BadInput:
             return []
 

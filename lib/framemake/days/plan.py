@@ -38,7 +38,8 @@ class RangeInputs(NamedTuple):
     out: the output folder.  spec: the ffl_spec.  requested: the bytes of the channel list.  shape: as folder.shape_of
     gives it.  minutes: how many first minutes of each day, or None: all.  again: make every day anew.  summary:
     whether a day that is done has one.  recent: a day, or None: a day before it that is done has work to do only if a
-    frame has come for it.
+    frame has come for it.  recall: frame files on tape are used.  check: servers are asked for the frames at URLs that
+    a day was made from, too.
     """
 
     out: str
@@ -50,6 +51,8 @@ class RangeInputs(NamedTuple):
     summary: bool = True
     recent: str | None = None
     request: attempt.Request | None = None
+    recall: bool = False
+    check: bool = False
 
     @classmethod
     def of(cls, variables: Mapping) -> "RangeInputs":
@@ -66,6 +69,8 @@ class RangeInputs(NamedTuple):
             variables.get("SUMMARY") != "no",
             variables.get("RECENT") or None,
             attempt.Request.of({**variables, "START": None, "END": None}),
+            variables.get("RECALL") == "yes",
+            variables.get("CHECK_REMOTE") == "yes",
         )
 
     def folder(self, day: str) -> Folder:
@@ -92,11 +97,13 @@ class _Look(NamedTuple):
     """What a day needs: the PlannedDay, and the sources that it was made from and has no frame of now.
 
     table: of its frames, if they are still to be written down, as the days together decide whether the day is due.
+    odd: what was odd as servers were asked about its frames.
     """
 
     day: PlannedDay
     lost: frozenset = frozenset()
     table: str = ""
+    odd: tuple[str, ...] = ()
 
 
 def days(first: str, last: str, limit: int | None = None) -> list[str]:
@@ -147,7 +154,7 @@ def plan(
     for day, look in zip(planned, looks, strict=True):
         if write and day.is_due and look.table:
             _queue(day.day, inputs, look.table)
-    return planned, odd
+    return planned, [*odd, *dict.fromkeys(line for look in looks for line in look.odd)]
 
 
 def _look_at_share(first, end):
@@ -155,7 +162,9 @@ def _look_at_share(first, end):
 
 
 def _look_at(day, named, inputs, source, write):
-    listing, folder = catalog.judge(named), inputs.folder(day)
+    folder = inputs.folder(day)
+    known, odd = _known(named, folder, inputs)
+    listing = catalog.judge(named, inputs.recall, known)
     pruned = folder.gone()
     if pruned:
         return _Look(PlannedDay(day, _why_closed(day, listing, pruned, inputs)))
@@ -164,7 +173,11 @@ def _look_at(day, named, inputs, source, write):
         return _Look(PlannedDay(day, ""))
     table, why = catalog.table(listing), NO_FRAME
     if listing:
-        why = _why(day, table, inputs) or (TRANSIENT if folder.is_transient() else "")
+        # What went to tape since then has not changed.
+        as_made = catalog.as_held(listing, _made_from(folder)) if catalog.ON_TAPE in table else listing
+        why = _why(day, catalog.table(as_made) if as_made is not listing else table, inputs) or (
+            TRANSIENT if folder.is_transient() else ""
+        )
     lost = _lost(folder, listing) if done and why else frozenset()
     if why and folder.is_finished() and not (inputs.request and inputs.request.shrink):
         if attempt.is_of_converter(folder):
@@ -180,7 +193,32 @@ def _look_at(day, named, inputs, source, write):
             _refuse(day, inputs, source)
         elif planned.is_due:
             _queue(day, inputs, table)
-    return _Look(planned, lost, table if lost else "")
+    return _Look(planned, lost, table if lost else "", tuple(odd))
+
+
+def _known(named, folder, inputs):
+    """(what is known of a day's frames at URLs, what was odd as their servers were asked).
+
+    What a finished day was made from is taken as unchanged, unless it is to be checked; what was absent then, or could
+    not be had, is asked for.  The others are asked for as the day is built.
+    """
+    odd: list[str] = []
+    if not any(frame.is_remote for frame in named) or not folder.is_finished():
+        return {}, odd
+    made = _made_from(folder)
+    known = catalog.known_of(made)
+    absent = {
+        frame.path: (-1, -1, catalog.ABSENT) for frame in made if frame.is_remote and frame.status == catalog.ABSENT
+    }
+    here = {frame.path for frame in named}
+    again = {*absent, *(known if inputs.check else known.keys() & folder.transient_paths())} & here
+    try:
+        known.update({**absent, **catalog.asked(again, odd)})
+    except BadInput as error:
+        # The day stays what it is: as one whose disk is not mounted.
+        odd.append(str(error))
+        known.update(absent)
+    return known, odd
 
 
 def _covered(listing, window):

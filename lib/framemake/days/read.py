@@ -99,11 +99,11 @@ class Days(OpenDays):
         """Why a channel has no sample at a time, or in a span: the spans without data with their reasons.
 
         segments: spans in GPS seconds, in order, if only what lies in them is told.  Empty if nothing is missing.
-        Raises BadInput if a day file cannot be read.
+        Frame files at URLs are fetched, as far as only they tell.  Raises BadInput if a day file cannot be read.
         """
         begin = gps.seconds(start)
         stop = gps.seconds(end) if end is not None else None
-        found = series.missing(self, name, begin, stop)
+        found = series.missing(self, name, begin, stop, fetch=True)
         if segments is None:
             return found
         inside = (common([(each.start, each.end)], segments) for each in found)

@@ -429,11 +429,13 @@ def _factor(unit, wanted, name):
         raise BadInput(f"cannot convert {unit!r} to {wanted!r}: {name!r}") from None
 
 
-def missing(days: OpenDays, name: str, start: float, end: float | None = None, probe: bool = True) -> list[why.Missing]:
+def missing(
+    days: OpenDays, name: str, start: float, end: float | None = None, probe: bool = True, fetch: bool = False
+) -> list[why.Missing]:
     """The spans of [start, end) GPS seconds without a sample of a channel, each with its reason.
 
     end: None for the sample that covers the time `start`; of a day without the channel that is the whole day.
-    probe: whether frame files may be opened, see day/why.
+    probe: whether frame files may be opened, fetch: those at URLs, too; see day/why.
     """
     if end is not None and not start < end:
         raise BadInput(f"the span is empty: {gps.span_text(start, end)}")
@@ -452,7 +454,7 @@ def missing(days: OpenDays, name: str, start: float, end: float | None = None, p
         else:
             spans += _of_day(days, held, name, at, over)
         at = over
-    return why.explain(days, name, _touching(spans), probe)
+    return why.explain(days, name, _touching(spans), probe, fetch)
 
 
 def _at_time(days, held, name, time):

@@ -53,8 +53,9 @@ class DayStatus(NamedTuple):
 
     h5: path of the day file, or None if there is none.  size: its bytes.  samples, good: samples of all its
     channels, and how many of them are not NaN.  late: stretches of the day without any frame, pairs of GPS seconds.
-    midnight: GPS second at which the day begins.  absent, unreadable, kept: frame files that were listed but not there,
-    that are damaged, and that are gone since, while their samples stay.  What is not known is None.
+    midnight: GPS second at which the day begins.  absent, unreadable, kept, on_tape: frame files that were listed but
+    not there, that are damaged, that are gone since, while their samples stay, and that were on tape.  What is not
+    known is None.
     """
 
     date: str
@@ -75,6 +76,7 @@ class DayStatus(NamedTuple):
     absent: int = 0
     unreadable: int = 0
     kept: int = 0
+    on_tape: int = 0
 
     @property
     def coverage(self) -> float | None:
@@ -173,6 +175,7 @@ def _entry(day):
         "absent_files": day.absent,
         "unreadable_files": day.unreadable,
         "kept_files": day.kept,
+        "on_tape_files": day.on_tape,
         "valid_channels": day.channels,
         "requested_channels": day.requested,
         "h5": day.h5,
@@ -299,6 +302,7 @@ def _facts(summary):
         "absent": _whole(told.get("absent")),
         "unreadable": _whole(summary.get("unreadable_frames")),
         "kept": _whole(summary.get("kept_frames")),
+        "on_tape": _whole(files.get("tape")),
     }
 
 
@@ -382,6 +386,8 @@ def _note(day):
         notes.append(f"no frames {', '.join(spans)}{more}")
     if day.absent:
         notes.append(f"{_count(day.absent, 'file')} absent")
+    if day.on_tape:
+        notes.append(f"{_count(day.on_tape, 'file')} on tape")
     if day.unreadable:
         notes.append(f"{_count(day.unreadable, 'file')} unreadable")
     if day.kept:

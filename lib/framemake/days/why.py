@@ -27,10 +27,13 @@ class Missing(NamedTuple):
     date: str
 
 
-def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]], probe: bool = True) -> list[Missing]:
+def explain(
+    days: OpenDays, name: str, spans: Iterable[tuple[float, float]], probe: bool = True, fetch: bool = False
+) -> list[Missing]:
     """The Missing of each span [(start, end)] in which the days have no sample of a channel, cut where reasons change.
 
-    probe: whether frame files may be opened, see day/why.  Raises BadInput for a day file that cannot be read.
+    probe: whether frame files may be opened, fetch: those at URLs, too; see day/why.  Raises BadInput for a day file
+    that cannot be read.
     """
     by_date: dict[str, list[tuple[float, float]]] = {}
     for start, end in spans:
@@ -51,7 +54,7 @@ def explain(days: OpenDays, name: str, spans: Iterable[tuple[float, float]], pro
             found += [Missing(start, end, NOT_BUILT, detail, path, date) for start, end in some]
             continue
         with days.day(folder.h5) as day:
-            found += [Missing(*reason, date) for reason in why.reasons(day, name, some, probe)]
+            found += [Missing(*reason, date) for reason in why.reasons(day, name, some, probe, fetch)]
     return found
 
 

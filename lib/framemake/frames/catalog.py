@@ -2,22 +2,30 @@
 
 Names follow LIGO-T010150: OBS-DESCRIPTION-GPSSTART-DURATION.gwf, or .h5.  An FFL (frame file list) line is
 `path gps_start duration 0 0`; columns 2-5 may be missing, and a line may name another list.  A LAL cache
-line is `OBS DESCRIPTION START DURATION URL`.
+line is `OBS DESCRIPTION START DURATION URL`.  A list that is JSON is GWOSC's (https://gwosc.org/apidocs): that of
+/archive/links/DATASET/DETECTOR/START/END/json/, or of version 2 of its API, .../strain-files.
+
+A path may be a URL of a file elsewhere (see remote).  The server is asked for its size and time when a day first meets
+it; from then on the day takes it as unchanged, unless asked to check.
 """
 
+import contextlib
 import itertools
 import math
 import os
 import re
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import NamedTuple, TextIO
-from urllib.parse import unquote, urlsplit
+from typing import TYPE_CHECKING, NamedTuple, TextIO
+from urllib.parse import unquote, urljoin, urlsplit
 
 from .. import files
 from ..errors import BadInput, wording
 from ..gps import Window
-from . import datafind
+from . import datafind, remote
+
+if TYPE_CHECKING:
+    from . import cache
 
 USED = "used"
 ABSENT = "absent"
@@ -25,7 +33,11 @@ DUPLICATE = "duplicate"
 COVERED = "covered"
 # Of a day that was made before: the file is gone, or is no longer what it was, and its samples are kept.
 KEPT = "kept"
-STATUSES = (USED, ABSENT, DUPLICATE, COVERED, KEPT)
+# The file is there by name alone, and what is in it is on tape: to read it would have it brought back.
+ON_TAPE = "tape"
+STATUSES = (USED, ABSENT, DUPLICATE, COVERED, KEPT, ON_TAPE)
+# Of such a file nothing is read; what is said of it.
+NOT_THERE = {ABSENT: "absent", ON_TAPE: "on tape"}
 
 _NAME = re.compile(r"[^-/]+-.+-(\d+(?:\.\d+)?)-(\d+(?:\.\d+)?)\.(?:gwf|h5|hdf5)")
 _NUMBER = r"[+-]?(?:\d+\.?\d*|\.\d+)(?:[eE][+-]?\d+)?"
@@ -40,10 +52,19 @@ _REGULAR = re.compile(
 # How often a list that changes while it is read, or is empty, is read again, and after how many seconds.
 _ATTEMPTS, _PAUSE = 5, 0.1
 _NESTED = (".ffl", ".lcf", ".cache")
+# A file of no blocks that is no larger than this may be one that a file system keeps beside its name (btrfs up to the
+# size of a page, which is at most 64 kiB; ext4 and ZFS less); a larger one has blocks, unless its content is elsewhere.
+_INLINE = 1 << 16
+# What is looked up of a file: size, time and status.
+_Seen = tuple[int, int, str]
 
 
 class Frame(NamedTuple):
-    """One frame file: its span in GPS seconds, size in bytes, modification time in ns, and what became of it."""
+    """One frame file: its span in GPS seconds, size in bytes, modification time in ns, and what became of it.
+
+    path: a path of this machine, or a URL.  size, mtime: -1 for a file that is absent or was not looked up; -1, 0 for
+    one at a URL that was not asked for.
+    """
 
     path: str
     start: float
@@ -55,6 +76,10 @@ class Frame(NamedTuple):
     @property
     def end(self) -> float:
         return self.start + self.duration
+
+    @property
+    def is_remote(self) -> bool:
+        return remote.is_remote(self.path)
 
 
 class Listing(NamedTuple):
@@ -75,23 +100,60 @@ def number(value: float) -> str:
 
 def span_of_name(path: str) -> tuple[float, float] | None:
     """(start, duration) in GPS seconds that a file name tells, or None if it is not a LIGO-T010150 name."""
-    match = _NAME.fullmatch(os.path.basename(path))
+    match = _NAME.fullmatch(remote.name_of(path) if remote.is_remote(path) else os.path.basename(path))
     return (float(match[1]), float(match[2])) if match else None
 
 
-def list_frames(source: Source, window: Window | None = None) -> Listing:
+def list_frames(
+    source: Source,
+    window: Window | None = None,
+    recall: bool = False,
+    ask: bool = False,
+    before: str | None = None,
+) -> Listing:
     """The frames of a source that overlap a window of GPS seconds, and what became of each.
 
     source: the path of a frame file list, a LAL cache, a folder that is searched for .gwf files, one .gwf file, one
-    HDF5 file of time series (.h5, .hdf5), or a table as list-frames --table writes it; a GWDataFind server as
-    datafind.find has it; or an open list, whose relative paths are relative to the working folder.  window: None for
-    all frames.  Each file is looked up on the disk, but those of a table, which were when it was written.  Raises
-    BadInput if the source holds nothing that is a frame, OSError if it cannot be read.
+    HDF5 file of time series (.h5, .hdf5), or a table as list-frames --table writes it; a list of GWOSC; a GWDataFind
+    server as datafind.find has it; the URL of a list; or an open list, whose relative paths are relative to the working
+    folder.  window: None for all frames.  Each file is looked up on the disk, but those of a table, which were when it
+    was written.  recall: files on tape are used.  ask: servers are asked for files at URLs, but for those of which the
+    source, if it is a table, or the one at the path `before` tells what they are.  Raises BadInput if the source holds
+    nothing that is a frame or if no server answers, OSError if it cannot be read.
     """
     found, notes = named(source, window)
-    if found and all(frame.size >= 0 or frame.status == ABSENT for frame in found):
-        return Listing(sorted(found, key=lambda frame: frame.start), notes)  # a table: judged before
-    return Listing(judge(found), notes)
+    table = bool(found) and all(frame.size >= 0 or frame.status == ABSENT or frame.mtime >= 0 for frame in found)
+    if not ask:
+        if table:  # judged before
+            return Listing(sorted(found, key=lambda frame: frame.start), notes)
+        return Listing(judge(found, recall), notes)
+    elsewhere = [frame.path for frame in found if frame.is_remote]
+    known = known_of([*(held(before) if before and elsewhere else ()), *(found if table else ())])
+    unknown = [path for path in elsewhere if path not in known]
+    if table and not unknown:
+        return Listing(sorted(found, key=lambda frame: frame.start), notes)
+    known.update(asked(unknown, notes))
+    return Listing(judge(found, recall, known), notes)
+
+
+def known_of(frames: Iterable[Frame]) -> dict[str, _Seen]:
+    """What is known of frames at URLs, for judge: of those that are there, as they were when the server was asked."""
+    known = {}
+    for frame in frames:
+        if frame.is_remote and frame.status != ABSENT and (frame.size, frame.mtime) not in ((-1, -1), (-1, 0)):
+            known[frame.path] = frame.size, frame.mtime, USED
+    return known
+
+
+def asked(urls: Iterable[str], notes: list[str]) -> dict[str, _Seen]:
+    """What servers tell now of files at URLs, for judge; see fetch.ask."""
+    urls = list(urls)
+    if not urls:
+        return {}
+    from . import fetch  # which takes longer to load than a list to read
+
+    told = fetch.ask(urls, notes)
+    return {url: (-1, -1, ABSENT) if facts is None else (facts.size, facts.mtime, USED) for url, facts in told.items()}
 
 
 def named(source: Source, window: Window | None = None) -> Listing:
@@ -110,10 +172,15 @@ def _found(source: Source, window: Window | None, notes: list[str]) -> Iterable[
     source = os.fspath(source)
     if datafind.is_server(source):
         return _of_names(datafind.find(source, window, notes), window, notes)
+    if remote.is_remote(source) and not remote.name_of(source).endswith(".gwf"):
+        return _of_file(source, window, notes, ())
     if os.path.isdir(source):
         return _of_names(_of_folder(source), window, notes)
-    if source.endswith((".gwf", ".h5", ".hdf5")):
-        return [Frame(os.path.abspath(source), *(span_of_name(source) or _span_in(source)))]
+    if source.endswith((".gwf", ".h5", ".hdf5")) or remote.is_remote(source):
+        span = span_of_name(source) or (None if remote.is_remote(source) else _span_in(source))
+        if span is None:
+            raise BadInput(f"the name tells no time, and no list gives it: {source!r}")
+        return [Frame(_absolute(source, os.getcwd()), *span)]
     return _of_file(source, window, notes, ())
 
 
@@ -139,7 +206,7 @@ def _of_names(paths, window, notes):
         if span is None:
             notes.append(f"the name tells no time, left out: {path!r}")
         elif window is None or window.overlaps(span[0], span[0] + span[1]):
-            yield Frame(path, *span)
+            yield Frame(remote.checked(path) if remote.is_remote(path) else path, *span)
 
 
 def _of_folder(folder):
@@ -157,6 +224,15 @@ def _raise(error):
 
 def _of_file(path, window, notes, above):
     """Frames that the list in a file names; `above` are the lists that led to it."""
+    if remote.is_remote(path):
+        from . import fetch
+
+        if path in above:
+            raise BadInput(f"a frame list names itself: {path!r}")
+        # What a list at a URL names beside itself is there, too.
+        folder = path.split("?", 1)[0].rpartition("/")[0]
+        yield from _of_list(fetch.read_text(path), path, folder, window, notes, (*above, path))
+        return
     real = os.path.realpath(path)
     if real in above:
         raise BadInput(f"a frame list names itself: {path!r}")
@@ -175,6 +251,9 @@ def _of_list(
     """
     text = text.removeprefix("\ufeff")
     first, last = window or (float("-inf"), float("inf"))
+    if text.lstrip()[:1] in ("{", "["):
+        yield from _of_gwosc(text, source, window, notes)
+        return
     regular = _REGULAR.findall(text)
     if len(regular) == text.count("\n") + (not text.endswith("\n")):
         # Half a million lines a list, of which a day needs a thousand.
@@ -197,7 +276,9 @@ def _of_list(
             if line.strip().endswith(_NESTED) or part[0].endswith(_NESTED):
                 frames += 1
                 inner = line.strip() if line.strip().endswith(_NESTED) else part[0]
-                yield from _of_file(os.path.join(base, inner), window, notes, above)
+                yield from _of_file(
+                    inner if remote.is_remote(inner) else os.path.join(base, inner), window, notes, above
+                )
                 continue
             entry = _odd_line(line, part)
             if entry is None:
@@ -215,6 +296,45 @@ def _of_list(
             yield Frame(_absolute(path, base), start, duration)
     if not frames and text.strip():
         raise BadInput(f"no line is a frame in list: {source!r}")
+
+
+def _of_gwosc(text, source, window, notes):
+    """Frames of a list of GWOSC, whose entries of other formats are left out.
+
+    /archive/links/DATASET/DETECTOR/START/END/json/ gives {"strain": [{"GPSstart", "duration", "detector",
+    "sampling_rate", "format", "url"}, ...]}, as the project's own client reads it (gwosc.locate.get_run_urls), and
+    version 2 {"results": [{"gps_start", "detector", "gwf_url"}, ...], "next"}, a page of what may be several.  A list
+    of URLs alone is one, too.
+    """
+    import json  # a list of this kind is rare
+
+    try:
+        held = json.loads(text)
+    except ValueError as error:
+        raise BadInput(f"not a list of frames: {source!r}: {error}") from None
+    entries = held.get("strain", held.get("results")) if isinstance(held, dict) else held
+    if not isinstance(entries, list):
+        raise BadInput(f"no list of GWOSC, want 'strain' or 'results' in it: {source!r}")
+    if isinstance(held, dict) and held.get("next"):
+        notes.append(f"a page of several, the others are not listed: {source!r}")
+    frames = 0
+    for entry in entries:
+        entry = entry if isinstance(entry, dict) else {"gwf_url": entry}
+        url = entry.get("gwf_url") or (entry.get("url") if entry.get("format") == "gwf" else None)
+        if url is None:
+            continue
+        start, duration = (entry.get(name) for name in ("GPSstart", "duration"))
+        span = span_of_name(url) if isinstance(url, str) and remote.is_remote(url) else None
+        if isinstance(url, str) and all(isinstance(each, (int, float)) for each in (start, duration)):
+            span = float(start), float(duration)
+        if span is None or not span[1] > 0:
+            notes.append(f"an entry of {source!r} is no frame: {str(url)!r}")
+            continue
+        frames += 1
+        if window is None or window.overlaps(span[0], span[0] + span[1]):
+            yield Frame(_absolute(url, os.getcwd()), *span)
+    if not frames:
+        raise BadInput(f"no entry is a frame in list: {source!r}")
 
 
 def _read_whole(path):
@@ -276,34 +396,40 @@ def _same(text, value):
 
 def _absolute(path, base):
     if "://" in path or path.startswith("file:"):
+        if remote.is_remote(path):
+            return remote.checked(path)
         url = urlsplit(path)
         if url.scheme != "file" or url.netloc not in ("", "localhost"):
-            raise BadInput(f"only local frame files can be read: {path!r}")
+            raise BadInput(f"neither a local frame file nor https:// or osdf://: {path!r}")
         path = unquote(url.path)
     if path[:1] == "/" and "/." not in path and "//" not in path:
         return path  # the usual case, of which a long list has half a million
+    if remote.is_remote(base):
+        return urljoin(f"{base}/", path)
     return os.path.normpath(os.path.join(base, path))
 
 
-def judge(found: Sequence[Frame]) -> list[Frame]:
+def judge(found: Sequence[Frame], recall: bool = False, known: Mapping[str, _Seen] | None = None) -> list[Frame]:
     """Look each file up on the disk and decide which are used: the first in time order keeps its samples.
 
-    Of files with the same start one is used: one that is there before an absent or empty one, then the longer,
-    then the newer, then the first by name; the others are duplicates.  A file is `covered` if files that start
-    earlier cover its whole span.  Duplicates and covered files are read only in place of a file that cannot be
-    read.  What becomes of a frame is the same whether its day is listed alone or in a longer span.
+    Of files with the same start one is used: one that is there before an absent, empty or unknown one, then the longer,
+    then one of this machine, then the newer, then the first by name; the others are duplicates.  A file is `covered` if
+    files that start earlier cover its whole span.  Duplicates and covered files are read only in place of a file that
+    cannot be read.  What becomes of a frame is the same whether its day is listed alone or in a longer span.
+    recall: files on tape are as others; else ON_TAPE.  known: of files at URLs, which are not looked up here.
     """
+    known = known or {}
     if all(before.start < after.start for before, after in itertools.pairwise(found)):
-        looked = [_on_disk(frame) for frame in found]
+        looked = [_on_disk(frame, recall, known) for frame in found]
     else:
         distinct = {frame[:3]: frame for frame in found}
-        looked = sorted(map(_on_disk, distinct.values()), key=_preference)
+        looked = sorted((_on_disk(frame, recall, known) for frame in distinct.values()), key=_preference)
     judged: list[Frame] = []
     reach, last = float("-inf"), None
     for frame in looked:
         _, start, duration, _, _, status = frame
         if start == last:
-            if status != ABSENT:
+            if status not in NOT_THERE:
                 frame = frame._replace(status=DUPLICATE)
         else:
             last = start
@@ -315,18 +441,63 @@ def judge(found: Sequence[Frame]) -> list[Frame]:
     return judged
 
 
-def _on_disk(frame):
+def _on_disk(frame, recall, known):
     """The frame with the size and time that its file has now."""
     path, start, duration = frame[:3]
+    if remote.is_remote(path):
+        return Frame(path, start, duration, *known.get(path, (-1, 0, USED)))
     try:
         seen = os.stat(path)
     except OSError:
         return Frame(path, start, duration, -1, -1, ABSENT)
-    return Frame(path, start, duration, seen.st_size, seen.st_mtime_ns, USED)
+    on_tape = seen.st_blocks == 0 and seen.st_size > _INLINE and not recall
+    return Frame(path, start, duration, seen.st_size, seen.st_mtime_ns, ON_TAPE if on_tape else USED)
 
 
 def _preference(frame):
-    return frame.start, frame.size <= 0, -frame.duration, -frame.mtime, frame.path
+    if frame.status in NOT_THERE:
+        rank = 2
+    elif frame.is_remote and frame.size < 0:
+        rank = 1  # it may be there
+    else:
+        rank = 0 if frame.size > 0 else 2
+    return frame.start, rank, -frame.duration, frame.is_remote, -frame.mtime, frame.path
+
+
+def has_changed(frame: Frame) -> bool:
+    """Whether the file of a frame is no longer what it was, or is not there; of one at a URL that is not asked."""
+    if frame.is_remote:
+        return False
+    now = _on_disk(frame, True, {})
+    return (now.size, now.mtime) != (frame.size, frame.mtime)
+
+
+def as_held(listing: Sequence[Frame], held: Iterable[Frame]) -> list[Frame]:
+    """A listing in which files that went to tape since are what they were before, as nothing in them has changed."""
+    before = {frame[:5]: frame for frame in held}
+    return [before.get(frame[:5], frame) if frame.status == ON_TAPE else frame for frame in listing]
+
+
+def wanted(frame: Frame) -> "cache.Wanted":
+    """What a cache of files elsewhere is asked for, to have the file of a frame."""
+    from . import cache
+
+    return cache.Wanted(frame.path, frame.size, frame.mtime)
+
+
+@contextlib.contextmanager
+def local(frame: Frame) -> Iterator[str]:
+    """A path of this machine at which the file of a frame can be read while the block runs.
+
+    One at a URL is fetched into the cache that the environment names.  Raises OSError if it cannot be had.
+    """
+    if frame.is_remote:
+        from . import cache
+
+        with cache.Cache.of_environment().holding(wanted(frame)) as path:
+            yield path
+    else:
+        yield frame.path
 
 
 def slots(frames: Sequence[Frame], window: Window) -> list[tuple[float, float, int | None]]:
@@ -356,22 +527,22 @@ def slots(frames: Sequence[Frame], window: Window) -> list[tuple[float, float, i
 
 
 def is_slot(frame: Frame, frames: Sequence[Frame], index: int) -> bool:
-    """Whether a file counts as a slot: it is used, or it is kept or absent and no other file starts where it does."""
+    """Whether a file is a slot: it is used, or it is kept or not there and no other file starts where it does."""
     if frame.status == USED:
         return True
     before = index > 0 and frames[index - 1].start == frame.start
-    return frame.status in (KEPT, ABSENT) and not before
+    return frame.status in (KEPT, *NOT_THERE) and not before
 
 
 def with_kept(listing: Sequence[Frame], before: Sequence[Frame]) -> list[Frame]:
-    """A listing with files of which samples are kept, in its order; one that is listed as absent stands once.
+    """A listing with files of which samples are kept, in its order; one that is listed and not there stands once.
 
     before: Frames of an earlier day that gave it samples.  Those that are not in the listing as they were are kept.
     """
     same = {identity(frame) for frame in listing}
     kept = [frame._replace(status=KEPT) for frame in before if identity(frame) not in same]
     paths = {frame.path for frame in kept}
-    rest = [frame for frame in listing if not (frame.status == ABSENT and frame.path in paths)]
+    rest = [frame for frame in listing if not (frame.status in NOT_THERE and frame.path in paths)]
     rank = {USED: 0, KEPT: 1}
     return sorted(rest + kept, key=lambda frame: (frame.start, rank.get(frame.status, 2)))
 
@@ -398,6 +569,28 @@ def table(listing: Iterable[Frame]) -> str:
     return "".join(table_line(frame) + "\n" for frame in listing)
 
 
+def held(path: str) -> list[Frame]:
+    """The frames of a table that was written before; none if there is no such table."""
+    try:
+        return named(path).frames
+    except (OSError, BadInput):
+        return []
+
+
+def update(path: str, text: str, listing: Sequence[Frame]) -> bool:
+    """Write the lines of a listing to a file, if that has others; whether it did.
+
+    Where files went to tape since, and nothing else is new, the file keeps its time: what was made from it is as good.
+    """
+    before = held(path) if any(frame.status == ON_TAPE for frame in listing) else []
+    only_tape = bool(before) and table(as_held(listing, before)) == table(before)
+    seen = os.stat(path) if only_tape else None
+    changed = files.write_if_changed(path, text, durable=False)
+    if changed and seen:
+        os.utime(path, ns=(seen.st_atime_ns, seen.st_mtime_ns))
+    return changed
+
+
 def ffl_line(frame: Frame) -> str:
     """The line of a frame in an FFL."""
     _check_path(frame.path)
@@ -408,6 +601,6 @@ def none_readable(frames: Iterable[Frame], reasons: Mapping[str, str]) -> str:
     """The words for frames of which none can be read; reasons: by path, of those that are there."""
     frames = list(frames)
     what = [f"{frame.path!r} ({reasons[frame.path]})" for frame in frames if frame.path in reasons]
-    what += [f"{frame.path!r} (absent)" for frame in frames if frame.status == ABSENT]
+    what += [f"{frame.path!r} ({NOT_THERE[frame.status]})" for frame in frames if frame.status in NOT_THERE]
     more = f" and {len(what) - 5} more" if len(what) > 5 else ""
     return f"no frame can be read: {', '.join(what[:5]) or 'none is listed'}{more}"

@@ -1,6 +1,7 @@
 """Which frame files a GWDataFind server knows, asked through the gwdatafind package.
 
 A source is gwdatafind://HOST[:PORT]/OBSERVATORY/TYPE, where files are named OBSERVATORY-TYPE-START-DURATION.gwf.
+With ?urltype=https or ?urltype=osdf it is asked for URLs of that kind in place of paths of this machine.
 Without a host, $GWDATAFIND_SERVER names it.  Tokens and certificates are found as gw_data_find finds them.  The
 protocol is https, but http for port 80 and for a server on this machine; gwdatafind+http:// and gwdatafind+https://
 choose it.  The package takes 0.2 s to import, so it is imported when a server is asked.
@@ -15,13 +16,13 @@ import warnings
 from collections.abc import Iterable
 from urllib.parse import quote
 
-from ..errors import BadInput
+from ..errors import BadInput, on_a_line
 from ..gps import Window
 
 # T010150 keeps "-" apart as the separator of a name's parts.
 _SOURCE = re.compile(
     r"gwdatafind(?:\+(?P<protocol>https?))?://(?P<host>(?:[\w.-]+|\[[\da-fA-F:.]+\])(?::\d+)?)?"
-    r"/(?P<observatory>[A-Za-z0-9]+)/(?P<type>[\w.+#]+)/?",
+    r"/(?P<observatory>[A-Za-z0-9]+)/(?P<type>[\w.+#]+)/?(?:\?urltype=(?P<urltype>file|https?|osdf))?",
     re.ASCII,
 )
 _LOOPBACK = re.compile(r"(?:localhost|127(?:\.\d+){3}|\[::1\])(?::\d+)?")
@@ -48,44 +49,53 @@ def is_server(source: str) -> bool:
 
 
 def find(source: str, window: Window | None, notes: list[str]) -> list[str]:
-    """The paths of the frame files that a server knows in a window of GPS seconds, each once.
+    """The paths, or URLs, of the frame files that a server knows in a window of GPS seconds, each once.
 
     notes: what was odd is appended to it, a line each.  Raises BadInput if there is no window, or if the server gives
     no answer, refuses, or knows no such observatory or frame type: no path means that it has answered, and has none.
     """
     match = _SOURCE.fullmatch(source)
     if not match:
-        raise BadInput(f"no such server, want gwdatafind://HOST[:PORT]/OBSERVATORY/TYPE: {source!r}")
+        raise BadInput(
+            f"no such server, want gwdatafind://HOST[:PORT]/OBSERVATORY/TYPE[?urltype=https|osdf]: {source!r}"
+        )
     if window is None:
         raise BadInput(f"a GWDataFind server is asked for a span, name one by --day or --start and --end: {source!r}")
-    root = _root(match["protocol"], match["host"], source)
+    root, urltype = _root(match["protocol"], match["host"], source), match["urltype"] or "file"
     with warnings.catch_warnings(record=True) as odd:
-        urls = _urls(root, match["observatory"], match["type"], window, notes)
+        urls = _urls(root, (match["observatory"], match["type"], urltype), window, notes)
     # Such as a certificate that is out of date; warnings for programmers (DeprecationWarning) are left out.
-    notes += dict.fromkeys(_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
-    return list(_local(urls, notes))
+    notes += dict.fromkeys(on_a_line(warning.message) for warning in odd if issubclass(warning.category, UserWarning))
+    return list(_paths(urls, urltype, notes))
 
 
-def _urls(root: str, observatory: str, kind: str, window: Window, notes: list[str]) -> Iterable[str]:
-    """The URLs that the server gives, each once: a file that two spans share comes twice."""
-    api, ask = _api(), _asker(root, notes)
+def _urls(root: str, what: tuple[str, str, str], window: Window, notes: list[str]) -> Iterable[str]:
+    """The URLs that the server gives, each once: a file that two spans share comes twice.
+
+    what: observatory, frame type, and kind of URL.
+    """
+    api, ask, (observatory, kind, urltype) = _api(), _asker(root, notes), what
     urls: dict[str, None] = {}
     for start in range(window.start, window.end, _SPAN):
         end = min(start + _SPAN, window.end)
-        urls.update(dict.fromkeys(ask(api.find_urls_path(observatory, quote(kind), start, end, urltype="file"))))
+        urls.update(dict.fromkeys(ask(api.find_urls_path(observatory, quote(kind), start, end, urltype=urltype))))
     if not urls and kind not in ask(api.find_types_path(observatory)):
         # The answer for a type that is not known is an empty list, too.
         raise BadInput(f"the GWDataFind server knows no frame type {kind!r} of {observatory!r}: {_shown(root)!r}")
     return urls
 
 
-def _local(urls, notes):
+def _paths(urls, urltype, notes):
+    """Paths of this machine or, of another urltype, the URLs: the server has them as they are in its lists."""
     for url in urls:
         match = _LOCAL.fullmatch(url)
-        if match:
+        if urltype != "file" and url.startswith(f"{urltype}://"):
+            yield url
+        elif match and urltype == "file":
             yield os.path.normpath(match[1])
         else:
-            notes.append(f"no file of this machine, left out: {url!r}")
+            what = "file of this machine" if urltype == "file" else f"URL of {urltype}"
+            notes.append(f"no {what}, left out: {url!r}")
 
 
 def _root(protocol, host, source):
@@ -186,15 +196,17 @@ def _translated(error, root):
     broken = requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError
     if isinstance(error, (requests.ConnectionError, *broken)):
         return _Away(_cause(error))
-    return BadInput(f"the GWDataFind server cannot be asked, {_line(error) or type(error).__name__}: {_shown(root)!r}")
+    return BadInput(
+        f"the GWDataFind server cannot be asked, {on_a_line(error) or type(error).__name__}: {_shown(root)!r}"
+    )
 
 
 def _message(response):
     """What a refusal says: the server's own message, else the name of the status."""
     try:
-        return _line(response.json()["message"])
+        return on_a_line(response.json()["message"])
     except (ValueError, KeyError, TypeError):
-        return _line(response.reason or "")
+        return on_a_line(response.reason or "")
 
 
 def _cause(error):
@@ -202,13 +214,8 @@ def _cause(error):
     why = "the connection broke"
     while error is not None:
         if isinstance(error, OSError) and error.strerror:
-            why = _line(error.strerror)
+            why = on_a_line(error.strerror)
         error = error.__cause__ or error.__context__
     if "WRONG_VERSION_NUMBER" in why or "RECORD_LAYER_FAILURE" in why:  # by the version of OpenSSL
         return "it speaks no https, gwdatafind+http:// asks by http"
     return why[0].lower() + why[1:]
-
-
-def _line(text):
-    """What another program says, as part of a line, without control characters: they could move a terminal's cursor."""
-    return "".join(filter(str.isprintable, " ".join(str(text).split())))[:200]

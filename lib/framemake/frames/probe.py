@@ -55,26 +55,12 @@ def find_channels(wanted: Sequence[Channel], frames: Sequence[catalog.Frame], mo
         if not left or (most and looked >= most):
             break
         try:
-            file = gwf.open_file(frame.path)
-            kinds = file.kinds
-            shared |= {channel.name for channel in wanted} & set(file.shared) if file.shared else set()
+            with catalog.local(frame) as path:
+                shared |= _look_into(path, wanted, left, found, problems, damaged)
         except (gwf.BadFrame, OSError) as error:
             unread.append((frame.path, wording(error)))
             continue
         looked += 1
-        here = sorted(left & kinds.keys())
-        described = file.describe_all(here)
-        for name in here:
-            try:
-                channel = _describe(file, name, kinds[name], described.get(name))
-            except (gwf.BadFrame, OSError) as error:
-                damaged.setdefault(name, wording(error))
-                continue
-            if isinstance(channel, str):
-                problems.setdefault(name, channel)
-            elif channel is not None:
-                found[name] = channel
-                left.discard(name)
     kept = []
     for channel in wanted:
         name = channel.name
@@ -91,6 +77,27 @@ def find_channels(wanted: Sequence[Channel], frames: Sequence[catalog.Frame], mo
     lost = [(channel.name, damaged[channel.name]) for channel in kept if not channel.kind and channel.name in damaged]
     twice = [channel.name for channel in wanted if channel.name in shared]
     return Found(kept, rejected, unread, lost, twice, looked)
+
+
+def _look_into(path, wanted, left, found, problems, damaged):
+    """Take what one file tells of the channels that are left; the names that several channels of it have."""
+    file = gwf.open_file(path)
+    kinds = file.kinds
+    shared = {channel.name for channel in wanted} & set(file.shared) if file.shared else set()
+    here = sorted(left & kinds.keys())
+    described = file.describe_all(here)
+    for name in here:
+        try:
+            channel = _describe(file, name, kinds[name], described.get(name))
+        except (gwf.BadFrame, OSError) as error:
+            damaged.setdefault(name, wording(error))
+            continue
+        if isinstance(channel, str):
+            problems.setdefault(name, channel)
+        elif channel is not None:
+            found[name] = channel
+            left.discard(name)
+    return shared
 
 
 def expect(wanted: Sequence[Channel], frames: Sequence[catalog.Frame], held: Container[str]) -> list[Channel]:

@@ -73,10 +73,12 @@ class DayKeeper:
     def _part(self, frame, day):
         """Why a frame is not known to be in a day file; None if it is, as it is."""
         found = self._day(day).frames.get(self._place(frame.path))
-        if found is None or found.status == catalog.ABSENT:
+        if found is None or found.status in catalog.NOT_THERE:
             return Kept(Reason.NOT_USED, f"{day} was not made from it")
         if found[1:5] != frame[1:5]:
             return Kept(Reason.NOT_USED, f"has changed since {day} was made from it")
+        if catalog.judge([found])[0].status == catalog.ON_TAPE:
+            return Kept(Reason.NOT_USED, "is on tape, where it takes no room and nothing compares it")
         if found.path in self._day(day).bad:
             return Kept(Reason.NOT_USED, f"could not be read for {day}")
         if frame.path in self._of_others(day) or found.path in self._of_others(day):

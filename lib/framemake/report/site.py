@@ -169,10 +169,11 @@ def _day(day: Day) -> list:
     if facts is not None:
         whole = facts.asked * len(facts.names)
         coverage = float(facts.seconds.sum() / whole) if whole else None
+    lacking = told.absent + told.unreadable + told.on_tape
     return [
         told.date, day.start, gps.day_window(told.date).duration, told.status, coverage,
         told.channels if facts is None else len(facts.names), told.requested, told.kept, int(day.closed),
-        told.absent + told.unreadable, facts.late_files if facts else 0,
+        lacking, facts.late_files if facts else 0,
     ]  # fmt: skip
 
 
@@ -187,6 +188,7 @@ def _of_day(day: Day, sets: np.ndarray, site: str) -> dict[str, Any]:
         "retries": told.retries,
         "size": told.size,
         "absent": told.absent,
+        "on_tape": told.on_tape,
         "unreadable": told.unreadable,
         "kept": told.kept,
         "late": [list(span) for span in told.late],

@@ -474,7 +474,7 @@
       el("h1", null, date), el("p", { class: "bar" }, beside(-1), beside(1)),
       facts([["status", day.status + (mark && day.status === "completed" ? ", " + words : "")], ["coverage", day.status === "completed" ? percent(day.coverage) : ""], ["channels", day.channels === null ? "" : day.channels + (day.asked ? " of " + day.asked : "")],
         ["took", own.took === null ? "" : length(own.took)], ["built (UTC)", own.finished ? own.finished.slice(0, 19).replace("T", " ") : ""], ["size", own.size ? size(own.size) : ""], ["tried again", own.retries || ""],
-        ["files absent", own.absent || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""],
+        ["files absent", own.absent || ""], ["files on tape", own.on_tape || ""], ["files unreadable", own.unreadable || ""], ["files gone since, samples kept", own.kept || ""], ["made by", own.made || ""],
         ["built span (UTC)", own.window && (own.window[0] !== day.start || own.window[1] !== day.start + day.length) ? clock(own.window[0] - day.start, day) + " to " + until(own.window[1] - day.start, day) : ""]]),
       own.error || own.problem ? el("p", { class: "note" }, own.error || own.problem) : null,
     ];
