@@ -156,6 +156,18 @@ def test_the_library_leaves_to_the_commands_what_is_theirs(name):
     assert not wrong, "\n".join(wrong)
 
 
+# What they open is told by other words: a frame's fault, or nothing; and `compiled` runs before all else.
+OPEN_ELSE = ("files", "child", "compiled", "version", "convert", "gwf")
+
+
+@pytest.mark.parametrize("name", [name for name in LIBRARY if not name.startswith(OPEN_ELSE)])
+def test_files_are_opened_so_that_every_error_names_them(name):
+    """By files.opened: open() names a file in the error of its opening alone."""
+    calls = (node for node in ast.walk(TREES[name]) if isinstance(node, ast.Call))
+    plain = [node.lineno for node in calls if isinstance(node.func, ast.Name) and node.func.id == "open"]
+    assert not plain, [where(name, line) for line in plain]
+
+
 def test_an_exception_that_nothing_needs_any_more_is_taken_out():
     needed = {(name, what) for name in LIBRARY for _, what in faults(TREES[name])}
     assert [line for line in block("exceptions") if tuple(line) not in needed] == []

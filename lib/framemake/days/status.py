@@ -302,7 +302,7 @@ def _facts(summary):
         "absent": _whole(told.get("absent")),
         "unreadable": _whole(summary.get("unreadable_frames")),
         "kept": _whole(summary.get("kept_frames")),
-        "on_tape": _whole(files.get("tape")),
+        "on_tape": _whole(told.get("tape")),
     }
 
 

@@ -226,7 +226,7 @@ class Cache:
                     taken -= held[folder][1]
             if taken > self.limit:
                 raise _NoRoom
-            with open(place.room, "ab") as room:
+            with files.opened(place.room, "ab") as room:
                 room.truncate(size)
 
     def _drop_oldest(self, place):

@@ -171,7 +171,7 @@ def fetch(url: str, into: str, about: str, room: Callable[[int], None]) -> Facts
             _client().forget(url)
             if _size(into) - before < _PROGRESS:
                 raise
-    with files.named(into), open(into, "rb") as file:
+    with files.opened(into, "rb") as file:
         os.fsync(file.fileno())
     wrong = _unlike(into, told.digests)
     if wrong:
@@ -251,7 +251,7 @@ class _Appended:
     def __init__(self, path):
         self._path = path
         with files.named(path):
-            self._file = open(path, "ab", buffering=0)  # noqa: SIM115 - it is closed with this object
+            self._file = files.opened(path, "ab", buffering=0)
 
     def __enter__(self):
         return self
@@ -269,7 +269,7 @@ class _Appended:
 def _part(about, url):
     """What is known of a part; None if nothing is, or if it is of another file."""
     try:
-        with open(about, encoding="utf-8") as source:
+        with files.opened(about, encoding="utf-8") as source:
             held = json.load(source)
         return held if held["url"] == url and {"tag", "size", "boot", "mtime", "digests"} <= held.keys() else None
     except (OSError, ValueError, KeyError, TypeError):
@@ -351,7 +351,7 @@ def _unlike(path, digests):
     """The name of a checksum that a file does not have, '' if it has them all; the first, as one is as good as all."""
     for name, wanted in list(digests.items())[:1]:
         adler, sums = 1, None if name == "adler32" else hashlib.new(name, usedforsecurity=False)
-        with files.named(path), open(path, "rb") as file:
+        with files.opened(path, "rb") as file:
             while piece := file.read(_CHUNK):
                 if sums:
                     sums.update(piece)
@@ -582,7 +582,7 @@ def _token():
     for place in places:
         if token:
             break
-        with contextlib.suppress(OSError, UnicodeDecodeError), open(place, encoding="ascii") as source:
+        with contextlib.suppress(OSError, UnicodeDecodeError), files.opened(place, encoding="ascii") as source:
             token = source.read(1 << 16).strip()
     # What holds a line end or a space is no token, and must not become another header.
     return token if re.fullmatch(r"[!-~]+", token) else ""

@@ -9,6 +9,8 @@ import os
 import re
 from typing import NamedTuple
 
+from .. import files
+
 _TABLES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables")
 TABLES = tuple(os.path.join(_TABLES, name) for name in ("elab_names.tsv", "virgo_names.tsv"))
 _BAND = re.compile(r"(.+?)_([0-9.]+)_([0-9.]+)Hz")
@@ -23,7 +25,7 @@ class _Words(NamedTuple):
 def _table() -> dict[tuple[str, str], _Words]:
     found = {}
     for path in TABLES:
-        with open(path, encoding="utf-8") as source:
+        with files.opened(path, encoding="utf-8") as source:
             for line in source:
                 part = line.rstrip("\n").split("\t")
                 if not line.startswith("#") and len(part) >= 3:

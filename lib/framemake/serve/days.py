@@ -6,7 +6,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from .. import gps
+from .. import files, gps
 from ..day.folder import COMPLETED, INTERRUPTED, MISSING, QUEUED, RUNNING, Folder
 from ..days import status
 from ..errors import BadInput, wording
@@ -217,7 +217,7 @@ def _valid(day):
     """The names of a day's valid channels by its list of them; None if there is no list."""
     try:
         path = Folder.holding(day.h5).channel_list("valid")
-        with open(path, encoding="utf-8", errors="surrogateescape") as source:
+        with files.opened(path, encoding="utf-8", errors="surrogateescape") as source:
             return source.read().split("\n")[:-1]
     except OSError:
         return None

@@ -10,7 +10,7 @@ import re
 import threading
 import time
 
-from .. import gps
+from .. import files, gps
 from ..errors import BadInput
 from ..host import faults, plugin, watch
 from .query import Refused
@@ -110,7 +110,7 @@ def faulty(streams: str, out: str) -> list[faults.Fault]:
 def night(path: str) -> dict | None:
     """{status, started, finished, steps: [{name, status, seconds}]} of the report of a night; None if it is none."""
     try:
-        with open(path, encoding="utf-8", errors="replace") as source:
+        with files.opened(path, encoding="utf-8", errors="replace") as source:
             report = json.load(source)
         steps = [each for each in report.get("steps") or () if isinstance(each, dict)]
         return {
