@@ -191,15 +191,16 @@ class DayFile:
         return self._provenance
 
     def peek(self, *names: str) -> dict:
-        """Members of the JSON of the provenance, by name: 'read' (the channels), 'window', 'increment', 'datasets'.
+        """Members of the JSON of the provenance, by name: read (the channels), window, increment, datasets, frames.
 
-        The list of frames, which is most of it, is not parsed for them: that counts where one channel of many days is
-        wanted.  KeyError or ValueError if they are not there.
+        The list of frames, which is most of it, stands last and is not parsed for the others: that counts where one
+        channel of many days is wanted.  KeyError or ValueError if they are not there.
         """
         if layout.PROVENANCE not in self.file:
             made = self.provenance
             datasets = {name: list(dataset) for name, dataset in made.datasets.items()}
             here = {"read": made.channels, "window": made.window, "increment": made.increment, "datasets": datasets}
+            here["frames"] = []  # it does not tell
             return {name: here[name] for name in names}
         if self._inputs is None:
             # Through h5py's low-level objects: Dataset's own way takes half as long again.

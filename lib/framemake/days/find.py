@@ -183,7 +183,8 @@ def of_day(day: DayFile) -> tuple[Taken, dict[str, list[tuple[float, float]]]]:
 
     Channels without such a gap are not in the second.
     """
-    made = day.peek("read", "window", "increment", "datasets")
+    # The frames at once: asked for alone, all that stands before them would be decoded again.
+    made = day.peek("read", "window", "increment", "datasets", "frames")
     (start, end), datasets = made["window"], made["datasets"]
     column = {name: at for at, name in enumerate(made["read"])}
     count, first, last = _extents(day, made["read"], column)
@@ -239,7 +240,7 @@ def _inner_gaps(day, made, columns):
     if not len(pairs):
         return {}
     start, increment = made["window"][0], made["increment"]
-    frames = np.array([frame[1:3] for frame in day.peek("frames")["frames"]], dtype=float)
+    frames = np.array([frame[1:3] for frame in made["frames"]], dtype=float)
     begins = np.maximum(frames[pairs[:, 0], 0] - start, pairs[:, 1] * increment)
     ends = np.minimum(frames[pairs[:, 0]].sum(axis=1) - start, (pairs[:, 1] + 1) * increment)
     order = np.argsort(begins, kind="stable")

@@ -62,7 +62,10 @@ def channels(
     made = _Cover(*(np.full(len(forms), value) for value in (0.0, 0.0, 0.0, np.nan, np.nan)))
     has, numbers = np.zeros(len(forms), dtype=int), dict(zip(wanted, keys, strict=True))
     work = [(paths[date], lists[kept.entries[numbers[date]][1]], own[date]) for date in wanted]
-    covers = dict(zip(wanted, find.each_of(_cover, work), strict=True))
+    covers: dict[str, _Cover] = {}
+    for date, cover in zip(wanted, find.each_of(_cover, work), strict=True):
+        covers[date] = cover
+        progress(len(covers), len(wanted))
     for date, some in own.items():
         if not some:
             continue
