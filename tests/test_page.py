@@ -163,6 +163,7 @@ def test_days_without_a_summary_are_shown_at_first_sight(tab, place, tmp_path):
         assert "1 day from 2024-04-10, 2 channels. ENV (environment): 1; Sa" in shown.text("#overview tbody")
 
 
+@pytest.mark.long
 def test_a_teacher_finds_yesterday_s_earthquake_in_three_clicks_with_its_numbers(tab):
     shook = {START + 60 * minute for minute in SHOOK}
     # It is seen before the first click, as the page opens on the last day by the rms.
@@ -624,6 +625,7 @@ def test_everything_can_be_done_by_keyboard(tab):
     assert fields == 0
 
 
+@pytest.mark.long
 def test_paper_is_white_whatever_the_screen_is(tab):
     shown = tab(link(X), color_scheme="dark")
     (dark,) = shown.curves()

@@ -31,8 +31,9 @@ def report(channels, count, states=()):
     The first channel drops out each day at the same hour, the second has no day but the first; states: {number: fields
     of the DayStatus} of days without a file.
     """
-    others = (f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(3, channels))
-    names = tuple([SAME_HOUR, HOSTILE, NO_UNICODE, *others][:channels])
+    others = (f"V1:{'ABCDEFGH'[at % 8]}SYS_CH{at:05d}" for at in range(4, channels))
+    # A subsystem that has the name of what every object has.
+    names = tuple([SAME_HOUR, HOSTILE, NO_UNICODE, "V1:constructor_X", *others][:channels])
     rest = tuple(name for name in names if name != HOSTILE)
     states, days = dict(states), []
     some = np.random.default_rng(0)
@@ -219,6 +220,15 @@ def test_a_square_of_the_map_tells_what_it_is_by_mouse_and_by_keyboard(opened):
         page.keyboard.press(key)
     said = page.locator("#told").inner_text()
     assert ", 2024-04-11: " in said
+    heard = set()
+    for _ in range(30):
+        page.keyboard.press("ArrowDown")
+        heard.add(page.locator("#told").inner_text().partition(" (the least")[0])
+    assert {"ENV, environment", "constructor"} <= heard
+    for _ in range(30):
+        page.keyboard.press("ArrowUp")
+    page.keyboard.press("ArrowDown")
+    assert page.locator("#told").inner_text() == said
     page.keyboard.press("Enter")
     title = page.locator("#what-title").inner_text()
     assert said.startswith(title) and title.endswith(", 2024-04-11")

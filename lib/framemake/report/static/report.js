@@ -65,6 +65,7 @@
   const month = (date) => date.slice(0, 7);
   const size = (bytes) => (bytes >= 1e9 ? (bytes / 1e9).toFixed(1) + " GB" : bytes >= 1e6 ? (bytes / 1e6).toFixed(1) + " MB" : Math.ceil(bytes / 1e3) + " kB");
   const group = (name) => (/^(?:[^:]*:)?([^_-]+)/.exec(name) || [name, name])[1];
+  const meaning = (subsystem) => (Object.hasOwn(all.words, subsystem) ? all.words[subsystem] : "");
   const dayLink = (date) => el("a", { href: "#day=" + date }, date);
   // A name that is no Unicode has no address of its own: what is none in it is told as such.
   const written = (name) => name.replace(/\p{Surrogate}/gu, "\ufffd"), channelAt = (name) => "#channel=" + encodeURIComponent(written(name));
@@ -312,7 +313,7 @@
       gutter = Math.round(Math.max(Math.min(260, room * 0.36), Math.min(420, room * 0.6, room - 26 * days)));
       cell = Math.min(40, ((room - gutter) / days) * chosen.across);
       // Paper is not scrolled: there all rows are shown, as far as a canvas goes.
-      wide = room; high = Math.min(tall + TOP, printing.matches ? 16000 : Math.max(180, Math.round(innerHeight * 0.68)));
+      wide = room; high = Math.min(tall + TOP, printing.matches ? Math.floor(32000 / (devicePixelRatio || 1)) : Math.max(180, Math.round(innerHeight * 0.68)));
       inner.style.width = Math.max(room, Math.ceil(gutter + cell * days)) + "px"; inner.style.height = tall + TOP + "px";
       const dense = devicePixelRatio || 1;
       canvas.width = wide * dense; canvas.height = high * dense;
@@ -353,7 +354,7 @@
       for (let at = rowAt(y0); at < rows.length && tops[at] - y0 + TOP < high; at++) {
         const row = rows[at], y = tops[at] - y0 + TOP + (tops[at + 1] - tops[at]) / 2;
         paper.fillStyle = colours.ink;
-        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ")" + (all.words[row.group] ? " " + all.words[row.group] : ""), 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
+        if (row.at === undefined) { paper.font = "700 12px system-ui, sans-serif"; text((chosen.open.has(row.group) ? "▾ " : "▸ ") + row.group + " (" + groups.get(row.group).length + ") " + meaning(row.group), 4, y, gutter - 10); paper.font = "12px system-ui, sans-serif"; }
         else if (HEIGHTS[chosen.row] >= 12) { paper.fillStyle = colours.soft; text(all.channels[row.at].name, 14, y, gutter - 20); }
       }
       paper.fillStyle = colours.none; paper.fillRect(0, 0, wide, TOP);
@@ -377,7 +378,7 @@
     }
     function words(spot) {
       const row = rows[spot.row], date = days0[spot.day].date, value = row.at === undefined ? levels.get(row.group)[spot.day] : all.there[row.at * days + spot.day];
-      return (row.at === undefined ? row.group + (all.words[row.group] ? ", " + all.words[row.group] : "") + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
+      return (row.at === undefined ? [row.group, meaning(row.group)].filter(Boolean).join(", ") + " (the least covered)" : all.channels[row.at].name) + ", " + date + ": " + (value === NO_DAY ? "no such day" : value === WHOLE ? "all there" : value === 0 ? "nothing there" : "about " + value / 2 + " % there");
     }
     function toggle(name) { if (!chosen.open.delete(name)) chosen.open.add(name); lay(); }
     function act(spot) {
@@ -507,7 +508,7 @@
     return page;
   }
 
-  function dayChart(own, many, start) {
+  function dayChart(own, many, midnight) {
     const total = many.reduce((sum, each) => sum + each, 0), edges = new Map();
     own.sets.forEach((some, set) => some.forEach((at) => {
       const [start, end] = own.holes[at];
@@ -515,8 +516,8 @@
     }));
     const times = [...edges.keys()].sort((a, b) => a - b), steps = [];
     let has = total, least = total;
-    let before = own.window[0] - start;
-    times.concat(own.window[1] - start).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
+    let before = own.window[0] - midnight;
+    times.concat(own.window[1] - midnight).forEach((time) => { if (time > before) { steps.push([before, time, has]); least = Math.min(least, has); } has += edges.get(time) || 0; before = Math.max(before, time); });
     return chart("Channels with data by time of day (UTC)", least === total ? "All " + total + " channels have data all the time." : "At the least " + least + " of " + total + " channels have data.", hourAxis, { from: 0, to: total || 1, ticks: [[0, "0"], [total, String(total)]] },
       (x, y) => steps.map(([a, b, value]) => [el("rect", { class: "rod", x: x(a / 3600), width: Math.max(0.5, x(b / 3600) - x(a / 3600)), y: y(value), height: y(0) - y(value) }),
         value < total ? el("rect", { class: "loss", x: x(a / 3600), width: Math.max(0.8, x(b / 3600) - x(a / 3600)), y: y(total), height: y(value) - y(total) }) : null]).flat());
@@ -631,8 +632,8 @@
   data("main").then(function (main) {
     const names = ["name", "coverage", "gaps", "longest", "rate", "unit", "days", "first", "last", "dtype", "changes"];
     const ofDay = ["date", "start", "length", "status", "coverage", "channels", "asked", "kept", "closed", "bad", "late"];
-    const named = (keys) => (row) => Object.fromEntries(keys.map((key_, at) => [key_, row[at]]));
-    all = { ...main, days: main.days.map(named(ofDay)), channels: main.channels.map((row, at) => ({ ...named(names)(row), at })), there: numbers(main.there, Uint8Array) };
+    const byName = (keys) => (row) => Object.fromEntries(keys.map((key_, at) => [key_, row[at]]));
+    all = { ...main, days: main.days.map(byName(ofDay)), channels: main.channels.map((row, at) => ({ ...byName(names)(row), at })), there: numbers(main.there, Uint8Array) };
     document.getElementById("about").textContent = "of " + all.out + ", made " + all.made.slice(0, 16).replace("T", " ") + " UTC by framemake " + all.version;
     search();
     // What follows the # names the view: the way to the content must not change it.

@@ -5,7 +5,7 @@ const DAY = 86400, STALE = 30 * 3600;
 const BAD = ["failed", "interrupted", "missing"]; // days that have to be made again
 
 const counted = (count, word) => `${count} ${word}${count === 1 ? "" : "s"}`;
-const wordOf = (part, text) => held.words[part]?.[text];
+const wordOf = (part, text) => (Object.hasOwn(held.words[part] ?? {}, text) ? held.words[part][text] : undefined);
 
 // [[key, things with that key], ...] in the order in which the keys come.
 function grouped(things, keyOf) {
