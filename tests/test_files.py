@@ -72,7 +72,7 @@ def test_text_is_read_with_each_end_of_a_line_or_as_it_is(tmp_path):
     assert files.read_text(path, newline="") == "a\r\nb\udcff\rc\n"
     with pytest.raises(IsADirectoryError) as found:
         files.read_text(tmp_path)
-    assert found.value.filename == tmp_path
+    assert found.value.filename == str(tmp_path)
 
 
 def test_a_writer_that_has_ended_is_gone_though_nobody_has_looked_after_it(tmp_path):
