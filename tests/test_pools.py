@@ -157,7 +157,9 @@ def test_a_job_that_is_removed_by_hand_fails_its_day_alone(pool):
 def test_a_job_whose_machine_gives_it_up_is_run_again(pool, how):
     process = under_way(pool, how)
     find_memory(pool, how)
-    pool.well("condor_vacate_job -fast -all" if how == "evicted" else "pkill -KILL -f lib/make/[b]uild-day")
+    # A day is short, so it may take several tries to meet one.
+    ends = "condor_vacate_job -fast -all" if how == "evicted" else "pkill -KILL -f lib/make/[b]uild-day"
+    daemons.wait_until(lambda: pool.run(ends).returncode == 0, "a job is ended", 60)
     status, told = ended(process)
     assert status == 0 and ": 3 built, 0 had nothing new, 0 failed" in told, told
     assert statuses(pool, how) == ["completed"] * 3
