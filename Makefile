@@ -99,7 +99,7 @@ test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 	@$(ROOT)/lib/make/setup test-deps
 
 # The numbers of the README.
-bench:  ## measure against the floor and the peers (an hour, 20 GB)
+bench:  ## measure against the floor and the peers (two hours, 40 GB)
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && for part in day ranges days packed streams serve; do python3 tests/bench/$$part.py; done
 

@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
 """How long a day takes: this project, a floor, the bytes, gwpy and a loop of gwdama, on the same frames, in one run.
 
-  python3 tests/bench/day.py [--frames 100,3600,86400] [--channels 1000] [--many 20000] [--runs 3] [--quick]
-                             [--work DIR]
+  python3 tests/bench/day.py [--frames 100,3600,86400] [--channels 1000] [--many 20000] [--raw 24] [--runs 3] [--quick]
+                             [--against CHECKOUT] [--work DIR]
 
 Prints the machine, then for each length of frame a table: wall and CPU seconds, the memory of the largest
 process, the ratio to the floor (each vector decoded once with gwframe) and how many times faster this project is;
 "bytes" is the frames read and as many bytes as the day file has written, and nothing else; then what a channel costs
-in a day of many, a day with nothing new, the listing of one day of a long FFL; and at the end the targets and whether
-each is reached.  A target that is missed is told, and is no failure.
+in a day of many, some hours of two raw channels of 20 kHz in 100-s frames, in turn with another checkout if one is
+given, a day with nothing new, the listing of one day of a long FFL; and at the end the targets and whether each is
+reached.  A target that is missed is told, and is no failure.
 
 The day is 2024-04-10, its frames come from bin/make-frames (1 Hz, float32).  They lie in the page cache when a
 run is timed; the runs take turns, the middle one counts.  --work DIR is kept, and frames in it are used again.
@@ -34,6 +35,7 @@ OURS, FLOOR, BYTES, GWPY, GWDAMA = "framemake", "floor", "bytes", "gwpy", "gwdam
 # How many times the floor a day may take, by length of frame.
 TIMES_FLOOR = {100: 0.35, 3600: 0.85, 86400: 0.95}
 FEW, USUAL, LIST_LINES = 1000, 3600, 500_000
+RAW_RATE, RAW_CHANNELS, RAW_FRAMES = 20_000, 2, 100
 PACKAGES = ("numpy", "h5py", "gwframe", "lalsuite", "gwpy", "gwdama")
 # What a make above (make bench) says, which must not reach the makes that are measured.
 ABOVE = ("MAKEFLAGS", "MFLAGS", "MAKELEVEL", "MAKEOVERRIDES", "DAY", "FFL", "CHANNELS", "OUT", "SPEC")
@@ -150,15 +152,18 @@ def tell_machine(found, args):
     say(f"Measured: {kind}{DAY}, {args.channels} channels of 1 Hz, median of {args.runs} runs each")
 
 
-def made(work, length, channels):
-    """Frames of the day, written unless a kept work folder has them; read once, so that all runs find them cached."""
-    base = os.path.join(work, f"frames-{length}-{channels}")
+def made(work, length, channels, *more):
+    """Frames of the day, written unless a kept work folder has them; read once, so that all runs find them cached.
+
+    more: options of make-frames.
+    """
+    base = os.path.join(work, "-".join(["frames", str(length), str(channels), *more[1::2]]))
     frames = Frames(base, f"{base}.ffl", f"{base}.channels.txt")
     if not os.path.exists(frames.ffl):
         note(f"writing frames of {length} s, {channels} channels ...")
         shutil.rmtree(base, ignore_errors=True)
         command = [os.path.join(ROOT, "bin/make-frames"), base, "--day", DAY, "--duration", str(length)]
-        command += ["--channels", str(channels), "--list", frames.channels]
+        command += ["--channels", str(channels), "--list", frames.channels, *more]
         with open(f"{frames.ffl}.tmp", "w", encoding="utf-8") as out:
             subprocess.run(command, env=VARIABLES, stdout=out, check=True)
         os.rename(f"{frames.ffl}.tmp", frames.ffl)
@@ -326,6 +331,21 @@ def cost_of_many(work, args, few):
     return few, middle(runs)
 
 
+def raw(work, args):
+    """(Run of raw channels, Run of the same by the other checkout or None)."""
+    minutes = str(round(args.raw * 60))
+    frames = made(work, RAW_FRAMES, RAW_CHANNELS, "--rate", str(RAW_RATE), "--minutes", minutes)
+    out, runs = os.path.join(work, "out", "raw"), ([], [])
+    for turn in range(args.runs):
+        for root, into in zip((ROOT, args.against), runs, strict=True):
+            if root:
+                note(f"raw channels, run {turn + 1} of {args.runs}: {root}")
+                makefile = ["-f", os.path.join(root, "Makefile"), f"MINUTES={minutes}"]
+                into.append(measure(make_command(frames, fresh(out)) + makefile))
+    shutil.rmtree(out, ignore_errors=True)
+    return tuple(map(middle, runs))
+
+
 def long_list(work):
     """An FFL of 100-s frames over 19 months with the day in the middle; only the day's files are there."""
     folder = os.path.join(work, "long-list")
@@ -395,12 +415,14 @@ def arguments():
     parser.add_argument("--frames", metavar="S,S,...", help="lengths of frame in s (100,3600,86400)")
     parser.add_argument("--channels", type=int, metavar="N", help="of the days that are compared (1000)")
     parser.add_argument("--many", type=int, metavar="N", help="of the day of many channels, 0: none (20000)")
+    parser.add_argument("--raw", type=float, metavar="H", help="hours of two raw channels, 0: none (24, 35 GB)")
+    parser.add_argument("--against", metavar="CHECKOUT", help="another checkout, that makes the raw channels as well")
     parser.add_argument("--runs", type=int, metavar="N", help="of each, of which the median counts (3)")
     parser.add_argument("--quick", action="store_true", help="100 channels, 3600-s frames, one run, no many")
     parser.add_argument("--work", metavar="DIR", help="where frames and products go, kept (a temporary folder)")
     args = parser.parse_args()
-    usual = ("3600", 100, 0, 1) if args.quick else ("100,3600,86400", FEW, 20000, 3)
-    for name, value in zip(("frames", "channels", "many", "runs"), usual, strict=True):
+    usual = ("3600", 100, 0, 0, 1) if args.quick else ("100,3600,86400", FEW, 20000, 24, 3)
+    for name, value in zip(("frames", "channels", "many", "raw", "runs"), usual, strict=True):
         if getattr(args, name) is None:
             setattr(args, name, value)
     args.frames = [int(length) for length in args.frames.split(",")]
@@ -443,11 +465,15 @@ def bench(work, args):
         known = best.get(USUAL, {}).get(OURS) if args.channels == FEW else None
         few, many = cost_of_many(work, args, known)
         few_many = {FEW: few, args.many: many}
+    raws = raw(work, args) if args.raw else ()
     note("list-frames")
     listed = listing(work, 1 if args.quick else 3)
     say()
     say("And")
     rows = [[f"{n} channels, 3600-s frames", *figures(run, n)] for n, run in few_many.items()]
+    about = f"{RAW_CHANNELS} channels of {RAW_RATE} Hz, {args.raw:g} h, {RAW_FRAMES}-s frames"
+    names = about, "the same by the other checkout"
+    rows += [[name, *figures(run)] for name, run in zip(names, raws, strict=False) if run]
     rows += [[f"a day with nothing new, {length}-s frames", *figures(run)] for length, run in idle.items()]
     rows += [[f"list-frames, one day of {LIST_LINES} lines", *figures(listed)]]
     table(["what", "wall s", "CPU s", "peak MB", "ms a channel"], rows)
