@@ -4,6 +4,7 @@ import json
 import os
 import re
 import subprocess
+from pathlib import Path
 
 import h5py
 import numpy as np
@@ -87,6 +88,35 @@ def test_a_day_file_that_is_replaced_takes_its_manifest_with_it(days):
     day_file(days[0].h5, CHANNELS, gps.Window(1396742418, 1396743018))
     with pytest.raises(BadInput, match="no manifest"):
         manifest.faults(days[0])
+
+
+def test_a_digest_that_the_run_noted_is_taken_for_the_same_file_alone(days):
+    folder = days[0]
+    os.makedirs(folder.parts, exist_ok=True)
+    with manifest.noting(folder.h5) as whole:
+        whole(folder.h5)
+    text = Path(folder.hashed).read_text()
+    assert text.split()[0] == manifest.sha256(folder.h5)
+    # What is noted is taken as it is, so that the file is read once ...
+    Path(folder.hashed).write_text("0" * 64 + text[64:])
+    with manifest.hashing(folder.h5) as digest:
+        assert digest.result() == "0" * 64
+    # ... but not of another file of that name.
+    os.utime(folder.h5, (5, 5))
+    with manifest.hashing(folder.h5) as digest:
+        assert digest.result() == text[:64]
+
+
+def test_what_cannot_be_hashed_meanwhile_is_hashed_later(days, monkeypatch):
+    folder = days[0]
+    os.makedirs(folder.parts, exist_ok=True)
+    with monkeypatch.context() as patch:
+        patch.setattr(manifest, "sha256", lambda path: os.stat("/no such file"))
+        with manifest.noting(folder.h5) as whole:
+            whole(folder.h5)
+    assert not os.path.exists(folder.hashed)
+    with manifest.hashing(folder.h5) as digest:
+        assert digest.result() == manifest.sha256(folder.h5)
 
 
 def test_a_kill_before_the_summary_leaves_a_manifest_that_says_so(days, monkeypatch):

@@ -1,6 +1,7 @@
 """The command contract, written once: options, messages, exit statuses, progress.  The commands alone import it."""
 
 import argparse
+import atexit
 import contextlib
 import errno
 import gc
@@ -21,6 +22,9 @@ if TYPE_CHECKING:
 
     from .day.folder import Folder
     from .days.read import Days
+
+# The garbage collector need not look through all there is once more as a command ends.
+atexit.register(gc.freeze)
 
 # LARGE: what extract-increment --alone does not read.
 FAILED, USAGE, MISSING, LARGE = 1, 2, 3, 4
@@ -288,6 +292,17 @@ def read_text(path: str) -> str:
     from .files import read_text
 
     return read_text(path)
+
+
+def read_line() -> str:
+    """The first line of standard input, without waiting for what the command before does after it; raises Told if none.
+
+    See read_text.
+    """
+    line = sys.stdin.readline()
+    if not line and not sys.stdin.isatty():
+        raise Told
+    return line.rstrip("\n")
 
 
 def source(path: str) -> str | TextIO:

@@ -119,6 +119,11 @@ class Folder(NamedTuple):
             os.unlink(self.manifest)
 
     @property
+    def hashed(self) -> str:
+        """The digest of the day file from the run that wrote it, which goes with the parts: see manifest.note."""
+        return os.path.join(self.parts, "hashed")
+
+    @property
     def state_path(self) -> str:
         return self._named(STATE)
 

@@ -44,13 +44,15 @@ def writing(
     durable: bool = True,
     libver: object = ("earliest", "v110"),
     begin: Callable[[str], bool] | None = None,
+    whole: Callable[[str], None] = lambda path: None,
 ) -> Iterator[NewFile]:
     """Give an HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
 
     begin: called with a temporary path, may copy an earlier file to it, and returns whether it did; else the file is
-    new.  Raises OSError, which names `path`, if the system cannot write it; at the end, or when check() of the file is
-    asked.  HDF5 does not find that out: once it could not write what it has left as it closes a file, it crashes, or
-    objects that it has kept complain one by one as the process ends (seen with 2.0.0).
+    new.  whole: called with the temporary path once all is written, before it is synced.  Raises OSError, which names
+    `path`, if the system cannot write it; at the end, or when check() of the file is asked.  HDF5 does not find that
+    out: once it could not write what it has left as it closes a file, it crashes, or objects that it has kept complain
+    one by one as the process ends (seen with 2.0.0).
     """
     with files.replacing(path, durable) as aside:
         goes_on = begin is not None and begin(aside)
@@ -60,6 +62,7 @@ def writing(
             NewFile(sink, goes_on, libver) as file,
         ):
             yield file
+        whole(aside)
 
 
 def filters(compression):

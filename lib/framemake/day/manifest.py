@@ -11,7 +11,7 @@ import contextlib
 import hashlib
 import os
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 from .. import files
 from ..errors import BadInput, wording
@@ -31,13 +31,46 @@ def sha256(path: str) -> str:
 
 
 @contextlib.contextmanager
-def hashing(path: str) -> Iterator[concurrent.futures.Future]:
-    """The SHA-256 of a file, as a Future: it is taken on another core while the block runs.
-
-    A day file cannot be hashed as it is written: HDF5 writes its beginning last.
-    """
+def hashing(h5: str) -> Iterator[concurrent.futures.Future]:
+    """The SHA-256 of a day file, as a Future: as it was noted, or it is taken on another core while the block runs."""
     with concurrent.futures.ThreadPoolExecutor(1) as pool:
-        yield pool.submit(sha256, path)
+        yield pool.submit(lambda: _noted(h5) or sha256(h5))
+
+
+@contextlib.contextmanager
+def noting(h5: str) -> Iterator[Callable[[str], None]]:
+    """Give a function that is to be called with the path of the whole day file before it is synced and renamed.
+
+    It is hashed on another core meanwhile, which takes as long; no earlier, as HDF5 writes its beginning last.
+    The digest is noted beside the parts, if there are any, for hashing() of the same file.
+    """
+    made: list[concurrent.futures.Future] = []
+    with concurrent.futures.ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
+
+        def begin(path):
+            # By its handle: the name changes.
+            source = stack.enter_context(files.opened(path, "rb", buffering=0))
+            made.append(pool.submit(sha256, f"/proc/self/fd/{source.fileno()}"))
+
+        yield begin
+        with contextlib.suppress(OSError):
+            folder = Folder.holding(h5)
+            if made and os.path.isdir(folder.parts):
+                files.write(folder.hashed, f"{made[0].result()} {_identity(h5)}\n", durable=False)
+
+
+def _noted(h5):
+    """The digest that was noted of a day file as it is, or ''."""
+    try:
+        digest, _, of = files.read_text(Folder.holding(h5).hashed).rstrip("\n").partition(" ")
+        return digest if of == _identity(h5) else ""
+    except OSError:
+        return ""
+
+
+def _identity(path):
+    about = os.stat(path)
+    return f"{about.st_dev} {about.st_ino} {about.st_size} {about.st_mtime_ns}"
 
 
 def write(folder: Folder, known: dict[str, str]) -> None:

@@ -15,7 +15,7 @@ from .. import files, grid
 from ..errors import BadInput, Told
 from ..frames import catalog, channels
 from ..version import version
-from . import coverage, dayfile, earlier, layout, plan, statistics
+from . import coverage, dayfile, earlier, layout, manifest, plan, statistics
 from .account import Account
 from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
@@ -70,7 +70,8 @@ def merge(
     if wanted.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
     # Most of an earlier day file stays as it is: a copy of it is gone on with.
-    with layout.writing(out, begin=keep.copy_to if keep else None) as file:
+    copy = keep.copy_to if keep else None
+    with manifest.noting(out) as whole, layout.writing(out, begin=copy, whole=whole) as file:
         made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait))
         made.write_channels(file.require_group(layout.CHANNELS), file.check)
         provenance = made.provenance(origin)

@@ -579,7 +579,8 @@ ZERO(zero_4, uint32_t, 5)
 ZERO(zero_8, uint64_t, 6)
 #undef ZERO
 
-/* The samples of a vector, whose bytes have been verified, the least byte first; NULL if they cannot be had.
+/* The samples of a vector, whose bytes have been verified, the least byte first; NULL if they cannot be had.  memory:
+   where they are put, NULL to have those that are not packed where they are, until something else is read.
 
    Zero-suppression is a stream of bits, those of least value first: 16 of the size of a block; then of each block 4, 5
    or 6 (for words of 2, 4 or 8 bytes) of n - 1, and its words in n bits each, less 2^(n-1) - 1; for n of 1 there are
@@ -597,6 +598,8 @@ static const u8 *unpacked(const struct file *file, struct room *room, const stru
         return NULL;
     if (codec == RAW && v->bytes != bytes)
         return NULL;
+    if (!memory)
+        return raw;
     if (!grown(memory, memory_room, bytes))
         return NULL;
     switch (codec) {
@@ -815,13 +818,17 @@ static int any_nan(const u8 *samples, i64 count, int32_t type, const u8 *good)
     int found = 0;
 #define LOOK(FROM)                                                        \
     {                                                                     \
-        const FROM *source = (const FROM *)(const void *)samples;         \
+        FROM each; /* it may lie at any byte */                           \
         if (!good)                                                        \
-            for (i64 n = 0; n < count; n++)                               \
-                found |= source[n] != source[n];                          \
+            for (i64 n = 0; n < count; n++) {                             \
+                memcpy(&each, samples + n * (i64)sizeof each, sizeof each); \
+                found |= each != each;                                    \
+            }                                                             \
         else                                                              \
-            for (i64 n = 0; n < count; n++)                               \
-                found |= good[n] && source[n] != source[n];               \
+            for (i64 n = 0; n < count; n++) {                             \
+                memcpy(&each, samples + n * (i64)sizeof each, sizeof each); \
+                found |= good[n] && each != each;                         \
+            }                                                             \
     }
     if (type == F4)
         LOOK(float)
@@ -840,7 +847,11 @@ static int taken(const struct file *file, struct room *room, const struct channe
     int size, fit, flags = 0, says = 0;
     if (!fits(spot, told->row))
         return 0;
-    if (!(samples = unpacked(file, room, data, inflate, &room->samples, &room->samples_room)))
+    /* Floats of which all are good are copied once, to where they go. */
+    int as_they_are = (data->compress & 255) == RAW && !file->swap && (data->type == F4 || data->type == F8) &&
+                      !mask && !second && !owner->valid;
+    samples = unpacked(file, room, data, inflate, as_they_are ? NULL : &room->samples, &room->samples_room);
+    if (!samples)
         return 0;
     /* dataValid: 2 says that samples are missing, and that a second vector tells which. */
     int all_bad = owner->valid && !(owner->valid == 2 && second);
