@@ -94,7 +94,7 @@ loaded = ctypes.CDLL(sys.argv[1])
 compiled.library = lambda: loaded
 from support import packing
 print(packing.all_lengths())
-assert packing.pack._call() is not None
+assert packing.pack._call() is not None and packing.statistics._call() is not None
 """
     environ = {**os.environ, "LD_PRELOAD": asan.strip(), "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
     # Python itself gives back less than it takes.

@@ -1,7 +1,7 @@
 """Samples that are hard to pack, and packed and unpacked again; loads little, as it also runs under sanitizers."""
 
 import numpy as np
-from framemake.day import pack
+from framemake.day import pack, statistics
 
 RANDOM = np.random.default_rng(3)
 # What samples are made of, so that there are matches near and far, short and long, across the window's edge, and none.
@@ -34,7 +34,8 @@ def there_and_back(samples, chunk, compression, holds=None):
 
 
 def all_lengths():
-    """Pack samples of each kind, of many lengths and chunks, some of which hold nothing; how many there were."""
+    """Pack samples of each kind, of many lengths and chunks, some of which hold nothing, and take their statistics; how
+    many there were."""
     done = 0
     for kind in KINDS.values():
         for dtype in ("f4", "f8"):
@@ -42,6 +43,8 @@ def all_lengths():
                 for chunk in (1, 2, 3, 12, 13, 14, 31, 32, 33, 264, 1000, 30_000):
                     if count / chunk < 300:
                         holds = RANDOM.random(-(-count // chunk)) < 0.8
-                        there_and_back(kind(count).astype(dtype), chunk, "lzf", holds)
+                        samples = kind(count).astype(dtype)
+                        there_and_back(samples, chunk, "lzf", holds)
+                        statistics.of_units(samples[None], ~np.isnan(samples)[None], 0, chunk)
                         done += 1
     return done
