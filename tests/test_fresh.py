@@ -22,3 +22,12 @@ def test_make_demo_on_a_fresh_machine(release):
         assert "no channel has any in GPS 1396771200-1396774800\n" in done.stdout
         checked = machine.run("cd framemake && bin/check-day demo/out/V1trend-2024-04-10/V1trend_20240410.h5")
         assert checked.returncode == 3 and "data is missing" in checked.stderr
+
+
+@pytest.mark.parametrize("release", ["bookworm", "trixie"])
+def test_make_test_on_a_fresh_machine(release):
+    """What has no daemon, no browser or no shared data there is skipped, by name; nothing fails."""
+    with trees.tree(release) as machine:
+        done = machine.run("cd framemake && make test", timeout=2400)
+        assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
+        assert " passed" in done.stdout.splitlines()[-1] and "failed" not in done.stdout.splitlines()[-1]

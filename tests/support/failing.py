@@ -20,7 +20,7 @@ SHORT = tuple(f"posix/io/rw/{name}/reduce" for name in ("write", "pwrite"))
 
 # Not loaded beforehand: pyarrow, below xarray, stops for ever as it is loaded below libfiu.
 _HOOK = """
-LATER = ("framemake.days.lazy",)
+LATER = ("framemake.days.lazy", "framemake.days.engine")
 import ctypes, importlib, os, pkgutil, sys, zlib
 
 # Python alone runs with libfiu: bash crashes in libfiu's own ferror() now and then, whatever fails or does not.
