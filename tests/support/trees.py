@@ -17,12 +17,13 @@ from framemake import files
 from support import commands, daemons
 
 USER = "tester"
-# A plain chroot does not do: HTCondor's starter makes / private, which must be a mount.
+# A plain chroot does not do: HTCondor's starter makes / private, which must be a mount.  The first process there is a
+# bash, which looks after those whose parents have ended, as an init does.
 ENTER = """mount --make-rprivate / && mount --bind "$0" "$0"
 mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc"
 cd "$0" && mkdir -p old && pivot_root . old && umount -l /old && rm -f /entered
 grep -q "$(hostname)" /etc/hosts || echo "127.0.0.1 localhost $(hostname)" >>/etc/hosts
-touch /entered && exec sleep infinity"""
+touch /entered && exec bash -c 'while :; do sleep 1000 & wait; done'"""
 
 
 class Tree:
