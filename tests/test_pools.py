@@ -85,8 +85,9 @@ def test_a_pool_builds_the_days_as_this_machine_does(pool, variables):
     rows = [row.split("\t") for row in pool.well(f"condor_history -limit 3 -af:t {asked}").splitlines()]
     assert sorted(row[0] for row in rows) == [FIRST, "2024-04-11", LAST]
     assert all("ligo.dev.o4.detchar" in row[1] and row[2:4] == ["7", "1024"] for row in rows)
-    assert all(float(row[5]) > 0 and row[6] == "0" for row in rows), rows
-    # A job that is done in a second may end before its memory is looked at.
+    assert all(row[6] == "0" for row in rows), rows
+    # Of a job that is done within a second the pool tells no time, and may not have looked at its memory.
+    assert any(float(row[5]) > 0 for row in rows), rows
     assert any(row[4].isdigit() and int(row[4]) > 0 for row in rows), rows
     # Once more there is nothing to do, and nothing is submitted.
     before = pool.well("condor_history -limit 1 -af ClusterId")

@@ -9,7 +9,7 @@ import pytest
 from framemake import files, gps
 from framemake.day import folder as day_folder
 from framemake.day.folder import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, Folder
-from framemake.days import index, plan, status
+from framemake.days import index, plan, run, status
 from framemake.errors import BadInput
 from framemake.frames import catalog
 from framemake.host import faults, retention
@@ -415,3 +415,33 @@ def test_frames_that_change_after_they_were_listed_are_read_again_by_the_next_ru
     assert site.read("V1:A")[0][118:122].tolist() == [118, 119, 7000, 7001]
     (now,) = [each for each in site.json("summary")["provenance"]["frames"] if each["gps_start"] == START + 120]
     assert now["mtime"] == pytest.approx(os.stat(now["path"]).st_mtime)
+
+
+# --- a range that judges a day which another make has -------------------------------------------
+
+
+def test_a_day_that_another_make_has_at_that_moment_is_judged_once_that_is_done_with_it(tmp_path):
+    """A make that finds nothing to do says that the day runs until it knows."""
+    day = Folder.of(str(tmp_path), "V1trend", DAY)
+    assert not run.is_done(day, 0)  # there is no folder
+    os.makedirs(day.work)
+    day.note(status=RUNNING)
+    taken, go = threading.Event(), threading.Event()
+
+    def other():
+        with day.hold(0):
+            taken.set()
+            go.wait(30)
+            day.note(status=COMPLETED)
+
+    holder = threading.Thread(target=other)
+    holder.start()
+    try:
+        assert taken.wait(30) and not run.is_done(day, 0)
+        threading.Timer(0.2, go.set).start()
+        assert run.is_done(day, 30)
+    finally:
+        go.set()
+        holder.join()
+    day.note(status=FAILED)
+    assert not run.is_done(day, 30)

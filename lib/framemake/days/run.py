@@ -65,10 +65,19 @@ def run(out: str, spec: str, due: list, variables: Mapping, engine: str, at_once
                 _write_settings(own, {**constant, "ATTEMPT": attempt})
                 files.write(os.path.join(own, "days"), "".join(f"{day}\n" for day in due), durable=False)
                 status = worker.run(words, {**os.environ, "AT_ONCE": str(at_once)})
-                due = [day for day in due if Folder.of(out, spec, day).state().get("status") != COMPLETED]
+                wait = float(variables.get("LOCK_WAIT") or 3600)
+                due = [day for day in due if not is_done(Folder.of(out, spec, day), 0 if worker.stopped else wait)]
                 if not due or worker.stopped or status == _NO_ENGINE:
                     break
             return Outcome(due, worker.stopped)
+
+
+def is_done(folder: Folder, wait: float) -> bool:
+    """Whether a day is done; while another make has it, and says that it runs, that is waited for so many seconds."""
+    if folder.state().get("status") != COMPLETED:
+        with contextlib.suppress(OSError), folder.hold(wait):
+            pass
+    return folder.state().get("status") == COMPLETED
 
 
 def failures(out: str, spec: str, failed: list) -> Iterator[str]:
