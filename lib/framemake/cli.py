@@ -99,7 +99,7 @@ class Command:
                 main(self)
             finally:
                 self._end_bar()
-            sys.stdout.flush()
+            _flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -248,6 +248,17 @@ class Command:
             with contextlib.suppress(OSError, ValueError):
                 note = {"status": "failed", "error": f"{self.name}: {message}"}
                 folder.note(**note, **({"date": date} if date else {}), **({"reason": reason} if reason else {}))
+
+
+def _flush():
+    """Write what waits for standard output, which an error names."""
+    try:
+        sys.stdout.flush()
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        error.filename = "standard output"
+        raise
 
 
 def _one_line(error):

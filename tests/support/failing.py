@@ -21,7 +21,7 @@ SHORT = tuple(f"posix/io/rw/{name}/reduce" for name in ("write", "pwrite"))
 # Not loaded beforehand: pyarrow, below xarray, stops for ever as it is loaded below libfiu.
 _HOOK = """
 LATER = ("framemake.days.lazy", "framemake.days.engine")
-import ctypes, importlib, os, pkgutil, sys, zlib
+import builtins, ctypes, importlib, os, pkgutil, sys, zlib
 
 # Python alone runs with libfiu: bash crashes in libfiu's own ferror() now and then, whatever fails or does not.
 if "LD_PRELOAD" not in os.environ:
@@ -45,6 +45,12 @@ def arm(cli):
         for module in pkgutil.iter_modules(package.__path__, package.__name__ + "."):
             if module.name not in LATER and not module.ispkg:
                 importlib.import_module(module.name)
+    # The commit is read out of .git, and left out where that cannot be read.
+    version = importlib.import_module("framemake.version")
+    known = version.version()
+    for module in [module for name, module in sys.modules.items() if name.startswith("framemake.")]:
+        if getattr(module, "version", None) is version.version and module is not version:
+            module.version = lambda: known
     names, share, number, seed = os.environ["FRAMEMAKE_TEST_FAILING"].split()
     fiu = ctypes.CDLL("libfiu.so.0")
     share = float(share)
@@ -66,6 +72,21 @@ def arm(cli):
         switch(True)
 
     cli.Command._put = spared
+
+    # Nor can an interpreter name what it cannot read of a module that is loaded late.
+    load, depth = builtins.__import__, [0]
+
+    def loaded(*what, **how):
+        depth[0] += 1
+        switch(False)
+        try:
+            return load(*what, **how)
+        finally:
+            depth[0] -= 1
+            if not depth[0]:
+                switch(True)
+
+    builtins.__import__ = loaded
     switch(True)
 
 sys.meta_path.insert(0, Arm())
