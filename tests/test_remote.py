@@ -17,7 +17,7 @@ import pytest
 from framemake import gwf
 from framemake.day import reader
 from framemake.errors import BadInput
-from framemake.frames import cache, catalog, fetch, remote
+from framemake.frames import cache, catalog, fetch, remote, session
 from framemake.frames.cache import Cache, Wanted
 from support import processes
 from support.commands import BIN, DAY, ROOT, START, frame_file, needs, needs_package, refused, run, stub, well
@@ -41,7 +41,7 @@ def elsewhere(tmp_path, both, monkeypatch):
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
     monkeypatch.setattr(remote, "PAUSE", 0.01)
-    monkeypatch.setattr(fetch, "_clients", {})
+    monkeypatch.setattr(session, "_clients", {})
     with Elsewhere(tmp_path / "far", both, tmp_path / "cache") as server:
         for name, value in server.env.items():
             monkeypatch.setenv(name, value)
@@ -152,7 +152,7 @@ def test_an_answer_that_is_shorter_than_it_says_is_no_file(elsewhere):
 
 
 def test_a_server_that_sends_nothing_more_is_not_waited_for_for_ever(elsewhere, monkeypatch):
-    monkeypatch.setattr(fetch, "STALLED", 0.3)
+    monkeypatch.setattr(session, "_STALLED", 0.3)
     path, content = large(elsewhere)
     over = threading.Event()
     elsewhere.before[f"/{NAME}"] = [stall(1000, over)]
@@ -257,7 +257,7 @@ def test_a_token_does_not_follow_to_another_server(elsewhere, both, monkeypatch)
 @pytest.mark.parametrize("token", ["two\nlines: x", "a b", "caf\u00e9"])
 def test_what_is_no_token_is_none(elsewhere, monkeypatch, token):
     monkeypatch.setenv("BEARER_TOKEN", token)
-    assert fetch._token() == ""
+    assert session._token() == ""
 
 
 def test_a_url_with_a_password_is_refused_and_the_password_is_not_told(tmp_path):
