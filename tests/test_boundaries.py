@@ -12,7 +12,7 @@ from framemake.day.coverage import missing_spans, pairs
 from framemake.day.folder import Folder
 from framemake.days import plan
 from framemake.errors import BadInput
-from framemake.frames import catalog, channels
+from framemake.frames import catalog, channels, lists
 from framemake.frames.catalog import ABSENT, COVERED, DUPLICATE, USED
 from framemake.gps import Window
 from framemake.host import night, nightconf, retention, watch
@@ -126,9 +126,9 @@ def test_the_last_second_of_a_day_and_its_leap_second(tmp_path):
         "2017-01-01T00:00:00+00:00",
     )
     assert summary["date"] == "2016-12-31" and summary["total_chunks"] == 2
-    frames = catalog.list_frames(str(site.ffl), LEAP_DAY).frames
+    frames = lists.list_frames(str(site.ffl), LEAP_DAY).frames
     assert [frame.start - begin for frame in frames] == [0, 60]
-    frames = catalog.list_frames(str(site.ffl), gps.day_window("2017-01-01")).frames
+    frames = lists.list_frames(str(site.ffl), gps.day_window("2017-01-01")).frames
     assert [frame.start - begin for frame in frames] == [60, 180]
 
 
@@ -284,12 +284,12 @@ def test_a_span_has_the_frames_that_share_a_moment_with_it_and_not_those_that_to
     path = tmp_path / "t.ffl"
     path.write_text(odd + "".join(f"/f{at}.gwf {START + a} {n} 0 0\n" for at, (a, n) in enumerate(spans)))
     window = Window(START, START + 100)
-    assert [frame.path for frame in catalog.named(str(path), window).frames] == [f"/f{at}.gwf" for at in (1, 2, 3, 4)]
+    assert [frame.path for frame in lists.named(str(path), window).frames] == [f"/f{at}.gwf" for at in (1, 2, 3, 4)]
     names = [f"V-x-{START + a}-{n}.gwf" for a, n in spans]
     for name in names:
         (tmp_path / "frames" / name).parent.mkdir(exist_ok=True)
         (tmp_path / "frames" / name).touch()
-    found = {os.path.basename(frame.path) for frame in catalog.named(str(tmp_path / "frames"), window).frames}
+    found = {os.path.basename(frame.path) for frame in lists.named(str(tmp_path / "frames"), window).frames}
     assert found == {names[at] for at in (1, 2, 3, 4)}
 
 
@@ -344,7 +344,7 @@ def test_a_frame_over_midnight_is_one_of_both_days_and_one_that_ends_there_is_no
     plan.plan(str(tmp_path), days, plan.RangeInputs.of(variables))
     listed = []
     for date in days:
-        table = catalog.named(str(plan.RangeInputs.of(variables).folder(date).listed)).frames
+        table = lists.named(str(plan.RangeInputs.of(variables).folder(date).listed)).frames
         listed.append([(frame.start - day.start, frame.duration) for frame in table])
     assert listed == [[(-100, 101), (-100, 100)], [(-100, 101), (86399, 1)], [(86400, 100)]]
 

@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 from framemake.errors import BadInput
-from framemake.frames import catalog, datafind
+from framemake.frames import datafind, lists
 from framemake.gps import Window
 from support.commands import BIN, needs, refused, run, stub, well
 from support.elsewhere import certificate
@@ -99,9 +99,9 @@ def test_a_span_is_asked_for_in_pieces_and_a_file_in_two_of_them_comes_once(know
     ffl, host = known
     monkeypatch.setattr(datafind, "_SPAN", 950)
     window = Window(START, START + 10_000)
-    got = catalog.list_frames(f"gwdatafind://{host}/V/trend", window)
-    assert got.notes == [] and got.frames == catalog.list_frames(str(ffl), window).frames
-    assert len(catalog.named(f"gwdatafind://{host}/V/trend", window).frames) == len(got.frames)
+    got = lists.list_frames(f"gwdatafind://{host}/V/trend", window)
+    assert got.notes == [] and got.frames == lists.list_frames(str(ffl), window).frames
+    assert len(lists.named(f"gwdatafind://{host}/V/trend", window).frames) == len(got.frames)
 
 
 def test_a_day_without_frames_says_what_it_says_of_a_list(known):
@@ -296,7 +296,7 @@ def impatient(monkeypatch):
 def test_what_may_pass_is_asked_again_and_then_an_error_that_names_the_server(impatient, answer, why):
     with Broken(answer) as server:
         with pytest.raises(BadInput) as error:
-            catalog.list_frames(server.source, HOUR)
+            lists.list_frames(server.source, HOUR)
         assert len(server.paths) == 5
     assert str(error.value) == f"no answer from the GWDataFind server in 5 tries, {why}: 'http://{server.host}'"
 
@@ -306,7 +306,7 @@ def test_what_may_pass_is_asked_again_and_then_an_error_that_names_the_server(im
 def test_a_server_that_comes_to_no_end_is_not_waited_for(impatient, monkeypatch, answer):
     monkeypatch.setattr(datafind, "_TIMEOUT", 0.3)
     with Broken(answer) as server, pytest.raises(BadInput) as error:
-        catalog.list_frames(server.source, HOUR)
+        lists.list_frames(server.source, HOUR)
     why = "not all of an answer in 0.3 s"
     assert str(error.value) == f"no answer from the GWDataFind server in 5 tries, {why}: 'http://{server.host}'"
 
@@ -323,14 +323,14 @@ def test_a_server_that_comes_to_no_end_is_not_waited_for(impatient, monkeypatch,
 def test_what_will_not_pass_is_an_error_at_once(impatient, status, text, why):
     with Broken((status, text)) as server:
         with pytest.raises(BadInput) as error:
-            catalog.list_frames(server.source, HOUR)
+            lists.list_frames(server.source, HOUR)
         assert len(server.paths) == 1
     assert str(error.value) == f"the GWDataFind server {why}: 'http://{server.host}'"
 
 
 def test_a_server_that_comes_back_gives_its_frames_and_that_it_was_asked_again_is_told(impatient):
     with Broken((500, ""), (200, "{}"), (200, json.dumps([FILE]))) as server:
-        found, told = catalog.named(server.source, HOUR)
+        found, told = lists.named(server.source, HOUR)
     assert [frame[:3] for frame in found] == [(f"/data/V-trend-{START}-100.gwf", START, 100)]
     assert told == [
         f"the GWDataFind server was asked again, {why}: 'http://{server.host}'"
@@ -342,14 +342,14 @@ def test_all_pieces_of_a_span_together_wait_only_as_long_as_one(impatient, monke
     monkeypatch.setattr(datafind, "_SPAN", 600)
     with Broken((500, ""), (200, "[]"), (500, ""), (200, "[]"), (500, "")) as server:
         with pytest.raises(BadInput, match="in 5 tries"):
-            catalog.list_frames(server.source, HOUR)
+            lists.list_frames(server.source, HOUR)
         assert len(server.paths) == 7  # two that were good, five that were not
 
 
 def test_a_piece_that_fails_leaves_no_half_of_a_span(impatient, monkeypatch):
     monkeypatch.setattr(datafind, "_SPAN", 1800)
     with Broken((200, json.dumps([FILE])), (404, "")) as server, pytest.raises(BadInput, match="404"):
-        catalog.list_frames(server.source, HOUR)
+        lists.list_frames(server.source, HOUR)
 
 
 def test_a_server_that_starts_while_it_is_waited_for_is_asked(monkeypatch):
@@ -362,7 +362,7 @@ def test_a_server_that_starts_while_it_is_waited_for_is_asked(monkeypatch):
                 started.enter_context(Broken((200, json.dumps([FILE])), port=port))
 
         monkeypatch.setattr(datafind, "time", types.SimpleNamespace(sleep=sleep))
-        found, told = catalog.named(f"gwdatafind://127.0.0.1:{port}/V/trend", HOUR)
+        found, told = lists.named(f"gwdatafind://127.0.0.1:{port}/V/trend", HOUR)
     assert (len(found), pauses) == (1, [1, 2, 4])
     assert told == [f"the GWDataFind server was asked again, connection refused: 'http://127.0.0.1:{port}'"] * 3
 
@@ -370,7 +370,7 @@ def test_a_server_that_starts_while_it_is_waited_for_is_asked(monkeypatch):
 def test_what_is_no_frame_file_of_this_machine_is_told_and_left_out(impatient):
     odd = ["osdf:///igwn/V-trend-1-1.gwf", "file://elsewhere/V-trend-1-1.gwf", "file://localhost/data/today.gwf"]
     with Broken((200, json.dumps([*odd, FILE]))) as server:
-        found, told = catalog.named(server.source, HOUR)
+        found, told = lists.named(server.source, HOUR)
     assert len(found) == 1 and len(told) == 3
     assert [any(url.split("/")[-1] in line for line in told) for url in odd] == [True] * 3
 
@@ -396,7 +396,7 @@ def test_the_protocol_is_that_of_gw_data_find_but_http_on_this_machine(monkeypat
 
     asked = []
     monkeypatch.setattr(gwdatafind.ui, "get_json", lambda url, **_: asked.append(url) or [FILE])
-    assert len(catalog.named(source, HOUR).frames) == 1
+    assert len(lists.named(source, HOUR).frames) == 1
     assert asked == [f"{root}/api/v1/gwf/V/V1trend/{HOUR.start},{HOUR.end}/file.json"]
     if "+" not in source and root.endswith(("example", ":443", ":80")):
         gwdatafind.find_urls("V", "V1trend", *HOUR, host=source.split("/")[2], on_gaps="ignore")
@@ -427,7 +427,7 @@ def test_a_list_whose_name_begins_like_a_server_is_a_list(tmp_path):
 
 def test_http_where_https_is_asked_for_says_so(impatient):
     with Broken((200, "[]")) as server, pytest.raises(BadInput, match="it speaks no https, gwdatafind"):
-        catalog.list_frames(server.source.replace("gwdatafind:", "gwdatafind+https:"), HOUR)
+        lists.list_frames(server.source.replace("gwdatafind:", "gwdatafind+https:"), HOUR)
 
 
 @pytest.fixture(scope="module")
@@ -462,7 +462,7 @@ def test_a_list_is_read_without_the_client_of_a_server(tmp_path):
     """It takes a quarter of a second to import, and a day with nothing new a fifth of one."""
     (tmp_path / "t.ffl").write_text(f"{stub(tmp_path)} {START} 100 0 0\n")
     code = (
-        "import sys; from framemake.frames import catalog; catalog.list_frames(sys.argv[1]); "
+        "import sys; from framemake.frames import lists; lists.list_frames(sys.argv[1]); "
         "sys.exit(bool({'gwdatafind', 'requests'} & set(sys.modules)))"
     )
     program = [sys.executable, "-c", code, tmp_path / "t.ffl"]

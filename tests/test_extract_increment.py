@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from framemake import gps
 from framemake.day import plan as planning
-from framemake.frames import catalog, channels, synthetic
+from framemake.frames import catalog, channels, lists, synthetic
 from framemake.gwf.write import Signal, write
 from support.commands import BIN
 from support.inside import inside
@@ -504,7 +504,7 @@ def test_channels_that_turn_out_large_are_read_in_several_passes(site, monkeypat
         lambda block: held.append(sum(r.data.nbytes for r in block.groups)) or plain(block),
     )
     window = Window(START, START + 180)
-    listing = catalog.list_frames(str(site.ffl), window).frames
+    listing = lists.list_frames(str(site.ffl), window).frames
     plan = planning.make(window, 60, "lzf", listing, [channels.Channel(name) for name in names])
     parts = tmp_path / "parts"
     planning.save(plan, parts)
@@ -674,7 +674,7 @@ def test_a_channel_larger_than_the_memory_that_is_allowed_is_read_all_the_same(s
     monkeypatch.setattr(rows, "_MOST", 1000)
     window = Window(START, START + 180)
     wanted = [channels.Channel(name, 1.0, "adc", "float32", "V") for name in names]
-    plan = planning.make(window, 60, "lzf", catalog.list_frames(str(site.ffl), window).frames, wanted)
+    plan = planning.make(window, 60, "lzf", lists.list_frames(str(site.ffl), window).frames, wanted)
     planning.save(plan, tmp_path / "parts")
     for block in plan.blocks:
         extract.extract(plan, block, tmp_path / "parts", readers.Reader())

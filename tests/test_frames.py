@@ -4,7 +4,7 @@ import io
 import os
 
 import pytest
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from framemake.frames.catalog import ABSENT, COVERED, DUPLICATE, USED, Frame
 from framemake.gps import Window
 from support.commands import stub
@@ -182,7 +182,7 @@ def test_a_table_read_again_gives_the_same_slots(tmp_path):
     there, gone = stub(tmp_path, 1000, 500), tmp_path / "V-trend-1000-100.gwf"
     judged = catalog.judge([Frame(str(path), *catalog.span_of_name(str(path))) for path in (there, gone)])
     text = "".join(catalog.table_line(frame) + "\n" for frame in judged)
-    again = catalog.list_frames(io.StringIO(text), WINDOW).frames
+    again = lists.list_frames(io.StringIO(text), WINDOW).frames
     assert [entry[:2] for entry in catalog.slots(again, WINDOW)] == [
         entry[:2] for entry in catalog.slots(judged, WINDOW)
     ]

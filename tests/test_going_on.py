@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from framemake import files
 from framemake.day import dayfile, earlier, merge, plan, work
-from framemake.frames import catalog, channels, probe
+from framemake.frames import channels, lists, probe
 from framemake.gps import Window
 from support.sites import START, Site, contents, signal
 
@@ -43,7 +43,7 @@ def build(site, shrink=False, out=None):
     out, window, parts = str(out or site.h5), Window(START, START + LENGTH), str(site.folder / "parts")
     shutil.rmtree(parts, ignore_errors=True)
     os.makedirs(os.path.dirname(out), exist_ok=True)
-    listing, _ = catalog.list_frames(str(site.ffl), window)
+    listing, _ = lists.list_frames(str(site.ffl), window)
     keep = earlier.find(out)
     wanted = probe.expect(channels.read(site.channels.read_text(), "list")[0], listing, keep or ())
     planned = plan.make(window, 60, "lzf", listing, wanted, keep, shrink)

@@ -9,7 +9,7 @@ from framemake import grid, gwf
 from framemake.day import second
 from framemake.days import tables
 from framemake.errors import BadInput
-from framemake.frames import catalog
+from framemake.frames import lists
 from framemake.gwf import hdf5
 from support.commands import START
 
@@ -72,7 +72,7 @@ def test_a_file_of_gwpy_and_what_its_channels_are(tmp_path):
     # The second reader, that of check-day, is gwpy's own.
     _, (again,) = second.answer({"path": str(path), "names": ["V1:B"], "start": START + 20, "end": START + 30})
     assert again.tolist() == [5, 6, 7, 8, 9]
-    assert catalog.list_frames(path).frames[0][:3] == (str(path), START, 70)
+    assert lists.list_frames(path).frames[0][:3] == (str(path), START, 70)
 
 
 def test_what_is_none_and_what_is_damaged(tmp_path):
@@ -85,7 +85,7 @@ def test_what_is_none_and_what_is_damaged(tmp_path):
     with pytest.raises(gwf.BadFrame, match="no time series in it as gwpy writes them"):
         gwf.open_file(path)
     with pytest.raises(BadInput, match=f"cannot be read, no time series in it .*: '{path}'"):
-        catalog.list_frames(path)
+        lists.list_frames(path)
     with h5py.File(path, "w") as file:
         file.create_dataset("A", data=np.arange(1000.0), chunks=(1000,), fletcher32=True)
         file["A"].attrs.update(x0=START, dx=1.0)

@@ -11,7 +11,7 @@ import pytest
 from framemake import files, gps, gwf
 from framemake.day import check
 from framemake.day.folder import FAILED, Folder
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from framemake.gwf.write import Signal, write
 from framemake.host import retention
 from framemake.host.kept_days import DayKeeper
@@ -168,7 +168,7 @@ def test_a_frame_that_the_day_of_another_spec_was_made_from_stays(site):
     other = Folder.of(str(site.out), "V1raw", DAY)
     os.makedirs(other.work)
     window = gps.day_window(DAY)
-    listed = [each for each in catalog.list_frames(str(site.ffl), window).frames if each.path == str(frame(site, 3))]
+    listed = [each for each in lists.list_frames(str(site.ffl), window).frames if each.path == str(frame(site, 3))]
     files.write(other.frames, catalog.table(listed))
     assert only(kept(site), 3, Reason.NOT_USED, "another folder")
 

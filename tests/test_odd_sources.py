@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from framemake import child, files, gwf
 from framemake.errors import BadInput
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from framemake.host import faults, mirror
 from framemake.host.mirror import Outcome, Result
 from framemake.serve import answers
@@ -105,7 +105,7 @@ def test_what_is_no_file_is_told_and_its_neighbours_come(tmp_path, plant):
     else:
         assert [each["gps_start"] for each in summary["bad_frames"]] == [START + 60]
     # A folder of frames is searched, and what is no file in it is no frame, or one that is told.
-    listed = {Path(frame.path).name for frame in catalog.list_frames(str(site.frames)).frames}
+    listed = {Path(frame.path).name for frame in lists.list_frames(str(site.frames)).frames}
     assert len(listed) == (2 if plant is a_folder else 3)
 
 
@@ -131,13 +131,13 @@ def test_a_list_may_name_others_but_not_itself(tmp_path):
     inner, outer = tmp_path / "inner.ffl", tmp_path / "outer.ffl"
     inner.write_text(f"file://localhost{str(path).replace('V-test', '%56-test')} {START} 60 0 0\n")
     outer.write_text("inner.ffl\ninner.ffl\n")
-    assert [frame.path for frame in catalog.list_frames(str(outer)).frames] == [str(path)]
+    assert [frame.path for frame in lists.list_frames(str(outer)).frames] == [str(path)]
     inner.write_text("outer.ffl\n")
     with pytest.raises(BadInput, match="names itself"):
-        catalog.named(str(outer))
+        lists.named(str(outer))
     inner.write_text(f"gsiftp://host{path} {START} 60\n")
     with pytest.raises(BadInput, match="neither a local frame file nor"):
-        catalog.named(str(outer))
+        lists.named(str(outer))
 
 
 # --- streams ---------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from framemake import gps
 from framemake.day import attempt
 from framemake.day.folder import Folder
 from framemake.days import plan
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from support.commands import needs
 from support.sites import DAY, START, Site, signal
 
@@ -119,7 +119,7 @@ def agree(site, folder, table, **more):
 def test_the_plan_is_what_make_does(site):
     folder = Folder.of(str(site.out), "V1trend", DAY)
     kept = Kept(folder)
-    table = catalog.table(catalog.list_frames(str(site.ffl), gps.day_window(DAY))[0])
+    table = catalog.table(lists.list_frames(str(site.ffl), gps.day_window(DAY))[0])
     reasons = set()
     assert agree(site, folder, table) == ""
     for changes in cases():

@@ -9,7 +9,7 @@ from framemake.day import folder as day_folder
 from framemake.day.folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder
 from framemake.days import plan
 from framemake.errors import BadInput
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from support.commands import START, stub
 from support.inside import DaySite
 from support.sites import signal
@@ -150,7 +150,7 @@ def test_a_day_all_of_whose_frames_are_gone_stays_and_one_that_never_had_any_fai
 
 def test_a_day_of_which_frames_were_pruned_is_left_until_they_are_back(days):
     folder = days.folder(DAYS[1])
-    gone = [frame for frame in catalog.named(folder.frames).frames if "V-a" in frame.path][:1]
+    gone = [frame for frame in lists.named(folder.frames).frames if "V-a" in frame.path][:1]
     files.write(folder.pruned, catalog.table(gone))
     content, moment = days.one(4).read_bytes(), os.stat(days.one(4)).st_mtime_ns
     days.one(4).unlink()
@@ -170,7 +170,7 @@ def test_days_that_are_due_are_queued_with_their_frames(days):
     days.plan(write=True)
     folder = days.folder(DAYS[1])
     assert folder.state()["status"] == "queued"
-    listed = {frame.path: frame.mtime for frame in catalog.named(folder.listed).frames}
+    listed = {frame.path: frame.mtime for frame in lists.named(folder.listed).frames}
     assert listed[str(days.one(5))] == 10**9 and len(listed) == 8
     assert days.folder(DAYS[0]).state()["status"] == COMPLETED
 
@@ -258,7 +258,7 @@ def test_a_day_that_would_lose_something_stands(tried):
 def test_a_day_of_which_frames_were_pruned_cannot_be_made_anew(days, tried):
     folder = days.folder(DAYS[1])
     files.write(
-        folder.pruned, catalog.table(f for f in catalog.named(folder.frames).frames if f.path == str(days.one(4)))
+        folder.pruned, catalog.table(f for f in lists.named(folder.frames).frames if f.path == str(days.one(4)))
     )
     days.one(4).unlink()
     outcome, said, _, ran = tried()

@@ -21,7 +21,7 @@ from framemake.day import plan as planning
 from framemake.days import plan as range_plan
 from framemake.days import run
 from framemake.errors import BadInput
-from framemake.frames import catalog, channels
+from framemake.frames import catalog, channels, lists
 from framemake.gps import Window
 from framemake.gwf.write import Signal
 from framemake.host import mirror, nightconf, plugin, retention
@@ -361,12 +361,12 @@ def test_a_list_that_is_written_is_read_as_it_was(entries):
     frames = [frame for frame in frames if os.path.normpath(frame.path) == frame.path]
     assume(frames)
     base, notes = "/base", []
-    again = list(catalog._of_list(catalog.table(frames), "t", base, None, notes, ()))
+    again = list(lists._of_list(catalog.table(frames), "t", base, None, notes, ()))
     assert again == frames and not notes
     text = "".join(catalog.ffl_line(frame) + "\n" for frame in frames)
     # White space at the ends of a path is not told from that of the line; what begins with # is a comment.
     plain = [frame for frame in frames if " ".join(frame.path.split()) == frame.path]
-    found = list(catalog._of_list(text, "t", base, None, notes, ()))
+    found = list(lists._of_list(text, "t", base, None, notes, ()))
     assert {(f.path, f.start, f.duration) for f in plain} <= {(f.path, f.start, f.duration) for f in found}
 
 
@@ -382,7 +382,7 @@ def test_any_list_gives_frames_or_is_refused(tmp_path_factory, text):
     path = tmp_path_factory.getbasetemp() / "any.txt"
     path.write_text(text, errors="surrogateescape")
     try:
-        for frame in catalog.named(str(path)).frames:
+        for frame in lists.named(str(path)).frames:
             assert frame.duration > 0 and frame.start == frame.start and "\n" not in frame.path
     except (BadInput, FileNotFoundError) as error:
         assert "\n" not in str(error)

@@ -11,7 +11,7 @@ from framemake.day import folder as day_folder
 from framemake.day.folder import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, Folder
 from framemake.days import index, plan, run, status
 from framemake.errors import BadInput
-from framemake.frames import catalog
+from framemake.frames import catalog, lists
 from framemake.host import faults, retention
 from framemake.serve import dayfiles
 from framemake.serve.days import ServedDays
@@ -232,7 +232,7 @@ LINES = [f"/frames/V-trend-{START + 100 * number}-100.gwf {START + 100 * number}
 
 
 def as_read(path):
-    return [frame.path for frame in catalog.named(str(path)).frames]
+    return [frame.path for frame in lists.named(str(path)).frames]
 
 
 def while_it_is_read(monkeypatch, path, hook):
@@ -245,7 +245,7 @@ def while_it_is_read(monkeypatch, path, hook):
             hook()
         return text
 
-    monkeypatch.setattr(catalog.files, "read_text", read_text)
+    monkeypatch.setattr(lists.files, "read_text", read_text)
 
 
 @pytest.mark.parametrize("how", ["added", "replaced", "touched"])
@@ -268,7 +268,7 @@ def test_a_list_that_is_written_while_it_is_read_is_read_again(tmp_path, monkeyp
 def test_a_list_that_is_empty_for_a_moment_is_waited_for(tmp_path, monkeypatch):
     path = tmp_path / "trend.ffl"
     path.touch()
-    monkeypatch.setattr(catalog.time, "sleep", once(lambda: path.write_text("".join(LINES))))
+    monkeypatch.setattr(lists.time, "sleep", once(lambda: path.write_text("".join(LINES))))
     assert len(as_read(path)) == len(LINES)
 
 
@@ -403,7 +403,7 @@ def test_a_day_that_is_replaced_while_it_is_asked_for_is_told_as_one_version(sit
 def test_frames_that_change_after_they_were_listed_are_read_again_by_the_next_run(site, tmp_path):
     """The table of frames says what they were when they were listed; what is read may be younger."""
     table = tmp_path / "frames.tsv"
-    table.write_text(catalog.table(catalog.list_frames(str(site.ffl), gps.Window(START, START + 360)).frames))
+    table.write_text(catalog.table(lists.list_frames(str(site.ffl), gps.Window(START, START + 360)).frames))
     site.frame(120, 60, [signal(first=7000), signal("V1:B", first=7000)])
     site.listed.pop()
     ffl = tmp_path / "now.ffl"

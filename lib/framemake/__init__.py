@@ -25,7 +25,8 @@ if TYPE_CHECKING:
     from .days.engine import Engine as XarrayEngine
     from .days.read import open_days
     from .errors import BadInput
-    from .frames.catalog import Frame, Listing, list_frames
+    from .frames.catalog import Frame
+    from .frames.lists import Listing, list_frames
     from .gps import Window, day_window
     from .gwf import BadFrame, Series
     from .gwf import open_file as open_frame
@@ -54,13 +55,13 @@ _PLACES = {
     "BadFrame": ("framemake.gwf", "BadFrame"),
     "BadInput": ("framemake.errors", "BadInput"),
     "Frame": ("framemake.frames.catalog", "Frame"),
-    "Listing": ("framemake.frames.catalog", "Listing"),
+    "Listing": ("framemake.frames.lists", "Listing"),
     "Series": ("framemake.gwf", "Series"),
     "Window": ("framemake.gps", "Window"),
     "XarrayEngine": ("framemake.days.engine", "Engine"),
     "day_window": ("framemake.gps", "day_window"),
     "digest": ("framemake.day.statistics", "digest"),
-    "list_frames": ("framemake.frames.catalog", "list_frames"),
+    "list_frames": ("framemake.frames.lists", "list_frames"),
     "open_day": ("framemake.day.dayfile", "open_day"),
     "open_days": ("framemake.days.read", "open_days"),
     "open_frame": ("framemake.gwf", "open_file"),

@@ -317,7 +317,7 @@ def read_line() -> str:
 
 
 def source(path: str) -> str | TextIO:
-    """What catalog.list_frames takes for the operand of a command: standard input for '-'."""
+    """What lists.list_frames takes for the operand of a command: standard input for '-'."""
     return sys.stdin if path == "-" else path
 
 

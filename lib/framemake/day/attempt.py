@@ -198,9 +198,9 @@ def _let_go(folder):
             return
     except FileNotFoundError:
         return  # of a day that is closed
-    from ..frames import cache, catalog
+    from ..frames import cache, catalog, lists
 
-    frames = catalog.named(folder.frames).frames
+    frames = lists.named(folder.frames).frames
     end = gps.day_window(gps.day_of(max(frame.start for frame in frames))).end if frames else 0
     copies = [catalog.wanted(frame) for frame in frames if frame.is_remote and frame.end <= end]
     cache.Cache.of_environment().let_go(copies)

@@ -13,7 +13,7 @@ import numpy as np
 
 from .. import gps, grid, gwf
 from ..errors import BadInput, wording
-from ..frames import catalog, remote
+from ..frames import catalog, lists, remote
 from . import coverage, layout, second, statistics, summary
 from .dayfile import open_day
 
@@ -125,7 +125,7 @@ def _asked(frames, say):
     urls = [
         frame.path for frame in frames if frame.is_remote and frame.status not in (*catalog.NOT_THERE, catalog.KEPT)
     ]
-    known = catalog.asked(urls, notes)
+    known = lists.asked(urls, notes)
     for note in notes:
         say(note)
     return {url: known.get(url, (-1, -1, catalog.ABSENT)) for url in urls}

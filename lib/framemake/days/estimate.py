@@ -17,7 +17,7 @@ from .. import files, gps, jsontext
 from ..day import dayfile, layout
 from ..day.folder import Folder
 from ..errors import BadInput
-from ..frames import catalog, channels, probe
+from ..frames import channels, lists, probe
 from ..frames.channels import Channel
 from . import lower, plan, status
 
@@ -88,7 +88,7 @@ def of_range(
         if source == "-":
             return []
         try:
-            listing = catalog.list_frames(source, gps.day_window(day)).frames
+            listing = lists.list_frames(source, gps.day_window(day)).frames
             # What is elsewhere is not fetched for it.
             return probe.find_channels(new, [frame for frame in listing if not frame.is_remote], 8).channels
         except BadInput:

@@ -13,7 +13,7 @@ from ..day import attempt
 from ..day import folder as day_folder
 from ..day.folder import COMPLETED, FAILED, QUEUED, Folder
 from ..errors import BadInput
-from ..frames import catalog
+from ..frames import catalog, lists
 
 NEW, STOPPED, NO_FRAME = "new", "was stopped", "no frame"
 NO_SUMMARY, OLD_SUMMARY = "no summary", "summary is older"
@@ -131,11 +131,11 @@ def plan(
 ) -> tuple[list[PlannedDay], list[str]]:
     """List the frames of all days at once and find what each day needs.
 
-    source: as in catalog.list_frames.  wanted: days, in order.  write: for the days that have work to do, write down
+    source: as in lists.list_frames.  wanted: days, in order.  write: for the days that have work to do, write down
     what they are to be made from, and note that they wait.  Returns the days, and what was odd about the list.
     """
     windows = [gps.day_window(day, inputs.minutes) for day in wanted]
-    found, odd = catalog.named(source, gps.Window(windows[0].start, windows[-1].end))
+    found, odd = lists.named(source, gps.Window(windows[0].start, windows[-1].end))
     found.sort(key=lambda frame: frame.start)
     named = source if isinstance(source, str) else "-"
     _tasks[:] = _cut(wanted, windows, found, inputs, named, write)
@@ -206,14 +206,14 @@ def _known(named, folder, inputs):
     if not any(frame.is_remote for frame in named) or not folder.is_finished():
         return {}, odd
     made = _made_from(folder)
-    known = catalog.known_of(made)
+    known = lists.known_of(made)
     absent = {
         frame.path: (-1, -1, catalog.ABSENT) for frame in made if frame.is_remote and frame.status == catalog.ABSENT
     }
     here = {frame.path for frame in named}
     again = {*absent, *(known if inputs.check else known.keys() & folder.transient_paths())} & here
     try:
-        known.update({**absent, **catalog.asked(again, odd)})
+        known.update({**absent, **lists.asked(again, odd)})
     except BadInput as error:
         # The day stays what it is: as one whose disk is not mounted.
         odd.append(str(error))
@@ -238,7 +238,7 @@ def _came(folder, listing):
 
 
 def _made_from(folder):
-    return catalog.named(folder.frames).frames if os.path.exists(folder.frames) else []
+    return lists.named(folder.frames).frames if os.path.exists(folder.frames) else []
 
 
 def _lost(folder, listing):

@@ -13,7 +13,7 @@ from .. import files, gps
 from ..day import check, dayfile
 from ..day.folder import COMPLETED, MISSING, Folder
 from ..errors import BadInput
-from ..frames import catalog
+from ..frames import catalog, lists
 from .retention import Kept, Reason
 
 
@@ -184,4 +184,4 @@ class _Known(NamedTuple):
 
 
 def _table(path):
-    return catalog.named(path).frames
+    return lists.named(path).frames

@@ -14,7 +14,7 @@ from typing import NamedTuple, Protocol
 
 from .. import gps
 from ..errors import BadInput
-from ..frames import catalog
+from ..frames import catalog, lists
 
 
 class Reason(enum.Enum):
@@ -77,7 +77,7 @@ def prune(
     if keep_days >= (today - datetime.date(1980, 1, 6)).days:
         raise BadInput(f"there were not so many days of GPS time yet: {keep_days}")
     end = gps.day_window(str(today - datetime.timedelta(days=keep_days))).start
-    found = (frame for frame in catalog.named(root).frames if frame.end <= end)
+    found = (frame for frame in lists.named(root).frames if frame.end <= end)
     found = (frame for frame in found if any(keeper.concerns(frame) for keeper in keepers))
     old = sorted(found, key=lambda frame: frame.start)
     done = 0

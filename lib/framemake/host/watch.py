@@ -20,7 +20,7 @@ from .. import files, gps
 from ..day.folder import COMPLETED, MISSING
 from ..days import status
 from ..errors import BadInput
-from ..frames import catalog
+from ..frames import catalog, lists
 from . import faults, plugin
 from .night import Verdict
 from .plugin import CRITICAL, OK, UNKNOWN, WARNING, Finding, Limits, Probe, datum
@@ -165,7 +165,7 @@ def newest(folder: str) -> float | None:
 
 
 def _newest_listed(source):
-    return max((frame.end for frame in catalog.named(source).frames), default=None)
+    return max((frame.end for frame in lists.named(source).frames), default=None)
 
 
 def days(
