@@ -1,7 +1,6 @@
 """The command contract, written once: options, messages, exit statuses, progress.  The commands alone import it."""
 
 import argparse
-import atexit
 import contextlib
 import errno
 import gc
@@ -22,9 +21,6 @@ if TYPE_CHECKING:
 
     from .day.folder import Folder
     from .days.read import Days
-
-# The garbage collector need not look through all there is once more as a command ends.
-atexit.register(gc.freeze)
 
 # LARGE: what extract-increment --alone does not read.
 FAILED, USAGE, MISSING, LARGE = 1, 2, 3, 4
