@@ -19,6 +19,7 @@ from framemake.errors import BadInput
 from framemake.frames import datafind, lists
 from framemake.gps import Window
 from support.commands import BIN, needs, refused, run, stub, well
+from support.daemons import Served
 from support.elsewhere import certificate
 from support.sites import DAY, START, Site, samples_without_times, signal
 
@@ -204,7 +205,7 @@ def test_a_day_whose_server_is_away_fails_and_leaves_nothing_behind_that_counts(
 # --- a server that does not do what it should ------------------------------------------
 
 
-class Broken:
+class Broken(Served):
     """A server on loopback that gives the answers in `answers` in turn, and the last of them ever after.
 
     An answer is (status, text), or a function that gets the request's handler and writes to it.
@@ -236,14 +237,9 @@ class Broken:
         self.source = f"gwdatafind://{self.host}/V/trend"
         self.over = threading.Event()
 
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
+    def __exit__(self, *why):
         self.over.set()
-        self.server.shutdown()
-        self.server.server_close()
+        super().__exit__(*why)
 
 
 def cut_short(handler):

@@ -511,7 +511,7 @@ def test_a_list_may_hold_urls_of_all_kinds_and_they_stay_what_they_are(tmp_path)
 def test_a_list_without_urls_is_read_without_the_client(tmp_path):
     (tmp_path / "t.ffl").write_text(f"{stub(tmp_path)} {START} 100 0 0\n")
     code = (
-        "import sys; from framemake.frames import catalog; "
+        "import sys; from framemake.frames import lists; "
         "lists.list_frames(sys.argv[1], ask=True); sys.exit(bool({'fsspec', 'asyncio', 'ssl'} & set(sys.modules)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(BIN.parent / "lib")}

@@ -17,6 +17,7 @@ import urllib.parse
 from pathlib import Path
 
 from support.commands import needs
+from support.daemons import Served
 
 __all__ = ["Elsewhere", "certificate", "cut", "sent", "slow", "stall", "status"]
 
@@ -35,7 +36,7 @@ def certificate(folder, names="IP:127.0.0.1,DNS:localhost", days=2):
     return both
 
 
-class Elsewhere:
+class Elsewhere(Served):
     """A server of the files in a folder.  url: its address; env: what commands need to trust it, and their cache.
 
     asked: (method, path, Range or '') of each request.  before: {path: [fault, ...]}.  etags: whether it tells ETags.
@@ -85,14 +86,6 @@ class Elsewhere:
         self.url = f"{'https' if both else 'http'}://127.0.0.1:{self.server.server_port}"
         self.cache = Path(cache or self.folder.parent / "cache")
         self.env = {"SSL_CERT_FILE": str(both or ""), "NO_PROXY": "127.0.0.1", "FRAME_CACHE": str(self.cache)}
-
-    def __enter__(self):
-        threading.Thread(target=self.server.serve_forever, args=(0.05,), daemon=True).start()
-        return self
-
-    def __exit__(self, *_):
-        self.server.shutdown()
-        self.server.server_close()
 
     def of(self, path):
         """The URL of a file of the folder."""

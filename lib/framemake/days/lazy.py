@@ -1,6 +1,7 @@
 """Series (see series) as xarray has them: samples are read when they are wanted, and only those."""
 
-from collections.abc import Mapping, Sequence
+import functools
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -14,14 +15,13 @@ _MOST_TIMES = 1 << 24
 
 
 class _Sliced(BackendArray):
-    """Something of the samples of a Series, for xarray, that is made when it is wanted."""
+    """Something of the samples of a Series, for xarray, that is made when it is wanted.
 
-    def __init__(self, series: Any, dtype: Any):
-        self._series, self.shape, self.dtype = series, (len(series),), np.dtype(dtype)
+    of: gives that of samples [begin, stop), a 1-D array; it can be pickled, as xarray may send it to other processes.
+    """
 
-    def of(self, begin: int, stop: int) -> np.ndarray:
-        """That of samples [begin, stop)."""
-        raise NotImplementedError
+    def __init__(self, series: Any, dtype: Any, of: Callable[[int, int], np.ndarray]):
+        self._count, self.shape, self.dtype, self._of = len(series), (len(series),), np.dtype(dtype), of
 
     def __getitem__(self, key: Any) -> Any:
         return indexing.explicit_indexing_adapter(key, self.shape, indexing.IndexingSupport.BASIC, self._sliced)
@@ -29,39 +29,23 @@ class _Sliced(BackendArray):
     def _sliced(self, key):
         (where,) = key
         if not isinstance(where, slice):
-            number = range(len(self._series))[int(where)]
-            return self.of(number, number + 1)[0]
-        begin, stop, step = where.indices(len(self._series))
+            number = range(self._count)[int(where)]
+            return self._of(number, number + 1)[0]
+        begin, stop, step = where.indices(self._count)
         if step == 1:
-            return self.of(begin, max(begin, stop))
+            return self._of(begin, max(begin, stop))
         numbers = range(begin, stop, step)
         if not numbers:
             return np.empty(0, dtype=self.dtype)
         low = min(numbers[0], numbers[-1])
-        found = self.of(low, max(numbers[0], numbers[-1]) + 1)
+        found = self._of(low, max(numbers[0], numbers[-1]) + 1)
         return found[np.array(numbers) - low]
 
 
-class _Samples(_Sliced):
-    """The samples: a slice of them is a slice of the day files."""
-
-    def __init__(self, series: Any):
-        super().__init__(series, series.dtype)
-
-    def of(self, begin: int, stop: int) -> np.ndarray:
-        # xarray may read in several threads; open day files are shared.
-        with HDF5_LOCK:
-            return self._series.sliced(begin, stop)
-
-
-class _Times(_Sliced):
-    """Their times, UTC."""
-
-    def __init__(self, series: Any):
-        super().__init__(series, "datetime64[ns]")
-
-    def of(self, begin: int, stop: int) -> np.ndarray:
-        return self._series.datetimes(begin, stop)
+def _samples(series, begin, stop):
+    # xarray may read in several threads; open day files are shared.
+    with HDF5_LOCK:
+        return series.sliced(begin, stop)
 
 
 def array(series: Any) -> xarray.DataArray:
@@ -86,10 +70,12 @@ def datasets(groups: Mapping[str, Sequence[Any]]) -> xarray.Dataset:
 
 def _variable(series, dimension="time"):
     attributes = {"units": series.unit, "sample_rate": series.rate, "t0": series.t0, "channel": series.name}
-    return xarray.Variable(dimension, indexing.LazilyIndexedArray(_Samples(series)), attributes)
+    lazy = _Sliced(series, series.dtype, functools.partial(_samples, series))
+    return xarray.Variable(dimension, indexing.LazilyIndexedArray(lazy), attributes)
 
 
 def _times(series, dimension="time"):
     """The coordinate; times are made when they are wanted, which those of an index are at once."""
     attributes = {"standard_name": "time", "long_name": "UTC"}
-    return xarray.Variable(dimension, indexing.LazilyIndexedArray(_Times(series)), attributes)
+    lazy = _Sliced(series, "datetime64[ns]", series.datetimes)
+    return xarray.Variable(dimension, indexing.LazilyIndexedArray(lazy), attributes)
