@@ -18,7 +18,7 @@ import numpy as np
 
 from .. import files
 from ..errors import BadInput
-from . import reading, store
+from . import reading, records, store
 from .runs import Runs
 from .store import Stream
 
@@ -89,7 +89,7 @@ def renew(folder: str, stream: Stream) -> int:
         size = -1
     if size == held.nbytes and len(held):
         # No harm if it is cut short: what is not whole, or not there, does not count.
-        with files.named(path), files.opened(path, "ab") as out:
+        with files.opened(path, "ab") as out:
             out.write(more.tobytes())
     else:
         files.write_bytes(path, held.tobytes() + more.tobytes(), durable=False)
@@ -192,7 +192,7 @@ def _kept(path, stream):
             return np.empty(0, _ENTRY)
         # Mapped, as the importer wants to see no more than the end of it.
         count = min(os.path.getsize(path) // _ENTRY.itemsize, len(stream.records) // BLOCK)
-        held = store.Mapped(path, _ENTRY, mode="r", shape=(count,))
+        held = records.Mapped(path, _ENTRY, mode="r", shape=(count,))
     except (OSError, ValueError):
         return np.empty(0, _ENTRY)
     good, bad = 0, len(held)

@@ -30,6 +30,8 @@ SAME = 1e-6
 MOST_WEIGHT = 2**31 - 1
 RATES = os.path.join(os.path.dirname(os.path.dirname(__file__)), "tables", "elab_rates.tsv")
 _CHUNK = 1 << 16
+# A part of a map that is no larger is copied as it is taken.
+_COPIED = 8 << 20
 
 
 class Info(NamedTuple):
@@ -99,12 +101,37 @@ def info_text(info: Info) -> str:
     )
 
 
+class Mapped(np.memmap):
+    """Items of a file, read where they lie; BadInput once the file is shorter than it was.
+
+    To touch what is no longer in a file ends the process (SIGBUS).  So whoever takes something gets a copy, or the
+    view of a column or of a large part, after a look at the file's size: only a cut at that very moment is not seen.
+    """
+
+    def __getitem__(self, key):
+        self._check()
+        found = super().__getitem__(key)
+        if isinstance(found, np.void):
+            return found.copy()
+        if isinstance(found, Mapped) and (found._mmap is None or (type(key) is slice and found.nbytes <= _COPIED)):
+            return np.array(found)
+        return found
+
+    def take(self, *given, **more):
+        self._check()
+        return self.view(np.ndarray).take(*given, **more)
+
+    def _check(self):
+        if self._mmap is not None and self._mmap.size() < len(self._mmap):
+            raise BadInput(f"has become shorter while it was read: {self.filename!r}")
+
+
 def mapped(path: files.Path, dtype: np.dtype, count: int) -> np.ndarray:
-    """The first `count` items of a file, as a memory map; an OSError names it."""
+    """The first `count` items of a file, as Mapped; an OSError names it."""
     if not count:
         return np.zeros(0, dtype)
     with files.named(path):
-        return np.memmap(path, dtype, mode="r", shape=(count,))
+        return Mapped(path, dtype, mode="r", shape=(count,))
 
 
 def copied(path: files.Path, dtype: np.dtype, count: int = -1) -> np.ndarray:

@@ -25,35 +25,6 @@ _VERSION = 1
 _ATTEMPTS, _PAUSE = 200, 0.02
 
 
-# A part of a map that is no larger is copied as it is taken.
-_COPIED = 8 << 20
-
-
-class Mapped(np.memmap):
-    """Items of a file, read where they lie; BadInput once the file is shorter than it was.
-
-    To touch what is no longer in a file ends the process (SIGBUS).  So whoever takes something gets a copy, or the
-    view of a column or of a large part, after a look at the file's size: only a cut at that very moment is not seen.
-    """
-
-    def __getitem__(self, key):
-        self._check()
-        found = super().__getitem__(key)
-        if isinstance(found, np.void):
-            return found.copy()
-        if isinstance(found, Mapped) and (found._mmap is None or (type(key) is slice and found.nbytes <= _COPIED)):
-            return np.array(found)
-        return found
-
-    def take(self, *given, **more):
-        self._check()
-        return self.view(np.ndarray).take(*given, **more)
-
-    def _check(self):
-        if self._mmap is not None and self._mmap.size() < len(self._mmap):
-            raise BadInput(f"has become shorter while it was read: {self.filename!r}")
-
-
 class Stream(NamedTuple):
     """One stream as it is committed.
 
@@ -228,7 +199,7 @@ def _array(folder, name, suffix, dtype, state, count):
             raise BadInput(f"torn, {size} bytes: {os.path.join(folder, name + suffix)!r}")
         count = size // dtype.itemsize if count is None else count
         if suffix == records.BIN and count:
-            return Mapped(file, dtype, mode="r", shape=(count,))
+            return records.Mapped(file, dtype, mode="r", shape=(count,))
         array = np.fromfile(file, dtype, count)
         array.setflags(write=False)
         return array
