@@ -442,9 +442,9 @@ def test_a_child_that_the_system_kills_fails_its_day_alone_and_the_next_run_buil
     site.check()
 
 
-@pytest.mark.parametrize("engine", ["ssh", "slurm"])
+@pytest.mark.parametrize("engine", ["local", "ssh", "slurm"])
 def test_an_interrupt_stops_the_days_where_they_are(site, engine, request):
-    part = request.getfixturevalue({"ssh": "machines", "slurm": "slurm"}[engine])
+    part = request.getfixturevalue("slurm" if engine == "slurm" else "machines")
     # No machine has so much memory: each day waits for it.
     process = begun(site, part, f"ENGINE={engine}", site.hosts("one"), "MEM_GUARD=999999999")
     try:
