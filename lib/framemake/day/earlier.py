@@ -186,16 +186,18 @@ def refuse_loss(
         if name in same:
             continue
         now = made.datasets.get(name)
+        # Frames that changed and give the channel.
+        spans = [(frame.start, frame.end) for frame in changed if (frame.path, name) not in made.account.bad]
         offset = (dataset.t0 - now.t0) * now.rate if now else 0.0
         if now is None:
             seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate
         elif now.rate == dataset.rate and abs(offset - round(offset)) < 1e-3:
-            seconds = _lost(old, name, round(offset), changed, samples, counts)
+            seconds = _lost(old, name, round(offset), spans, samples, counts)
         else:
             # Another grid has most of the day: samples cannot be compared one by one.
             good = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in _pieces(samples, name, now))
             seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate - good / now.rate
-            seconds = 0.0 if changed else seconds
+            seconds = 0.0 if spans else seconds
         if seconds > 1e-6:
             lost[name] = seconds
     if lost:
@@ -242,10 +244,10 @@ def _pieces(samples, name, dataset):
 
 
 def _changed(before, made):
-    """GPS spans of frame files that are used, are not what they were, and can be read."""
+    """The frame files that are used, are not what they were, and can be read."""
     was, bad = _by_path(before), made.account.unreadable()
     return [
-        (frame.start, frame.end)
+        frame
         for frame in made.frames
         if frame.status == catalog.USED
         and frame.path in was
