@@ -319,7 +319,6 @@ def test_a_process_that_outlives_its_night_is_told_by_its_number_and_words(tmp_p
             night.run(settings, day, steps, said.append)
     finally:
         os.kill(left, signal.SIGKILL)
-    wait_until(lambda: night.run(settings, day, [], said.append) is Verdict.OK, "the lock")
 
 
 def test_a_step_runs_where_it_is_not_said_not_to_and_is_waited_for(tmp_path, monkeypatch):

@@ -455,6 +455,45 @@ def test_a_frame_that_is_gone_is_kept_once_and_no_longer_when_another_gives_what
     assert (files["kept"], files["used"]) == (0, 3)
 
 
+def test_a_channel_that_is_wanted_while_a_frame_is_gone_has_all_of_it_when_the_frame_is_back(site, tmp_path):
+    """The frame is what it was, and so are the samples that were kept of it; of the new channel it was never read."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.want("V1:A")
+    site.build(180)
+    gone, aside = site.frames / f"V-test-{START + 60}-60.gwf", tmp_path / "aside"
+    gone.rename(aside)
+    site.want("V1:A", "V1:B")
+    for _ in range(2):
+        site.rebuild(180)
+        same(site.read("V1:A")[0], ramp(180))
+        same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+    aside.rename(gone)
+    site.rebuild(180)
+    same(site.read("V1:B")[0], ramp(180))
+    assert contents(site.h5) == contents(site.fresh(tmp_path / "fresh", 180).h5)
+    # And a frame that was kept, of which all is known, is not read again.
+    gone.rename(aside)
+    site.rebuild(180)
+    aside.rename(gone)
+    site.rebuild(180)
+    assert not list(site.parts.glob("*.h5")) and site.json("summary")["frame_files"]["kept"] == 0
+
+
+def test_of_a_frame_that_is_gone_it_stays_known_why_a_channel_had_nothing_in_it(site):
+    """Though a frame that shares an increment with it has come since, and that is read anew."""
+    site.frame(0, 30, both(0, count=30))
+    path = site.frame(30, 30, [signal("V1:A", 30, 30), signal("V1:B", 30, 30, mask=np.ones(30, "u2"))])
+    site.build(120)
+    path.unlink()
+    site.frame(60, 60, both(1))
+    site.frame(0, 30, both(0, count=30, offset=7))
+    site.rebuild(120)
+    same(site.read("V1:A")[0], [*range(7, 37), *range(30, 120)])
+    told = inside("why-missing", site.out, "V1:B", str(START), str(START + 120)).stdout.split("\t")
+    assert told[:3] == [str(START + 30), str(START + 60), "mask"] and told[4] == str(path)
+
+
 def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site):
     for minute in range(3):
         site.frame(60 * minute, 60, both(minute))

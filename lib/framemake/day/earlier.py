@@ -52,6 +52,22 @@ class Earlier:
         why, found = self.day.provenance.account.why, self._at(frame, increment, name)
         return 0 if why is None or found is None else int(why[found])
 
+    def untold(self) -> set:
+        """The frames of which samples are kept, and of which the day has nothing to tell of some channel.
+
+        The channel was wanted when the file was gone: in the file, once it is back, it is looked for.
+        """
+        made, rows = self.day.provenance, self.day.provenance.account.rows_by_frame()
+        found = set()
+        for at, frame in enumerate(made.frames):
+            if frame.status == catalog.KEPT:
+                told = made.account.gave[rows.get(at, [])] != 0
+                if made.account.why is not None:
+                    told |= made.account.why[rows.get(at, [])] != 0
+                if not told.all():
+                    found.add(frame)
+        return found
+
     def _at(self, frame, increment, name):
         """Where the account tells of a channel in a frame, in an increment; None if it does not."""
         made = self.day.provenance
