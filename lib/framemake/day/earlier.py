@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 import numpy as np
 
 from .. import files, grid, gwf
-from ..errors import WouldLose
+from ..errors import BadInput, WouldLose
 from ..frames import catalog
 from ..gps import Window
 from . import dayfile, layout, statistics
@@ -113,8 +113,9 @@ class Earlier:
 
     def _tells_all(self):
         """Whether the datasets have all attributes that they are given now; one is asked for all."""
-        some = next(iter(self.day.file[layout.CHANNELS].values()), None)
-        return some is None or set(layout.ATTRIBUTES) <= set(some.attrs)
+        with dayfile.naming(self.path):
+            some = next(iter(self.day.file[layout.CHANNELS].values()), None)
+            return some is None or set(layout.ATTRIBUTES) <= set(some.attrs)
 
     def statistics(self, name: str) -> np.ndarray:
         """As of DayFile.statistics; digests that an older file does not have are taken from the samples."""
@@ -177,10 +178,15 @@ def find(path: str) -> Earlier | None:
     day = dayfile.find(path)
     if day is None:
         return None
-    if day.provenance.layout != layout.LAYOUT or not day.is_whole():
-        day.close()
-        return None
-    return Earlier(day)
+    try:
+        if day.provenance.layout == layout.LAYOUT and day.is_whole():
+            return Earlier(day)
+    except dayfile.NotGiven:
+        raise
+    except BadInput:
+        pass  # damaged: nothing of it holds
+    day.close()
+    return None
 
 
 def refuse_loss(
