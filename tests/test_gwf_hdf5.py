@@ -10,7 +10,7 @@ from framemake.day import second
 from framemake.days import tables
 from framemake.errors import BadInput
 from framemake.frames import lists
-from framemake.gwf import hdf5
+from framemake.gwf import apart, hdf5
 from support.commands import START
 
 
@@ -128,3 +128,17 @@ def test_times_that_no_samples_have_take_no_memory(tmp_path):
     far = gwf.open_file(write(tmp_path / "x.h5", A=([1.0], 1e300, 1.0), B=([1.0, 2.0], 5.0, 1e-9), C=([1.0], 4e9, 1e3)))
     assert [told.problem[:20] for told in far.describe_all("AB").values()] == ["no times of samples:"] * 2
     assert len(far.frames) <= 100_000 and far.read(0, "C", "proc").data.tolist() == [1.0]
+
+
+@pytest.mark.long
+def test_damage_over_which_hdf5_goes_on_for_ever_is_told(tmp_path, monkeypatch):
+    """The length of a text in the global heap: what follows it is looked for where nothing is."""
+    monkeypatch.setattr(hdf5, "_PROCESS", apart.Apart("framemake.gwf.hdf5", seconds=1))
+    raw = bytearray(write(tmp_path / "x.h5", A=([1.0, 2.0], START, 1.0)).read_bytes())
+    first = raw.index(b"GCOL") + 16
+    assert struct.unpack_from("<HHIQ", raw, first) == (1, 0, 0, 1)
+    struct.pack_into("<Q", raw, first + 8, 0x101)
+    (tmp_path / "x.h5").write_bytes(raw)
+    with pytest.raises(gwf.Damaged, match="damaged: HDF5 crashes over it, or comes to no end"):
+        gwf.open_file(tmp_path / "x.h5")
+    assert gwf.open_file(write(tmp_path / "y.h5", A=([1.0, 2.0], START, 1.0))).kinds == {"A": "proc"}

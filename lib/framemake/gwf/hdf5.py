@@ -3,6 +3,9 @@
 A dataset at the root is a channel: 1-D, with the attributes x0 (GPS time of sample 0), dx (s between samples) and, if
 it has one, unit: what gwpy's TimeSeriesDict.write(path, format="hdf5") writes.  A NaN is a sample that is missing.  The
 span is cut into frames that are short enough to be read one by one.
+
+Over some damage HDF5 2.0 goes on for ever, as over a text of an attribute with another length.  So a process of its own
+reads what a file says of itself first.
 """
 
 import math
@@ -14,6 +17,7 @@ import h5py
 import numpy as np
 
 from .. import grid
+from .apart import Apart, Ended, Refused
 from .model import (
     INEXACT,
     BadFrame,
@@ -34,6 +38,8 @@ _LENGTHS, _MOST, _MOST_FRAMES = (86400, 3600, 600, 60, 10, 1), 1 << 18, 100_000
 # What is beyond is damage: GPS seconds, Hz.
 _LAST, _FASTEST = 1 << 32, 1e7
 _KIND = "proc"
+# CPU seconds for what a file says of itself: a hundred thousand datasets take half of that.
+_PROCESS = Apart("framemake.gwf.hdf5", seconds=60)
 
 
 class _Line(NamedTuple):
@@ -58,6 +64,7 @@ class Hdf5File:
     shared: Collection[str] = ()
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
+        _look(os.fspath(path))
         try:
             # Without a cache: most channels are read once a frame, and each would have its own.
             self._file = h5py.File(path, "r", locking=False, rdcc_nbytes=0)
@@ -117,6 +124,28 @@ class Hdf5File:
     def take(self, index: int, wanted: Wanted, spots: Sequence[Spot] = ()) -> None:
         """Take nothing: each channel is to be read by itself."""
         wanted.leave()
+
+
+def answer(request: dict) -> tuple[dict, list]:
+    """In a process of its own: read what a file says of itself, whatever comes of it."""
+    with h5py.File(os.fsdecode(bytes.fromhex(request["raw"])), "r", locking=False) as file:
+        dict(_lines(file))
+    return {}, []
+
+
+def _look(path):
+    """Damaged, if what a file says of itself cannot be read to an end."""
+    for again in (True, False):
+        try:
+            _PROCESS.ask(raw=os.fsencode(path).hex())
+        except Refused:
+            pass  # it is told what is wrong where it is read
+        except Ended:
+            # It may have been ended by others.
+            if again:
+                continue
+            raise Damaged("damaged: HDF5 crashes over it, or comes to no end") from None
+        return
 
 
 def _lines(file):
