@@ -108,6 +108,20 @@ def test_what_is_none_and_what_is_damaged(tmp_path):
         gwf.open_file(path)
 
 
+def test_samples_that_lie_in_another_file_are_none(tmp_path):
+    """Whoever hands in a file could have any other one read."""
+    (tmp_path / "secret").write_bytes(bytes(range(80)))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("A", (10,), "f8", external=[(str(tmp_path / "secret"), 0, 80)])
+        virtual = h5py.VirtualLayout((10,), "f8")
+        virtual[:] = h5py.VirtualSource(str(tmp_path / "y.h5"), "A", (10,))
+        file.create_virtual_dataset("B", virtual)
+        file["C"] = np.arange(10.0)
+        for name in "ABC":
+            file[name].attrs.update(x0=START, dx=1.0)
+    assert gwf.open_file(tmp_path / "x.h5").kinds == {"C": "proc"}
+
+
 def test_what_read_days_writes_has_checksums_of_all_that_counts(tmp_path):
     path, samples = tmp_path / "x.h5", np.arange(100.0)
     tables.write_hdf5(
