@@ -204,7 +204,8 @@ class Cache:
             place.drop_part()
             raise remote.Refused(f"has changed since it was listed, it had {wanted.size} bytes and has {facts.size}")
         # Replicas behind one name may each have a time of their own: then one of them has the one that is known.
-        if 0 < wanted.mtime != facts.mtime > 0 and not fetch.tells_time(wanted.url, wanted.mtime):
+        both_known = wanted.mtime > 0 and facts.mtime > 0
+        if both_known and facts.mtime != wanted.mtime and not fetch.tells_time(wanted.url, wanted.mtime):
             place.drop_part()
             then, now = (
                 time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(each // 10**9)) for each in (wanted.mtime, facts.mtime)

@@ -219,7 +219,7 @@ def _alone(logs):
         if lock is None:
             since, _, process = files.read_text(path).strip().partition(" ")
             left = _holders(path)
-            if left and process not in left:
+            if process and left and process not in left:
                 number, words = min(left.items(), key=lambda each: int(each[0]))
                 what = f"process {number} that it started goes on"
                 raise BadInput(f"the {NAME} of {since} has ended, but {what}: {words!r}")
