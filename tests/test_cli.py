@@ -74,3 +74,12 @@ def test_a_bar_that_does_not_fill_is_taken_away():
 def test_elsewhere_there_is_none_and_nothing_is_loaded_for_it(terminal, env):
     out, said = work(terminal=terminal, **env)
     assert (out, said.replace("\r\n", "\n")) == ("False\n", "work: one is odd\n")
+
+
+def test_a_module_that_cannot_be_read_is_named(tmp_path):
+    path = tmp_path / "module_of_a_bad_disk.py"
+    path.symlink_to("/proc/self/mem")  # is opened, and no read of it goes well
+    code = "from framemake import cli\ncli.Command('', 'work').run(lambda command: __import__('module_of_a_bad_disk'))"
+    env = {**os.environ, "PYTHONPATH": f"{ROOT / 'lib'}:{tmp_path}"}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
+    assert (done.returncode, done.stderr) == (1, f"work: input/output error: {str(path)!r}\n")

@@ -1,11 +1,21 @@
 """dayfile.DayFile, the one reader of day files: what it says of a day, samples on demand, and what it refuses."""
 
+import contextlib
+import os
+import random
+import re
+import resource
+import traceback
+
 import h5py
 import numpy as np
 import pytest
 from framemake import gps
-from framemake.day import dayfile, earlier, statistics
+from framemake.day import check, dayfile, earlier, statistics
+from framemake.days import find, link, read
 from framemake.errors import BadInput
+from framemake.report import facts
+from framemake.serve import dayfiles
 from support.sites import START, Site, ramp, signal
 
 
@@ -113,3 +123,93 @@ def test_what_holds_of_an_earlier_day(site):
     assert account.pairs == [(0, 0)] and account.gave.tolist() == [[account.units["um"]]]
     assert account.seen == {"V1:FAST"}
     held.day.close()
+
+
+# --- damage ----------------------------------------------------------------------------------
+
+
+def look(path):
+    """All that reads a day file, each of which is to name it or to find it well; the BadInput of those that do."""
+    found = []
+
+    def try_(what):
+        try:
+            return what()
+        except BadInput as error:
+            assert repr(path) in str(error)
+            found.append(error)
+        return None
+
+    def going_on():
+        if kept := earlier.find(path):
+            with kept.day:
+                kept.copy_to(f"{path}.copy")
+                for name in kept.day.datasets:
+                    kept.grid_of(name)
+                    if name in kept:
+                        kept.statistics(name)
+                        list(kept.chunks(name, {0}, 60))
+
+    for room in (check.structure, check.samples):
+        try_(lambda room=room: list(room(path)))
+    try_(lambda: check.missing(path))
+    try_(lambda: find.take(path))
+    try_(lambda: facts.take(path))
+    try_(going_on)
+    try_(lambda: link._read(path))
+
+    def read_all():
+        # HDF5 has a file once, as long as anybody has it open.
+        with contextlib.closing(read.open_days(path)) as days:
+            return [days.read(name) for name in ("V1:A", "V1:FAST")]
+
+    try_(read_all)
+    try_(lambda: [dayfiles.OpenChannels().channel(path, name) for name in ("V1:A", "V1:FAST")])
+    return found
+
+
+def test_damage_of_any_structure_of_hdf5_is_told_by_the_name_of_the_file(site, tmp_path):
+    """A bit of each signature of a B-tree, a heap and a table of names."""
+    whole, path = site.h5.read_bytes(), tmp_path / site.h5.name
+    path.write_bytes(whole)
+    assert look(str(path)) == []
+    places = [found.start() for found in re.finditer(b"TREE|SNOD|HEAP|GCOL", whole)]
+    assert len(places) > 10
+    told = 0
+    for place in places:
+        bad = bytearray(whole)
+        bad[place] ^= 1
+        path.write_bytes(bad)
+        told += bool(look(str(path)))
+    assert told > len(places) * 0.6
+
+
+@pytest.mark.long
+def test_no_flipped_bit_outside_of_the_samples_makes_a_reader_hang_or_fail_unnamed(site, tmp_path):
+    """In processes of their own, with a limit: HDF5 may crash, and never may it go on for ever."""
+    whole, path = site.h5.read_bytes(), tmp_path / site.h5.name
+    samples = np.zeros(len(whole), dtype=bool)
+    with h5py.File(site.h5) as file:
+        for dataset in file["channels"].values():
+            for number in range(dataset.id.get_num_chunks()):
+                chunk = dataset.id.get_chunk_info(number)
+                samples[chunk.byte_offset : chunk.byte_offset + chunk.size] = True
+    chance = random.Random(os.environ.get("FRAMEMAKE_SEED", "1"))
+    for place in chance.sample(np.flatnonzero(~samples).tolist(), 1000):
+        bad, bit = bytearray(whole), chance.randrange(8)
+        bad[place] ^= 1 << bit
+        path.write_bytes(bad)
+        child = os.fork()
+        if not child:
+            status = 9
+            try:
+                resource.setrlimit(resource.RLIMIT_CPU, (20, 20))
+                resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+                look(str(path))
+                status = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(status)
+        status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+        assert status == 0, f"byte {place}, bit {bit}"

@@ -231,14 +231,17 @@ def test_a_day_that_comes_home_in_part_changes_nothing(tmp_path):
     whole = stream.read_bytes()
     env = {"SPEC": "V1trend", "OUT": str(tmp_path), "LOCK_WAIT": "1", "PATH": f"{commands.BIN}:{os.environ['PATH']}"}
 
-    stream.write_bytes(whole[:50_000])
-    status, out, told = commands.run(commands.ROOT / "lib" / "make" / "apart", "take", "stream", cwd=tmp_path, env=env)
-    assert (status, out) == (1, "")
-    assert told.startswith("make: what a machine sent of a day is not whole: ")
-    assert (home / "V1trend_20240410.h5").read_bytes() == b"o" * 100_000
-    assert not (home / "state_day.json").exists()
+    # Cut short, and with one member that tar steps over, whose state comes all the same.
+    for raw in (whole[:50_000], whole[:100] + b"x" + whole[101:]):
+        stream.write_bytes(raw)
+        take = (commands.ROOT / "lib" / "make" / "apart", "take", "stream")
+        status, out, told = commands.run(*take, cwd=tmp_path, env=env)
+        assert (status, out) == (1, "")
+        assert told.startswith("make: what a machine sent of a day is not whole: ")
+        assert (home / "V1trend_20240410.h5").read_bytes() == b"o" * 100_000
+        assert not (home / "state_day.json").exists()
+        shutil.rmtree(tmp_path / "stream.got")
 
-    shutil.rmtree(tmp_path / "stream.got")
     stream.write_bytes(whole)
     commands.well(commands.ROOT / "lib" / "make" / "apart", "take", "stream", cwd=tmp_path, env=env)
     assert (home / "V1trend_20240410.h5").read_bytes() == b"n" * 100_000

@@ -242,6 +242,7 @@ def test_a_range_shows_what_it_would_leave_and_leaves_it(site):
         done = make("range", *given, "MINUTES=5", *dry, cwd=site.folder)
         assert f"so left as they are (SHRINK=yes makes them anyway): {DAY}" in done.stderr
         assert DAY not in done.stdout and site.h5.read_bytes() == day
+        assert done.returncode == 2 and "Error 3" in done.stderr
     assert site.json("state_day.json")["status"] == "completed"
     site.ffl.write_text(f"{site.frames}/V-test-{START + 90000}-60.gwf {START + 90000} 60 0 0\n")
     done = make("range", *given, "MINUTES=10", cwd=site.folder)

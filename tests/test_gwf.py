@@ -1,15 +1,18 @@
 """Frame contents: values, masks, times, kinds, and that nothing damaged gets through."""
 
 import ast
+import contextlib
 import os
+import types
 from pathlib import Path
 
 import gwframe
 import numpy as np
 import pytest
 from framemake import gwf
-from framemake.gwf import BadFrame
+from framemake.gwf import BadFrame, core
 from framemake.gwf import adc as gwf_adc
+from framemake.gwf.owners import Owned
 from framemake.gwf.write import Signal, write
 from gwframe import _core
 from support.commands import ROOT, START, frame_file
@@ -502,6 +505,26 @@ def test_describe_agrees_with_read(tmp_path, dtype):
 def test_an_auxiliary_word_alone_is_no_mask(one):
     """It was taken for one that holds for all samples, and dropped them."""
     assert good(one(np.arange(100.0), mask=np.ones(1, dtype="u2"))).all()
+
+
+@pytest.mark.parametrize(
+    ("kind", "gives", "refers", "fits"),
+    [
+        ("adc", (1, 1), (1, 1), True),
+        ("adc", (1, 0), (1, 1), False),
+        ("adc", (0, 1), (1, 1), False),
+        ("proc", (1, 0), (1, 0), True),
+        ("proc", (0, 0), (1, 0), False),
+    ],
+)
+def test_a_vector_that_framecpp_does_not_find_is_no_channel_without_it(kind, gives, refers, fits):
+    """Of an auxiliary one that is a mask, samples that are no good would be.  What it gives is played: no file is known
+    whose references lead to other vectors than frameCPP finds."""
+    found = types.SimpleNamespace(get_data_size=lambda: gives[0])
+    if kind == "adc":
+        found.get_aux_size = lambda: gives[1]
+    with contextlib.nullcontext() if fits else pytest.raises(gwf.Damaged, match="a vector of the channel is not there"):
+        core._as_referred(found, Owned(*refers), kind)
 
 
 def test_integers_that_no_float_holds_are_told_as_such(one):

@@ -10,7 +10,7 @@ from framemake.day import second
 from framemake.days import tables
 from framemake.errors import BadInput
 from framemake.frames import lists
-from framemake.gwf import hdf5
+from framemake.gwf import apart, hdf5
 from support.commands import START
 
 
@@ -108,6 +108,20 @@ def test_what_is_none_and_what_is_damaged(tmp_path):
         gwf.open_file(path)
 
 
+def test_samples_that_lie_in_another_file_are_none(tmp_path):
+    """Whoever hands in a file could have any other one read."""
+    (tmp_path / "secret").write_bytes(bytes(range(80)))
+    with h5py.File(tmp_path / "x.h5", "w") as file:
+        file.create_dataset("A", (10,), "f8", external=[(str(tmp_path / "secret"), 0, 80)])
+        virtual = h5py.VirtualLayout((10,), "f8")
+        virtual[:] = h5py.VirtualSource(str(tmp_path / "y.h5"), "A", (10,))
+        file.create_virtual_dataset("B", virtual)
+        file["C"] = np.arange(10.0)
+        for name in "ABC":
+            file[name].attrs.update(x0=START, dx=1.0)
+    assert gwf.open_file(tmp_path / "x.h5").kinds == {"C": "proc"}
+
+
 def test_what_read_days_writes_has_checksums_of_all_that_counts(tmp_path):
     path, samples = tmp_path / "x.h5", np.arange(100.0)
     tables.write_hdf5(
@@ -128,3 +142,17 @@ def test_times_that_no_samples_have_take_no_memory(tmp_path):
     far = gwf.open_file(write(tmp_path / "x.h5", A=([1.0], 1e300, 1.0), B=([1.0, 2.0], 5.0, 1e-9), C=([1.0], 4e9, 1e3)))
     assert [told.problem[:20] for told in far.describe_all("AB").values()] == ["no times of samples:"] * 2
     assert len(far.frames) <= 100_000 and far.read(0, "C", "proc").data.tolist() == [1.0]
+
+
+@pytest.mark.long
+def test_damage_over_which_hdf5_goes_on_for_ever_is_told(tmp_path, monkeypatch):
+    """The length of a text in the global heap: what follows it is looked for where nothing is."""
+    monkeypatch.setattr(hdf5, "_PROCESS", apart.Apart("framemake.gwf.hdf5", seconds=1))
+    raw = bytearray(write(tmp_path / "x.h5", A=([1.0, 2.0], START, 1.0)).read_bytes())
+    first = raw.index(b"GCOL") + 16
+    assert struct.unpack_from("<HHIQ", raw, first) == (1, 0, 0, 1)
+    struct.pack_into("<Q", raw, first + 8, 0x101)
+    (tmp_path / "x.h5").write_bytes(raw)
+    with pytest.raises(gwf.Damaged, match="damaged: HDF5 crashes over it, or comes to no end"):
+        gwf.open_file(tmp_path / "x.h5")
+    assert gwf.open_file(write(tmp_path / "y.h5", A=([1.0, 2.0], START, 1.0))).kinds == {"A": "proc"}

@@ -5,10 +5,11 @@ import shutil
 
 import numpy as np
 import pytest
+from framemake import gwf
 from framemake.errors import BadInput
 from framemake.host import faults
 from framemake.streams import records, store
-from framemake.streams.intake import disk, importer, sums, tree, writing
+from framemake.streams.intake import disk, importer, samples, sums, tree, writing
 from framemake.streams.intake.sums import FramePiece, Running, arrange, extend
 from framemake.streams.verify import reread
 from hypothesis import assume, given
@@ -180,6 +181,53 @@ def test_a_file_that_is_mended_is_no_fault_any_more_and_one_that_is_not_stays_on
     paths[1].unlink()
     assert importer.run(str(root), str(out)).faulty == [] and not list(faults.of_streams(str(out), str(root)))
     assert as_undisturbed(root, out, tmp_path)
+
+
+def test_a_file_of_which_the_system_does_not_give_a_part_is_tried_again_though_it_is_what_it_was(
+    root, tmp_path, monkeypatch
+):
+    """A bad block of a disk is played: one channel that cannot be read, and what a look at the whole file would say."""
+    out, path, real = tmp_path / "streams", made.path_of(root, NIGHT), samples.read
+
+    def torn(file, wanted=None):
+        read = real(file, wanted)
+        if file.path == str(path):
+            del read.found[SEIS]
+            read.faults.append((SEIS, "damaged"))
+        return read
+
+    with monkeypatch.context() as bad:
+        bad.setattr(samples, "read", torn)
+        bad.setattr(gwf, "refusal", lambda path: "input/output error")
+        for _ in range(2):
+            assert importer.run(str(root), str(out)).faulty == [path.name]
+    assert importer.run(str(root), str(out)).faulty == []
+    assert as_undisturbed(root, out, tmp_path)
+
+
+def test_a_late_file_that_lacks_its_neighbour_as_the_system_does_not_give_it_comes_when_it_does(
+    root, tmp_path, monkeypatch
+):
+    out, real = tmp_path / "streams", samples.read
+    path = made.path_of(root, NIGHT)
+    path.rename(tmp_path / "late")
+    made.imported(root, out)
+    (tmp_path / "late").rename(path)
+    after = made.path_of(root, NIGHT + HOUR)
+
+    def broken(file, wanted=None):
+        if file.path == str(after):
+            raise OSError(5, "Input/output error", file.path)
+        return real(file, wanted)
+
+    with monkeypatch.context() as bad:
+        bad.setattr(samples, "read", broken)
+        for _ in range(2):
+            assert importer.run(str(root), str(out)).faulty == [path.name]
+            assert "comes too late to be put in its place" in made.errors(out)[-1]
+    assert importer.run(str(root), str(out)).faulty == []
+    contents, logged = undisturbed(root, tmp_path)
+    assert (made.contents(out), set(made.logged(out))) == (contents, set(logged))
 
 
 def test_a_file_that_is_gone_again_is_no_replaced_one(root, tmp_path):

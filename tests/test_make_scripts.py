@@ -12,6 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
+from framemake import files
 from framemake.day import attempt, travel
 from framemake.day.folder import COMPLETED, FAILED, Folder
 from framemake.days import run
@@ -451,6 +452,20 @@ def test_a_stream_that_was_cut_short_changes_nothing(tmp_path):
         assert not stream.exists()
         if raw != whole:
             assert "is not whole" in done.stderr
+
+
+def test_what_a_machine_that_lost_its_power_left_goes_and_what_another_holds_stays(tmp_path):
+    needs("tar", "bash", "flock")
+    scratch = tmp_path / "scratch"
+    for name, has in (("framemake.aaaaaa", "held"), ("framemake.bbbbbb", "held"), ("framemake.cccccc", "holding")):
+        (scratch / name).mkdir(parents=True)
+        (scratch / name / has).touch()
+    (scratch / "mine").mkdir()
+    with files.locked(scratch / "framemake.bbbbbb" / "held"):
+        # No day comes, so there is nothing to build.
+        done = bash(f'exec "{LIB}/apart" build "$1" run {DAY} </dev/null', scratch, cwd=tmp_path)
+    assert done.returncode != 0
+    assert sorted(path.name for path in scratch.iterdir()) == ["framemake.bbbbbb", "framemake.cccccc", "mine"]
 
 
 # --- a night ---------------------------------------------------------------------------------

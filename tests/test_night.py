@@ -9,6 +9,7 @@ import time
 from pathlib import Path
 
 import pytest
+from framemake import files
 from framemake.errors import BadInput
 from framemake.host import night, nightconf
 from framemake.host.night import RangeCounts, Verdict
@@ -304,6 +305,42 @@ def test_a_signal_that_is_switched_off_stays_so(tmp_path):
     wait_until(lambda: (tmp_path / "nightly.log").exists() and "begun" in (tmp_path / "nightly.log").read_text(), "it")
     process.send_signal(signal.SIGHUP)
     assert process.communicate(timeout=20)[1] == b"" and process.returncode == 0
+
+
+def test_a_process_that_outlives_its_night_is_told_by_its_number_and_words(tmp_path):
+    """It may have work to end, so it is left alone; but the night that began it is not said to be at work."""
+    steps = [nightconf.Step("leaves", ("sh", "-c", "sleep 321 & echo $!"))]
+    settings, day, said = asked(LOGS=tmp_path), DAY("2024-04-10"), []
+    assert night.run(settings, day, steps, said.append) is Verdict.OK
+    left = int(Path(tmp_path / "nightly.log").read_text().splitlines()[1])
+    try:
+        words = f"has ended, but process {left} that it started goes on: 'sleep 321'$"
+        with pytest.raises(BadInput, match=f"^the nightly of 20.* {words}"):
+            night.run(settings, day, steps, said.append)
+    finally:
+        os.kill(left, signal.SIGKILL)
+
+
+def test_a_step_runs_where_it_is_not_said_not_to_and_is_waited_for(tmp_path, monkeypatch):
+    """No call of the system after its start can make it go on unseen: of one that is forked a pipe would be read."""
+    said, steps = [], [nightconf.Step("first", ("sh", "-c", "pwd >done"))]
+
+    def failing(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(os, "read", failing)
+    assert night.run(asked(LOGS=tmp_path), DAY("2024-04-10"), steps, said.append) is Verdict.OK
+    assert (tmp_path / "done").read_text() == f"{tmp_path}\n" and not said
+
+
+def test_what_a_step_printed_and_cannot_be_read_ends_no_night(tmp_path, monkeypatch):
+    said, steps = [], [nightconf.Step("first", ("true",)), nightconf.Step("next", ("false",))]
+    # A file of which every read fails.
+    monkeypatch.setattr(night.tempfile, "TemporaryFile", lambda: files.opened("/proc/self/mem", "r+", buffering=0))
+    assert night.run(asked(LOGS=tmp_path), DAY("2024-04-10"), steps, said.append) is Verdict.FAILED
+    assert [step["status"] for step in report(tmp_path)["steps"]] == ["ok", "failed"]
+    log = (tmp_path / "nightly.log").read_text()
+    assert log.count("printed cannot be read: input/output error") == 2
 
 
 @pytest.mark.slow

@@ -609,7 +609,8 @@ def test_a_nightly_that_is_killed_leaves_its_lock_with_what_goes_on(quick):
         wait_until(lambda: list(quick.frames.rglob(".V-*.gwf.*")), "a frame that comes")
         os.kill(process.pid, signal.SIGKILL)
         process.wait()
-        assert "another nightly is at work" in refused(str(NIGHTLY), quick.settings)
+        told = refused(str(NIGHTLY), quick.settings)
+        assert "has ended, but process " in told and "that it started goes on: " in told and "mirror-frames" in told
     finally:
         kill_all(process, quick.home)
     quick.set(STREAMS="", CHANNELS="")

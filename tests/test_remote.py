@@ -1,9 +1,11 @@
 """Frames that are elsewhere: from a real HTTPS server, one that is slow, breaks off, refuses, lies or is away."""
 
 import base64
+import email.utils
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal as signals
 import subprocess
@@ -11,6 +13,7 @@ import sys
 import threading
 import time
 import zlib
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -98,9 +101,40 @@ def test_a_file_that_changes_between_two_parts_is_not_glued_together(elsewhere):
         cut(200_000)(handler, piece)
 
     elsewhere.before[f"/{NAME}"] = [cut_and_changed]
-    # What it had when it was listed counts where that is known: by size alone, as replicas have times of their own.
+    # What it had when it was listed counts where that is known.
     assert copied(elsewhere, elsewhere.of(path)) == content[::-1]
     assert begins(elsewhere)[0] == 0 and begins(elsewhere)[1] > 0
+
+
+def test_a_file_that_was_replaced_by_one_of_its_size_is_not_taken_for_the_one_that_is_known(elsewhere):
+    path, content = large(elsewhere)
+    url, known = elsewhere.of(path), 1_700_000_000 * 10**9
+    fetched = Cache(elsewhere.cache)
+    for _ in range(2):
+        with fetched.holding(Wanted(url, len(content), known), 0):
+            pass
+    # What is here is not asked for.
+    assert elsewhere.asked == [("GET", f"/{NAME}", "")]
+    path.write_bytes(content[::-1])
+    os.utime(path, (1.7e9 + 3600, 1.7e9 + 3600))
+    fetched.let_go([Wanted(url, len(content), known)])
+    words = "^has changed since it was listed, it was of 2023-11-14T22:13:20Z and is of 2023-11-14T23:13:20Z$"
+    with pytest.raises(remote.Refused) as error, fetched.holding(Wanted(url, len(content), known), 0):
+        pass
+    assert re.search(words, error.value.strerror) and held(elsewhere.cache) == []
+    for unknown in (0, known + 3600 * 10**9):
+        with fetched.holding(Wanted(url, len(content), unknown), 0) as copy:
+            assert Path(copy).read_bytes() == content[::-1]
+
+
+def test_replicas_whose_times_differ_are_one_file(elsewhere):
+    """The one that gives the file is not the one that was asked for its time."""
+    path, content = large(elsewhere)
+    late = email.utils.formatdate(1.7e9 + 60, usegmt=True)
+    elsewhere.told = lambda method: {"Last-Modified": late} if method == "GET" else {}
+    wanted = Wanted(elsewhere.of(path), len(content), 1_700_000_000 * 10**9)
+    with Cache(elsewhere.cache).holding(wanted, 0) as copy:
+        assert Path(copy).read_bytes() == content
 
 
 def test_a_server_without_ranges_or_without_a_word_on_what_it_sends(elsewhere):
@@ -836,6 +870,42 @@ def refusing(far):
     done = far.make("MAX_RETRIES=1")
     assert done.returncode == 0 and "the server says 503 Service Unavailable" in done.stderr
     return far, bad, "the server says 503 Service Unavailable"
+
+
+@pytest.mark.long
+def test_what_changed_and_is_fetched_anyhow_is_seen_to_have_changed(far):
+    """No server is asked whether a frame that the day was made from has changed; a new channel has it fetched again."""
+
+    def write(name, seed):
+        # What cannot be compressed takes as much room whatever it is.
+        data = [np.random.default_rng([seed, at]).integers(0, 2**31 - 1, 3600, "i4") for at in range(2)]
+        signals = [Signal(name, each, 1.0, "V") for name, each in zip(("V1:A", "V1:B"), data, strict=True)]
+        path = far.frame(7200, 3600, signals, name=name, listed=False)
+        os.utime(path, (1.7e9 + seed, 1.7e9 + seed))
+        return path.stat().st_size, data
+
+    far.hours()
+    path = sorted(far.frames.iterdir())[2]
+    size, first = write(path.name, 1)
+    far.want("V1:A")
+    assert far.make().returncode == 0
+    now, then = write(path.name, 2)
+    assert now == size
+    far.want("V1:A", "V1:B")
+    done = far.make()
+    assert done.returncode == 0 and "has changed since it was listed" in done.stderr
+    # What the day has is of one file or of the other, and never of both.
+    assert (far.read("V1:A")[0][7200:10800] == first[0]).all() and np.isnan(far.read("V1:B")[0][7200:10800]).all()
+    told = well("why-missing", far.out, "V1:B", START + 7200, START + 10800, env=far.server.env).split("\t")
+    assert told[2] == "not read" and told[3].startswith("has changed since it was listed, it was of ")
+    plan = far.make("FIRST=2024-04-10", "LAST=2024-04-10", "DAY=", "DRY_RUN=yes", "range")
+    assert plan.stdout == f"{DAY}\tframes changed\n"
+    assert far.make().returncode == 0
+    for name, want in zip(("V1:A", "V1:B"), then, strict=True):
+        assert (far.read(name)[0][7200:10800] == want).all()
+    assert far.json("summary")["bad_frames"] == []
+    far.server.asked.clear()
+    assert far.make().returncode == 0 and far.server.asked == []
 
 
 def test_a_file_that_the_server_will_not_give_is_a_hole_with_its_words(refusing):

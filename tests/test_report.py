@@ -13,7 +13,9 @@ import framemake
 import numpy as np
 import pytest
 from framemake import gps
+from framemake.day.folder import Folder
 from framemake.errors import BadInput
+from framemake.frames import catalog
 from framemake.report import facts, gather, kept, site
 from support import days as made
 from support.commands import ROOT, refused, run
@@ -277,6 +279,15 @@ def test_a_day_file_that_cannot_be_read_is_told_and_the_others_are_shown(out, tm
     assert len(main["odd"]) == 1 and str(path) in main["odd"][0]
     day = read(data_of(tmp_path / "site") / "days-2024-04.js")[DAYS[1]]
     assert str(path) in day["problem"] and "holes" not in day
+
+
+def test_a_day_of_which_frames_were_removed_is_shown_to_be_closed(out):
+    folder = Folder.of(str(out), "V1trend", DAYS[1])
+    with open(folder.pruned, "w") as told:
+        told.write(catalog.table_line(catalog.Frame("/frames/gone.gwf", 0, 1, 1, 1)) + "\n")
+    report = gather.gather(str(out))
+    assert [day.closed for day in report.days] == [False, True, False, False]
+    assert [site._day(day)[8] for day in report.days] == [0, 1, 0, 0]
 
 
 def test_days_of_the_converter_are_shown(tmp_path):

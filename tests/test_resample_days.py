@@ -9,6 +9,7 @@ import pytest
 from framemake import gps
 from framemake.day import check, dayfile, resample, summary
 from framemake.day.folder import Folder
+from framemake.days import lower as lower_days
 from framemake.errors import BadInput, WouldLose
 from support.commands import make, refused, run, well
 from support.day_files import day_file, day_folder
@@ -263,6 +264,21 @@ def test_a_bad_day_stops_no_other(out, tmp_path):
     assert told.startswith("resample-days: day file cannot be read as HDF5") and told.count("\n") == 1
     state = json.loads((tmp_path / "two" / f"V1trend-{DAY}" / "state_day.json").read_text())
     assert state["status"] == "failed" and "cannot be read" in state["error"]
+
+
+def test_a_day_that_stays_and_one_that_another_builds_are_told_and_noted(out, tmp_path):
+    two, left = tmp_path / "two", []
+    days = lower_days.source_days(str(out))
+    how = {"compression": "lzf", "shrink": False, "say": print, "left": left.append, "wait": 0}
+    assert len(list(lower_days.make(days, str(two), resample.Lower("0.1", "0.5"), **how))) == 2
+    held, free = (Folder.of(str(two), day.spec, day.date) for day in days)
+    with held.hold(0):
+        assert list(lower_days.make(days, str(two), resample.Lower("0.2", "0.5"), **how)) == []
+    assert [type(error) for error in left] == [BadInput, WouldLose]
+    assert str(left[0]) == f"gave up waiting after 0 s: {held.path!r}"
+    # It is done, as before, and says why it is not what was asked for.
+    assert free.state()["status"] == held.state()["status"] == "completed"
+    assert "it was made with RATE=0.1" in free.state()["left_out"] and not held.state().get("left_out")
 
 
 @pytest.mark.parametrize(

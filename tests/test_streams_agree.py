@@ -331,3 +331,10 @@ def test_zeros_spread_to_their_neighbours_but_not_from_the_first_sample_to_the_s
         mean[zeros] = 0
         mean, rms = reread.without_bad(mean, ones, None, np.dtype("f8"))
         assert np.flatnonzero(mean == 0).tolist() == invalid and rms.all()
+
+
+def test_a_sample_that_begins_within_another_bounds_no_gap_where_samples_are_as_long_as_raw_ones(tmp_path):
+    """One raw sample a second, in second trend: all steps but one are those that stand beside a gap."""
+    rule = Written(rate=1).file(1000, 1, [1.0, 2.0, 3.0, 4.0]).file(1003.5, 1, [5.0, 6.0, 7.0, 8.0])
+    rule.write(tmp_path, "H0:X")
+    read_well(store.open_stream(str(tmp_path), "H0:X"), rule)

@@ -120,6 +120,19 @@ def test_what_is_damaged_is_made_again(tmp_path, how):
         assert same(tmp_path) and renew(tmp_path) == 0
 
 
+def test_a_link_in_its_place_is_neither_followed_nor_written_to(tmp_path):
+    """The importer may write where others may not: what a link leads to is not its own."""
+    make(tmp_path, 40_000)
+    renew(tmp_path)
+    path, other = Path(envelope.path_of(str(tmp_path), NAME)), tmp_path / "other"
+    path.rename(other)
+    path.symlink_to(other)
+    held = other.read_bytes()
+    make(tmp_path)
+    assert renew(tmp_path) > 800
+    assert not path.is_symlink() and other.read_bytes() == held and same(tmp_path)
+
+
 def test_a_last_sample_whose_length_only_the_next_one_tells_is_not_kept(tmp_path):
     written = stream_files.Written(INFO, 256).file(START, 60, [1.0] * 127)
     written.file(START + 127 * 60, 1, [500.0]).write(tmp_path, NAME)

@@ -395,6 +395,22 @@ def test_frames_that_come_late_flip_which_rate_is_that_of_the_day_and_back(site,
     assert contents(site.h5) == contents(other.h5)
 
 
+def test_a_slower_rate_that_comes_to_have_most_of_the_day_lies_where_it_would_have_at_once(site, tmp_path):
+    """What is read anew begins within a unit of it, and what was held before lies on another grid."""
+    site.want("V1:A")
+    for minute in (0, 1):
+        site.frame(60 * minute, 60, [signal(count=60 * 512, first=60 * 512 * minute, rate=512.0)])
+    site.build(600)
+    for minute in (4, 5, 6, 7):
+        site.frame(60 * minute, 60, [signal(first=60 * minute)])
+    site.rebuild(600, shrink=True)
+    got, attributes = site.read("V1:A")
+    assert attributes["sample_rate"] == 1
+    same(got, [*[NAN] * 240, *range(240, 480), *[NAN] * 120])
+    assert site.json("summary")["rate_changes"]["V1:A"]["dropped_seconds"] == {"512 Hz": 120}
+    assert contents(site.h5) == contents(site.fresh(tmp_path / "fresh", 600).h5)
+
+
 def fast(site, minute):
     site.frame(60 * minute, 60, [signal(count=120, first=120 * minute, rate=2.0, unit="m")])
 
@@ -439,6 +455,46 @@ def test_a_frame_that_is_gone_is_kept_once_and_no_longer_when_another_gives_what
     assert (files["kept"], files["used"]) == (0, 3)
 
 
+def test_a_channel_that_is_wanted_while_a_frame_is_gone_has_all_of_it_when_the_frame_is_back(site, tmp_path):
+    """The frame is what it was, and so are the samples that were kept of it; of the new channel it was never read."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.want("V1:A")
+    site.build(180)
+    gone, aside = site.frames / f"V-test-{START + 60}-60.gwf", tmp_path / "aside"
+    gone.rename(aside)
+    site.want("V1:A", "V1:B")
+    for parts in (1, 0):
+        site.rebuild(180)
+        same(site.read("V1:A")[0], ramp(180))
+        same(site.read("V1:B")[0], [*range(60), *[NAN] * 60, *range(120, 180)])
+        assert len(list(site.parts.glob("*.h5"))) == parts
+    aside.rename(gone)
+    site.rebuild(180)
+    same(site.read("V1:B")[0], ramp(180))
+    assert contents(site.h5) == contents(site.fresh(tmp_path / "fresh", 180).h5)
+    # And a frame that was kept, of which all is known, is not read again.
+    gone.rename(aside)
+    site.rebuild(180)
+    aside.rename(gone)
+    site.rebuild(180)
+    assert not list(site.parts.glob("*.h5")) and site.json("summary")["frame_files"]["kept"] == 0
+
+
+def test_of_a_frame_that_is_gone_it_stays_known_why_a_channel_had_nothing_in_it(site):
+    """Though a frame that shares an increment with it has come since, and that is read anew."""
+    site.frame(0, 30, both(0, count=30))
+    path = site.frame(30, 30, [signal("V1:A", 30, 30), signal("V1:B", 30, 30, mask=np.ones(30, "u2"))])
+    site.build(120)
+    path.unlink()
+    site.frame(60, 60, both(1))
+    site.frame(0, 30, both(0, count=30, offset=7))
+    site.rebuild(120)
+    same(site.read("V1:A")[0], [*range(7, 37), *range(30, 120)])
+    told = inside("why-missing", site.out, "V1:B", str(START), str(START + 120)).stdout.split("\t")
+    assert told[:3] == [str(START + 30), str(START + 60), "mask"] and told[4] == str(path)
+
+
 def test_a_list_that_shrinks_and_a_frame_that_is_gone_at_once_lose_nothing(site):
     for minute in range(3):
         site.frame(60 * minute, 60, both(minute))
@@ -474,6 +530,27 @@ def test_a_day_that_is_made_anew_may_have_no_less_than_the_one_that_is_there(sit
     assert site.h5.read_bytes() == before
     site.build(180, shrink=True)
     assert site.h5.read_bytes() != before
+
+
+@pytest.mark.parametrize("damaged", ["the file", "a channel"])
+def test_a_frame_that_changed_and_cannot_be_read_is_no_reason_to_lose_what_it_gave(site, monkeypatch, damaged):
+    """A day that is made anew, with another compression, has nothing of the one before but what the frames give."""
+    for minute in range(3):
+        site.frame(60 * minute, 60, both(minute))
+    site.build(180)
+    before, lines = site.h5.read_bytes(), list(site.listed)
+    site.frame(60, 60, both(1, offset=5000))
+    site.ffl.write_text("".join(lines))
+    with monkeypatch.context() as failing:
+        refuse(failing, (f"{START + 60}-60.gwf", "" if damaged == "the file" else "V1:B"), error=DAMAGED)
+        done = site.rebuild(180, "--compression", "none", check=False)
+    assert done.returncode == 3 and "would lose 60 s of 'V1:B'" in done.stderr
+    assert site.h5.read_bytes() == before
+    # Read, it has the last word, though it has less.
+    site.frame(60, 60, both(1, count=30, offset=5000))
+    site.ffl.write_text("".join(lines))
+    site.rebuild(180, "--compression", "none")
+    same(site.read("V1:B")[0], [*range(60), *range(5060, 5090), *[NAN] * 30, *range(120, 180)])
 
 
 # --- many days -------------------------------------------------------------------------------

@@ -114,6 +114,7 @@ class Command:
                 import traceback
 
                 traceback.print_exc()
+            _name_module(error)
             self.fail(_one_line(error), getattr(error, "reason", ""))
         sys.exit(self.exit_status)
 
@@ -255,6 +256,15 @@ def _flush():
     except OSError as error:
         error.filename = "standard output"
         raise
+
+
+def _name_module(error):
+    """Give the error of a Python module that could not be read the name of its file: the interpreter does not."""
+    trace = error.__traceback__
+    while trace and isinstance(error, OSError) and error.filename is None:
+        if trace.tb_frame.f_code.co_name == "get_data":  # of importlib's loaders
+            error.filename = trace.tb_frame.f_locals.get("path")
+        trace = trace.tb_next
 
 
 def _one_line(error):

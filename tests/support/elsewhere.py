@@ -40,7 +40,8 @@ class Elsewhere(Served):
     """A server of the files in a folder.  url: its address; env: what commands need to trust it, and their cache.
 
     asked: (method, path, Range or '') of each request.  before: {path: [fault, ...]}.  etags: whether it tells ETags.
-    told: more headers of each file.  token: if set, the bearer token without which it answers 403.
+    told: more headers of each file, or a function of the method that gives them.  token: if set, the bearer token
+    without which it answers 403.
     """
 
     def __init__(self, folder, both, cache=None):
@@ -114,7 +115,8 @@ class Elsewhere(Served):
         if not path.is_file():
             return send(handler, 404)
         content, changed = path.read_bytes(), path.stat().st_mtime
-        headers = {"Last-Modified": email.utils.formatdate(changed, usegmt=True), "Accept-Ranges": "bytes", **self.told}
+        told = self.told(handler.command) if callable(self.told) else self.told
+        headers = {"Last-Modified": email.utils.formatdate(changed, usegmt=True), "Accept-Ranges": "bytes", **told}
         tag = f'"{hashlib.sha256(content).hexdigest()[:16]}"'
         if self.etags:
             headers["ETag"] = tag

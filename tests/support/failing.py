@@ -73,22 +73,24 @@ def arm(cli):
 
     cli.Command._put = spared
 
-    # Nor can an interpreter name what it cannot read of a module that is loaded late.
-    load, depth = builtins.__import__, [0]
+    switches.append(switch)
 
-    def loaded(*what, **how):
-        depth[0] += 1
+# What a library makes of a module that it cannot load is not ours: it is loaded in peace, as is the one that arms.
+load, depth, switches = builtins.__import__, [0], []
+
+def loaded(*what, **how):
+    depth[0] += 1
+    for switch in switches:
         switch(False)
-        try:
-            return load(*what, **how)
-        finally:
-            depth[0] -= 1
-            if not depth[0]:
+    try:
+        return load(*what, **how)
+    finally:
+        depth[0] -= 1
+        if not depth[0]:
+            for switch in switches:
                 switch(True)
 
-    builtins.__import__ = loaded
-    switch(True)
-
+builtins.__import__ = loaded
 sys.meta_path.insert(0, Arm())
 """
 

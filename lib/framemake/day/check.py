@@ -15,7 +15,7 @@ from .. import gps, grid, gwf
 from ..errors import BadInput, wording
 from ..frames import catalog, lists, remote
 from . import coverage, layout, second, statistics, summary
-from .dayfile import open_day
+from .dayfile import reading
 
 # Samples of one channel, and of all, that are held at once: a day of a fast channel does not fit into memory.
 _AT_ONCE, _MOST = 1 << 22, 1 << 24
@@ -23,7 +23,7 @@ _AT_ONCE, _MOST = 1 << 22, 1 << 24
 
 def structure(path: str) -> Iterator[tuple]:
     """What is wrong with the form of a day file, a line each: lengths, attributes, statistics against samples."""
-    with open_day(path) as day:
+    with reading(path) as day:
         totals = day.totals()
         present = set(day.file[layout.CHANNELS])
         for name in sorted(present ^ set(day.datasets)):
@@ -48,7 +48,7 @@ def structure(path: str) -> Iterator[tuple]:
 
 def samples(path: str) -> Iterator[tuple]:
     """Which channels of a day file do not hold what was written, by their digests, a line each; no frame is read."""
-    with open_day(path) as day:
+    with reading(path) as day:
         for name in day.datasets:
             told, dataset = day.digest_of(name), day.dataset(name)
             if told and dataset is not None and statistics.digest(dataset, day.provenance.unit_of(name)) != told:
@@ -57,7 +57,7 @@ def samples(path: str) -> Iterator[tuple]:
 
 def missing(path: str) -> tuple[int, int, int]:
     """(samples that are NaN, all samples, channels asked for that are not there) of a day file."""
-    with open_day(path) as day:
+    with reading(path) as day:
         total = sum(dataset.total for dataset in day.datasets.values())
         good = sum(int(values[statistics.COUNT]) for values in day.totals().values())
         _, invalid, pruned = summary.channel_lists(day)
@@ -80,7 +80,7 @@ def differences(
     no frame of the day is left.
     """
     uncompared: dict[str, int] = {}
-    with open_day(path) as day:
+    with reading(path) as day:
         names = list(day.datasets)
         if most and len(names) > most:
             names = [names[round(i * (len(names) - 1) / max(1, most - 1))] for i in range(most)]
@@ -142,7 +142,7 @@ def _against_source(day, names):
         float(Fraction(told["least"])),
         gps.day_window(gps.day_of(day.window.start)).start,
     )
-    with open_day(told["path"]) as source:
+    with reading(told["path"]) as source:
         seen = os.stat(told["path"])
         if (seen.st_size, seen.st_mtime_ns) != (told["size"], told["mtime"]):
             yield "", *day.window, f"the day file that it was made from has changed since: {told['path']!r}"

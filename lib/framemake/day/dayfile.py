@@ -26,6 +26,8 @@ from ..gps import Window
 from . import coverage, layout, statistics
 from .account import Account
 
+# What HDF5, h5py and numpy raise where a file is not what it says.
+FAULTS = (OSError, LookupError, ValueError, TypeError, AttributeError, RuntimeError, ArithmeticError, MemoryError)
 _NOT_GIVEN = (errno.EACCES, errno.EPERM, errno.EIO, errno.ESTALE, errno.ENFILE, errno.EMFILE, errno.ENOMEM)
 
 
@@ -186,7 +188,7 @@ class DayFile:
                     self._provenance = Provenance.load(self.file[layout.PROVENANCE])
                 else:
                     self._provenance = _of_converter(self.file)
-            except (KeyError, ValueError, TypeError, AttributeError, OSError) as error:
+            except FAULTS as error:
                 raise self._unlike(error) from None
         return self._provenance
 
@@ -232,15 +234,18 @@ class DayFile:
 
     def is_whole(self) -> bool:
         """Whether all channels that the file says it has are in it, and not in another one."""
-        group = self.file[layout.CHANNELS].id
-        with contextlib.suppress(KeyError):
-            return all(group.links.get_info(name.encode()).type == h5py.h5l.TYPE_HARD for name in self.datasets)
-        return False
+        names = [name.encode() for name in self.datasets]
+        with naming(self.path):
+            group = self.file[layout.CHANNELS].id
+            return all(
+                group.links.exists(name) and group.links.get_info(name).type == h5py.h5l.TYPE_HARD for name in names
+            )
 
     @property
     def digest(self) -> str:
         """What names the content of the day as far as its inputs do: the SHA-256 of its provenance."""
-        return hashlib.sha256(self.file[layout.PROVENANCE]["inputs"][()]).hexdigest()
+        with naming(self.path):
+            return hashlib.sha256(self.file[layout.PROVENANCE]["inputs"][()]).hexdigest()
 
     def masks(self) -> dict[str, str]:
         """{channel: its mask, a character a slot of catalog.slots} of all channels that were read."""
@@ -305,7 +310,7 @@ class DayFile:
                 tables = self.file[layout.PROVENANCE]["statistics"].values()
                 found = [(table["members"][()], _widened(table["values"][()])) for table in tables]
             return [([read[at] for at in members.tolist()], values) for members, values in found]
-        except (KeyError, IndexError, OSError) as error:
+        except FAULTS as error:
             raise self._unlike(error) from None
 
     def _unlike(self, error):
@@ -333,11 +338,12 @@ class DayFile:
 
     def dataset(self, name: str) -> h5py.Dataset | None:
         """The HDF5 dataset of a channel; None if there is none, or its samples lie in another file."""
-        group = self.file[layout.CHANNELS]
-        if "/" in name or "\0" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
-            return None
-        dataset = group[name]
-        return None if dataset.is_virtual or dataset.external else dataset
+        with naming(self.path):
+            group = self.file[layout.CHANNELS]
+            if "/" in name or "\0" in name or not isinstance(group.get(name, getlink=True), h5py.HardLink):
+                return None
+            dataset = group[name]
+            return None if dataset.is_virtual or dataset.external else dataset
 
     def t0_of(self, name: str) -> float:
         """GPS time of sample 0 of a channel; KeyError if it has no sample."""
@@ -350,9 +356,10 @@ class DayFile:
         dataset = self.dataset(name)
         if dataset is None:
             return None, None
-        rate = dataset.attrs["sample_rate"]
-        _, phase = grid.place(self.t0_of(name) - self.window.start, rate)
-        return grid.Grid(rate, phase), dataset.dtype
+        with naming(self.path):
+            rate = dataset.attrs["sample_rate"]
+            _, phase = grid.place(self.t0_of(name) - self.window.start, rate)
+            return grid.Grid(rate, phase), dataset.dtype
 
     def samples(self, name: str, first: int, stop: int) -> np.ndarray:
         """Samples [first, stop) of a channel, 1-D, as they are stored; KeyError if it has none.
@@ -364,7 +371,7 @@ class DayFile:
             raise KeyError(name)
         try:
             found = dataset[first:stop]
-        except OSError:
+        except FAULTS:
             raise self._damaged() from None
         # Behind the end of a file HDF5 reads zeros.
         if self._bytes() < self._size:
@@ -377,7 +384,8 @@ class DayFile:
         BadInput as of samples().
         """
         found: list = []
-        self.file[layout.CHANNELS][name].id.chunk_iter(found.append)
+        with naming(self.path):
+            self.file[layout.CHANNELS][name].id.chunk_iter(found.append)
         handle = self.file.id.get_vfd_handle()
         for chunk in sorted(found, key=lambda chunk: chunk.chunk_offset):
             if wanted(chunk.chunk_offset[0]):
@@ -429,6 +437,30 @@ def _has(group, name, dataset):
     """Whether a group has a dataset of this name, dtype and length."""
     there = h5py.h5d.open(group, name.encode())
     return there.shape == (dataset.total,) and there.get_type().equal(layout.TYPES[dataset.dtype])
+
+
+@contextlib.contextmanager
+def naming(path: str) -> Iterator[None]:
+    """While the block reads a day file: BadInput, which names it, for what it holds wrong.
+
+    NotGiven where the system does not give it; an error that names another file stays as it is.
+    """
+    try:
+        yield
+    except FAULTS as error:
+        if isinstance(error, OSError) and error.filename not in (None, path):
+            raise
+        if isinstance(error, OSError) and error.errno in _NOT_GIVEN:
+            raise NotGiven(f"day file cannot be read, {os.strerror(error.errno).lower()}: {path!r}") from error
+        reason = " ".join(str(error).split())[:120]
+        raise BadInput(f"day file cannot be read, {reason or type(error).__name__}: {path!r}") from error
+
+
+@contextlib.contextmanager
+def reading(path: str) -> Iterator[DayFile]:
+    """The open day file of a path, which the block reads and does nothing else: see naming."""
+    with DayFile(path) as day, naming(path):
+        yield day
 
 
 def open_day(path: str) -> DayFile:

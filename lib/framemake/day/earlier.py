@@ -7,7 +7,7 @@ from collections.abc import Callable, Container, Iterable, Iterator
 import numpy as np
 
 from .. import files, grid, gwf
-from ..errors import WouldLose
+from ..errors import BadInput, WouldLose
 from ..frames import catalog
 from ..gps import Window
 from . import dayfile, layout, statistics
@@ -51,6 +51,22 @@ class Earlier:
         """The gwf.Flaws that were noted of a channel in a frame, in an increment."""
         why, found = self.day.provenance.account.why, self._at(frame, increment, name)
         return 0 if why is None or found is None else int(why[found])
+
+    def untold(self) -> set:
+        """The frames of which samples are kept, and of which the day has nothing to tell of some channel.
+
+        The channel was wanted when the file was gone: in the file, once it is back, it is looked for.
+        """
+        made, rows = self.day.provenance, self.day.provenance.account.rows_by_frame()
+        found = set()
+        for at, frame in enumerate(made.frames):
+            if frame.status == catalog.KEPT:
+                told = made.account.gave[rows.get(at, [])] != 0
+                if made.account.why is not None:
+                    told |= made.account.why[rows.get(at, [])] != 0
+                if not told.all():
+                    found.add(frame)
+        return found
 
     def _at(self, frame, increment, name):
         """Where the account tells of a channel in a frame, in an increment; None if it does not."""
@@ -97,8 +113,9 @@ class Earlier:
 
     def _tells_all(self):
         """Whether the datasets have all attributes that they are given now; one is asked for all."""
-        some = next(iter(self.day.file[layout.CHANNELS].values()), None)
-        return some is None or set(layout.ATTRIBUTES) <= set(some.attrs)
+        with dayfile.naming(self.path):
+            some = next(iter(self.day.file[layout.CHANNELS].values()), None)
+            return some is None or set(layout.ATTRIBUTES) <= set(some.attrs)
 
     def statistics(self, name: str) -> np.ndarray:
         """As of DayFile.statistics; digests that an older file does not have are taken from the samples."""
@@ -161,10 +178,15 @@ def find(path: str) -> Earlier | None:
     day = dayfile.find(path)
     if day is None:
         return None
-    if day.provenance.layout != layout.LAYOUT or not day.is_whole():
-        day.close()
-        return None
-    return Earlier(day)
+    try:
+        if day.provenance.layout == layout.LAYOUT and day.is_whole():
+            return Earlier(day)
+    except dayfile.NotGiven:
+        raise
+    except BadInput:
+        pass  # damaged: nothing of it holds
+    day.close()
+    return None
 
 
 def refuse_loss(
@@ -186,16 +208,18 @@ def refuse_loss(
         if name in same:
             continue
         now = made.datasets.get(name)
+        # Frames that changed and give the channel.
+        spans = [(frame.start, frame.end) for frame in changed if (frame.path, name) not in made.account.bad]
         offset = (dataset.t0 - now.t0) * now.rate if now else 0.0
         if now is None:
             seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate
         elif now.rate == dataset.rate and abs(offset - round(offset)) < 1e-3:
-            seconds = _lost(old, name, round(offset), changed, samples, counts)
+            seconds = _lost(old, name, round(offset), spans, samples, counts)
         else:
             # Another grid has most of the day: samples cannot be compared one by one.
             good = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in _pieces(samples, name, now))
             seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate - good / now.rate
-            seconds = 0.0 if changed else seconds
+            seconds = 0.0 if spans else seconds
         if seconds > 1e-6:
             lost[name] = seconds
     if lost:
@@ -242,10 +266,10 @@ def _pieces(samples, name, dataset):
 
 
 def _changed(before, made):
-    """GPS spans of frame files that are used, are not what they were, and can be read."""
+    """The frame files that are used, are not what they were, and can be read."""
     was, bad = _by_path(before), made.account.unreadable()
     return [
-        (frame.start, frame.end)
+        frame
         for frame in made.frames
         if frame.status == catalog.USED
         and frame.path in was

@@ -109,7 +109,11 @@ class _BlockReading:
                 name = self.plan.channels[member].name
                 # A file that changed and can be read has the last word on what it holds.
                 lost = frame.path not in here or {(frame.path, ""), (frame.path, name)} & self.notes.account.bad.keys()
-                where, dtype = self.keep.grid_of(name) if lost and member not in self.rows.deferred else (None, None)
+                if not lost or member in self.rows.deferred:
+                    continue
+                for pair, increment in self.notes.increments(at):
+                    self.notes.still_missing(pair, member, self.keep.why_not(frame, increment, name))
+                where, dtype = self.keep.grid_of(name)
                 if where is not None:
                     rows, row = self.rows.find(member, where, dtype)
                     if rows is not None:
@@ -132,7 +136,7 @@ class _BlockReading:
                 if free.any():
                     into[: len(held)][free] = held[free]
                     rows.touched[row] = True
-                    self.notes.kept(pair, member, unit, self.keep.why_not(frame, increment, name))
+                    self.notes.kept(pair, member, unit)
 
     def _read_file(self, at, frame, members, reach, careful, within=None):
         """Read channels of one file; returns those that its faults kept from being read.

@@ -104,12 +104,15 @@ class Notes:
 
     # --- what was given, and why not -----------------------------------------------------------
 
-    def kept(self, row: int, member: int, unit: str, why: int) -> None:
-        """Note that samples of an earlier result were kept, for a row of the account; why: what it had noted there."""
+    def still_missing(self, row: int, member: int, why: int) -> None:
+        """Note the gwf.Flaws that an earlier result had noted, for a row of the account."""
+        if why:
+            self.account.tell([row], self.column[member], why)
+
+    def kept(self, row: int, member: int, unit: str) -> None:
+        """Note that samples of an earlier result were kept, for a row of the account."""
         column, number = self.column[member], self.account.number_of(unit)
         self.account.gave[row, column] = number
-        if why:
-            self.account.tell([row], column, why)
         if not self._unit_of[column]:
             self._unit_of[column] = number
         self.account.seen.add(self._plan.channels[member].name)

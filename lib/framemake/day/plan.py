@@ -85,7 +85,10 @@ def make(
             listing = catalog.with_kept(listing, held.gave())
             listed = {channel.name for channel in wanted}
             wanted = wanted + [Channel(name) for name in held.day.datasets if name not in listed]
-        dirty = sorted(_touched(held.frames, listing, window, increment))
+        # A frame of which something is still to be read is another one, once it is no longer kept.
+        back = held.untold() - set(listing)
+        before = [frame._replace(mtime=-1) if frame in back else frame for frame in held.frames]
+        dirty = sorted(_touched(before, listing, window, increment))
         fresh = [at for at, channel in enumerate(wanted) if channel.name not in held]
         wanted = [_as_held(channel, held) for channel in wanted]
     plan = Plan(window, increment, compression, listing, wanted, held.path if held else "", dirty, fresh, [])

@@ -19,7 +19,7 @@ import numpy as np
 
 from .. import files, gps
 from ..day import layout, statistics
-from ..day.dayfile import DayFile
+from ..day.dayfile import DayFile, reading
 from ..errors import BadInput
 from ..frames.catalog import number
 from .opened import OpenDays, identity_of
@@ -165,17 +165,6 @@ def take(path: str) -> Taken:
     """What a day file says of its channels; BadInput, which names it, if it cannot be read."""
     with reading(path) as day:
         return of_day(day)[0]
-
-
-@contextlib.contextmanager
-def reading(path: str) -> Iterator[DayFile]:
-    """The open day file of a path; BadInput, which names it, for what it holds wrong."""
-    with DayFile(path) as day:
-        try:
-            yield day
-        except (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError) as error:
-            reason = " ".join(str(error).split())[:120]
-            raise BadInput(f"day file cannot be read, {reason or type(error).__name__}: {path!r}") from error
 
 
 def of_day(day: DayFile) -> tuple[Taken, dict[str, list[tuple[float, float]]]]:

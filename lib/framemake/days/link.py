@@ -31,7 +31,7 @@ import numpy as np
 
 from .. import gps
 from ..day import layout
-from ..day.dayfile import Dataset, DayFile
+from ..day.dayfile import FAULTS, Dataset, DayFile
 from ..day.folder import COMPLETED, STATUSES
 from ..errors import BadInput
 from ..frames import catalog
@@ -211,7 +211,7 @@ def _read(h5):
     except OSError as error:
         reason = " ".join(str(error).split())[:120]
         raise BadInput(f"day file cannot be read as HDF5: {h5!r}: {reason}") from None
-    except (KeyError, ValueError, TypeError, AttributeError, RuntimeError):
+    except FAULTS:
         raise BadInput(f"not a day file of this project: {h5!r}") from None
     if not same:
         raise BadInput(f"day file holds other channels or samples than it says: {h5!r}")

@@ -16,7 +16,7 @@ import numpy as np
 
 from .. import gps, grid
 from ..day import layout
-from ..day.dayfile import DayFile
+from ..day.dayfile import DayFile, naming, reading
 from ..day.folder import Folder
 from ..errors import BadInput
 from .onegrid import ChannelForm
@@ -25,8 +25,6 @@ from .onegrid import ChannelForm
 _OPEN = 4
 # So many days are looked for by their names.
 _FEW = 32
-# What HDF5, h5py and numpy raise where a file is not what it says.
-_FAULTS = (OSError, KeyError, ValueError, TypeError, AttributeError, RuntimeError, IndexError)
 
 
 class Held(NamedTuple):
@@ -59,7 +57,7 @@ class OpenDays:
         self._one: dict[str, Folder] | None = None
         self._spec = ""
         if os.path.isfile(self.out):
-            with self._faults(self.out), DayFile(self.out) as day:
+            with reading(self.out) as day:
                 self._one = {gps.day_of(_window(day).start): Folder.holding(self.out)}
         self.folders()
 
@@ -158,7 +156,7 @@ class OpenDays:
         now = identity_of(path)
         if identity is not None and now != identity:
             raise BadInput(f"day file has been replaced since, read again: {path!r}")
-        with self._faults(path):
+        with naming(path):
             day = self._open.get((path, now))
             if day is None:
                 day = DayFile(path)
@@ -168,15 +166,6 @@ class OpenDays:
             else:
                 self._open.move_to_end((path, now))
             yield day
-
-    @staticmethod
-    @contextlib.contextmanager
-    def _faults(path):
-        try:
-            yield
-        except _FAULTS as error:
-            reason = " ".join(str(error).split())[:120]
-            raise BadInput(f"day file cannot be read, {reason or type(error).__name__}: {path!r}") from error
 
     def close(self) -> None:
         """Close the day files that are open; they are opened again when they are wanted."""

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import gps
-from ..day import statistics
+from ..day import dayfile, statistics
 from . import find, segments
 from .find import Found
 from .opened import OpenDays
@@ -104,7 +104,7 @@ def _cover(work):
     path, names, spans = work
     # Channels that are alike, as most are, are told alike.
     alike = functools.cache(functools.partial(_told, spans))
-    with find.reading(path) as day:
+    with dayfile.reading(path) as day:
         made, rows = day.provenance, []
         for name in names:
             form, counts, size = made.datasets[name], day.statistics(name)[:, statistics.COUNT], made.unit_of(name)

@@ -203,6 +203,14 @@ class Cache:
         if wanted.size not in (-1, facts.size):
             place.drop_part()
             raise remote.Refused(f"has changed since it was listed, it had {wanted.size} bytes and has {facts.size}")
+        # Replicas behind one name may each have a time of their own: then one of them has the one that is known.
+        both_known = wanted.mtime > 0 and facts.mtime > 0
+        if both_known and facts.mtime != wanted.mtime and not fetch.tells_time(wanted.url, wanted.mtime):
+            place.drop_part()
+            then, now = (
+                time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(each // 10**9)) for each in (wanted.mtime, facts.mtime)
+            )
+            raise remote.Refused(f"has changed since it was listed, it was of {then} and is of {now}")
         os.replace(place.part, place.path)
         place.drop_part()
         _used(lock)

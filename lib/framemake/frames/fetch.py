@@ -111,6 +111,14 @@ async def _ask_one(client, url):
             return _facts(url, response, _length(response) if response.status == 200 else _part_of(response)[1])
 
 
+def tells_time(url: str, mtime: int) -> bool:
+    """Whether a server, which is asked a few times, gives a file this time of its last change, in ns, at least once.
+
+    Raises Away or Refused.
+    """
+    return any(session.client().run(lambda client: _ask_one(client, url)).mtime == mtime for _ in range(_TRIES))
+
+
 def read_text(url: str) -> str:
     """The text of a list at a URL; BadInput if it cannot be had."""
 

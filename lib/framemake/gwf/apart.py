@@ -37,11 +37,11 @@ class Apart:
     """A process that answers requests by a module's function `answer(request)`, a dict.
 
     It gives (dict, arrays); both are as of JSON and numpy.  room: bytes that it may take beside 8 times the size of the
-    file that is the request's `path`.
+    file that is the request's `path`.  seconds: of CPU, for an answer.
     """
 
-    def __init__(self, module: str, room: int = _ROOM) -> None:
-        self._module, self._room = module, room
+    def __init__(self, module: str, room: int = _ROOM, seconds: int = _SECONDS) -> None:
+        self._module, self._room, self._seconds = module, room, seconds
         self._process: subprocess.Popen | None = None
         self._owner = 0
         self._lock = threading.Lock()
@@ -75,7 +75,7 @@ class Apart:
             self._process = None
         if self._process is None or self._process.poll() is not None:
             lib = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-            words = [sys.executable, "-c", _START, lib, self._module, str(self._room)]
+            words = [sys.executable, "-c", _START, lib, self._module, str(self._room), str(self._seconds)]
             self._process = subprocess.Popen(
                 words, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
             )
@@ -129,7 +129,7 @@ def serve(module: str) -> None:
     nowhere = os.open(os.devnull, os.O_RDWR)
     for number in (0, 1):
         os.dup2(nowhere, number)
-    room = int(sys.argv[3])
+    room, seconds = map(int, sys.argv[3:])
     try:
         answer: Callable[[dict], tuple[dict, list]] = importlib.import_module(module).answer
     except ModuleNotFoundError as error:
@@ -145,7 +145,7 @@ def serve(module: str) -> None:
             return
         size = os.path.getsize(request["path"]) if os.path.exists(request.get("path", "")) else 0
         _bound(resource.RLIMIT_AS, held + room + _TIMES_FILE * size)
-        _bound(resource.RLIMIT_CPU, int(sum(os.times()[:2])) + _SECONDS)
+        _bound(resource.RLIMIT_CPU, int(sum(os.times()[:2])) + seconds)
         try:
             found = answer(request)
         except Exception as error:

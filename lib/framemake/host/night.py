@@ -20,6 +20,7 @@ import glob
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import tempfile
@@ -30,7 +31,7 @@ from typing import NamedTuple
 from .. import files, gps
 from ..day.folder import COMPLETED, Folder
 from ..days import index
-from ..errors import BadInput, wording
+from ..errors import BadInput, on_a_line, wording
 from .nightconf import Settings, Step
 
 # What the night is called in its messages and in the names of its files.
@@ -187,7 +188,8 @@ def run(
     In the words of a step {first}, {recent}, {open} and {last}, alone or as NAME={first}, are the days of its Span,
     {picture_first} and {picture_last} those of the picture.  SIGINT, SIGTERM and SIGHUP end the step that runs, and no
     other begins.
-    Raises BadInput if LOGS cannot be written to, another night is at work, or `until` has not come yet.
+    Raises BadInput if LOGS cannot be written to, another night is at work, or what one that has ended started, or
+    `until` has not come yet.
     """
     if until > _today():
         raise BadInput(f"that day has not come yet: '{until}'")
@@ -215,14 +217,31 @@ def _alone(logs):
     path = os.path.join(logs, f"{NAME}.lock")
     with files.locked(path, wait=False) as lock:
         if lock is None:
-            with files.opened(path, encoding="utf-8", errors="replace") as source:
-                since = source.read().strip()
+            since, _, process = files.read_text(path).strip().partition(" ")
+            left = _holders(path)
+            if process and left and process not in left:
+                number, words = min(left.items(), key=lambda each: int(each[0]))
+                what = f"process {number} that it started goes on"
+                raise BadInput(f"the {NAME} of {since} has ended, but {what}: {words!r}")
             raise BadInput(f"another {NAME} is at work, since {since}: {logs!r}")
         os.set_inheritable(lock, True)
         with contextlib.suppress(OSError):
             os.ftruncate(lock, 0)
-            os.pwrite(lock, f"{gps.now_utc()}\n".encode(), 0)
+            os.pwrite(lock, f"{gps.now_utc()} {os.getpid()}\n".encode(), 0)
         yield
+
+
+def _holders(path):
+    """{process id: its words} of the processes of this machine that have a file open, as far as they let us see."""
+    found, path = {}, os.path.realpath(path)
+    for number in filter(str.isdigit, os.listdir("/proc")):
+        with contextlib.suppress(OSError):
+            handles = os.listdir(f"/proc/{number}/fd")
+            if any(os.readlink(f"/proc/{number}/fd/{handle}") == path for handle in handles):
+                words = files.read_text(f"/proc/{number}/cmdline")
+                found[number] = on_a_line(words.replace("\0", " "))
+    found.pop(str(os.getpid()), None)
+    return found
 
 
 @contextlib.contextmanager
@@ -366,22 +385,27 @@ class _Night:
                 status = self._judge_build(status, begun)
             said = self.log.tail(since)
             if data:
-                data.seek(0)
-                said = said or _first(_lines(data.read(1_000_000)))
-                data.seek(0)
-                while piece := data.read(1 << 20):
-                    self.log.write(piece)
+                try:
+                    data.seek(0)
+                    said = said or _first(_lines(data.read(1_000_000)))
+                    data.seek(0)
+                    while piece := data.read(1 << 20):
+                        self.log.write(piece)
+                except OSError as error:
+                    self.log.note(f"{NAME}: what {step.name} printed cannot be read: {wording(error)}")
         return status, said
 
     def _wait_for(self, words, left, data):
         """The exit status of a command, which timeout(1) ends in time even if this process is killed meanwhile."""
+        limit = [shutil.which("timeout") or "timeout", f"--kill-after={_PATIENCE}", f"{max(left, 0.001):.3f}"]
         try:
+            # By its path, and with env to change the folder, it is spawned.  One that is forked tells by a pipe whether
+            # it could be started; where that cannot be read it would be said not to run, and run on.
             self.child = subprocess.Popen(
-                ["timeout", f"--kill-after={_PATIENCE}", f"{max(left, 0.001):.3f}", *words],
+                [*limit, "env", f"--chdir={self.asked.logs}", *words],
                 stdin=subprocess.DEVNULL,
                 stdout=data or self.log.handle,
                 stderr=self.log.handle,
-                cwd=self.asked.logs,
                 # Each has the lock of the night, and whatever else was opened for it.
                 close_fds=False,
             )

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import gps, grid
-from ..day import coverage, layout, statistics, summary, why
+from ..day import coverage, dayfile, layout, statistics, summary, why
 from ..day.dayfile import DayFile
 from ..days import find
 from ..frames import catalog
@@ -69,7 +69,7 @@ def take(path: str, state: Sequence[Span] | None = None) -> tuple[find.Taken, Fa
 
     state: the spans in GPS seconds, in order, of which something is told; None: all.
     """
-    with find.reading(path) as day:
+    with dayfile.reading(path) as day:
         taken, inner = find.of_day(day)
         return taken, _facts(day, taken, inner, state)
 

@@ -12,7 +12,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .. import grid
-from ..day.dayfile import DayFile
+from ..day.dayfile import FAULTS, DayFile
 from ..errors import BadInput
 from .streams import LINK, identity
 
@@ -116,7 +116,7 @@ class _opened:
 
     def __exit__(self, kind, error, trace):
         self.day.close()
-        if kind and issubclass(kind, (AttributeError, KeyError, OSError, ValueError, TypeError)):
+        if kind and issubclass(kind, FAULTS):
             raise BadInput(f"not a day file of this project, or damaged: {self.path!r}") from None
 
 
