@@ -1,9 +1,30 @@
 """Machines as they are installed, Debian 12 and 13: an ordinary user with sudo types what the README says."""
 
+import sys
+
 import pytest
-from support import trees
+from support import commands, trees
 
 pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("without", "why"),
+    [
+        (["setpriv", "--bounding-set=-sys_admin"], "this machine lets nobody mount or make devices: "),
+        (["setpriv", "--bounding-set=-mknod"], "this machine lets nobody mount or make devices: "),
+        (["unshare", "--net"], "the mirror does not answer: E: "),
+    ],
+)
+def test_where_no_tree_can_be_made_one_line_says_why(without, why, tmp_path):
+    commands.needs(without[0])
+    if commands.call(*without, "true").returncode:
+        pytest.skip("root alone can do without")
+    code = "from support import trees; print(trees.why_not())"
+    env = {"FRAMEMAKE_TREES": tmp_path, "PYTHONPATH": f"{commands.ROOT}/lib:{commands.ROOT}/tests"}
+    done = commands.call(*without, sys.executable, "-c", code, env=env)
+    assert done.stdout.startswith(f"no tree of Debian: {why}") and done.stdout.count("\n") == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])

@@ -109,7 +109,11 @@ def tree(release, *packages):
         (folder / "entered").unlink(missing_ok=True)
         with daemons.daemon(*APART, "sh", "-ec", ENTER, folder) as holder:
             daemons.wait_until((folder / "entered").exists, "the tree is entered", 30)
-            yield Tree(folder, holder)
+            try:
+                yield Tree(folder, holder)
+            finally:
+                # unshare lets all other signals wait until what it started has ended.
+                holder.kill()
 
 
 def _run(*words):
