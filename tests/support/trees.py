@@ -123,7 +123,8 @@ def _run(*words):
 
 def _make(release, packages, folder):
     shutil.rmtree(folder, ignore_errors=True)
-    _run("debootstrap", "--variant=minbase", release, folder)
+    # What it mounts there is gone when it ends, though it is killed.
+    _run("unshare", "--mount", "debootstrap", "--variant=minbase", release, folder)
     # How this machine reaches its packages is how the tree does.
     for path in [*Path("/etc/apt/apt.conf.d").glob("*"), Path("/etc/pip.conf"), *Path("/etc/xdg/pip").glob("*")]:
         if path.is_file() and ("pip" in str(path) or "Acquire" in path.read_text(errors="replace")):
