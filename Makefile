@@ -8,7 +8,7 @@ must have no whitespace, move it: '$(or $(HERE),$(strip $(MAKEFILE_LIST)))'))
 include $(dir $(HERE))lib/make/given.mk
 
 .DEFAULT_GOAL := $(if $(DAY),day,help)
-.PHONY: help day range crate report streams serve install-cron remove-cron demo install uninstall setup test test-quick test-long test-deps bench lint clean
+.PHONY: help day range crate report streams serve install-cron remove-cron demo install uninstall setup test test-quick test-long test-trees test-deps bench lint clean
 
 help:  ## list the targets and variables
 	@$(ROOT)/lib/make/help $(ROOT)/Makefile $(VARIABLES)
@@ -94,6 +94,11 @@ test-long:  ## run the tests that take minutes
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && python3 -m pytest -q -m long $(TESTS)
 
+# A pool of HTCondor, and what a person types on a machine as it is installed.
+test-trees:  ## run those that need Debian 12 and 13 in trees of their own (root; half an hour the first time)
+	@$(ROOT)/lib/make/setup test
+	@cd $(ROOT) && python3 -m pytest -q -m long tests/test_pools.py tests/test_fresh.py $(TESTS)
+
 # A test whose daemon is not there is skipped; CI installs them all.
 test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 	@$(ROOT)/lib/make/setup test-deps
@@ -105,10 +110,11 @@ bench:  ## measure against the floor and the peers (two hours, 40 GB)
 
 # What is bash; the rest is Python.
 SCRIPTS := $(addprefix lib/make/,setup checks day range build-day apart demo help for-engines completion.bash engine/*) cron/install cron/nightly .ci/run
-lint:  ## check the code's form and types: ruff, mypy, shellcheck, shfmt
+lint:  ## check the code's form and types: ruff, mypy, vermin, shellcheck, shfmt
 	@$(ROOT)/lib/make/setup test
 	@cd $(ROOT) && ruff check -q . && ruff format --check -q .
 	@cd $(ROOT) && mypy --no-error-summary
+	@cd $(ROOT) && vermin -q -t=3.10- --no-tips --violations lib bin cron
 	@cd $(ROOT) && shellcheck -x $(SCRIPTS) && shfmt -d -i 2 -ci $(SCRIPTS)
 
 clean:  ## remove what make demo wrote

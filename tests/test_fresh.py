@@ -1,9 +1,31 @@
 """Machines as they are installed, Debian 12 and 13: an ordinary user with sudo types what the README says."""
 
+import re
+import sys
+
 import pytest
-from support import trees
+from support import commands, trees
 
 pytestmark = pytest.mark.long
+
+
+@pytest.mark.parametrize(
+    ("without", "why"),
+    [
+        (["setpriv", "--bounding-set=-sys_admin"], "this machine lets nobody mount or make devices: "),
+        (["setpriv", "--bounding-set=-mknod"], "this machine lets nobody mount or make devices: "),
+        (["unshare", "--net"], "the mirror does not answer: E: "),
+    ],
+)
+def test_where_no_tree_can_be_made_one_line_says_why(without, why, tmp_path):
+    commands.needs(without[0])
+    if commands.call(*without, "true").returncode:
+        pytest.skip("root alone can do without")
+    code = "from support import trees; print(trees.why_not())"
+    env = {"FRAMEMAKE_TREES": tmp_path, "PYTHONPATH": f"{commands.ROOT}/lib:{commands.ROOT}/tests"}
+    done = commands.call(*without, sys.executable, "-c", code, env=env)
+    assert done.stdout.startswith(f"no tree of Debian: {why}") and done.stdout.count("\n") == 1, done.stderr
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("release", ["bookworm", "trixie"])
@@ -20,6 +42,8 @@ def test_make_demo_on_a_fresh_machine(release):
         assert "200 of 201 channels valid, 1 invalid, 0 pruned" in done.stdout
         # jq 1.7 prints a whole number with a point as it stands.
         assert "no channel has any in GPS 1396771200-1396774800\n" in done.stdout
+        assert not re.search(r"\d\.0\b", done.stdout), done.stdout
+        assert not re.search(r"(?i)\b(traceback|warning|error)\b", done.stdout + done.stderr), done.stdout + done.stderr
         checked = machine.run("cd framemake && bin/check-day demo/out/V1trend-2024-04-10/V1trend_20240410.h5")
         assert checked.returncode == 3 and "data is missing" in checked.stderr
 

@@ -136,7 +136,12 @@ def test_a_program_gives_a_time_as_it_has_it(time, value):
     assert found == value and type(found) is type(value)
 
 
-@pytest.mark.parametrize("time", [None, "now", -1, float("nan"), float("inf"), [], np.datetime64("NaT")])
+def test_days_are_both_included_over_the_end_of_a_february():
+    assert gps.dates("2024-02-28", "2024-03-01") == ["2024-02-28", "2024-02-29", "2024-03-01"]
+    assert gps.dates("2024-04-10", "2024-04-10") == ["2024-04-10"]
+
+
+@pytest.mark.parametrize("time", [None, "now", -1, float("nan"), float("inf"), [], np.datetime64("NaT", "s")])
 def test_what_is_no_time_is_named(time):
     with pytest.raises(BadInput, match="no such time"):
         gps.seconds(time)

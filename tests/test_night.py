@@ -286,7 +286,8 @@ def test_a_log_that_cannot_be_opened_is_told_and_messages_go_to_the_mail(tmp_pat
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT, signal.SIGHUP])
 def test_a_night_that_is_told_to_end_ends_its_step_and_begins_no_other(tmp_path, number):
     steps = [*shell("long", "echo begun >&2; sleep 60"), *shell("next", "true")]
-    call = [BIN / "run-night", "--", f"LOGS={tmp_path}", *steps]
+    # The tests may run under nohup, or in the background of a script.
+    call = ["env", "--default-signal", BIN / "run-night", "--", f"LOGS={tmp_path}", *steps]
     process = subprocess.Popen(call, stderr=subprocess.PIPE, text=True)
     wait_until(lambda: (tmp_path / "nightly.log").exists() and "begun" in (tmp_path / "nightly.log").read_text(), "it")
     process.send_signal(number)

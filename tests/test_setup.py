@@ -9,7 +9,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
-from support.commands import call, needs
+from support.commands import call, make, needs
 from support.sites import ROOT
 
 NAMES = """bash dirname pwd id env grep cat printf mkdir flock rm find sha256sum touch tail ls jq rsync python3 awk"""
@@ -92,6 +92,21 @@ def test_every_package_that_is_needed_is_checked_and_named_as_conda_has_it():
     # The README has the same line.
     line = re.search(r"conda install -c conda-forge ([^`]*?)\n\n", (ROOT / "README.md").read_text())[1]
     assert conda <= set(line.replace("\\\n", " ").split())
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(
+    ("module", "package", "conda"),
+    [("lalframe", "lalsuite", "python-lal python-lalframe"), ("gwframe", "gwframe", "gwframe=0.8.4")],
+)
+def test_the_one_package_that_an_environment_lacks_is_named_as_conda_has_it(module, package, conda, tmp_path):
+    needs("make", "parallel", "jq", "rsync", "flock")
+    (tmp_path / f"{module}.py").write_text("raise ImportError\n")
+    done = make("VENV=", "setup", cwd=ROOT, env={"PYTHONPATH": str(tmp_path)})
+    assert done.returncode == 2 and done.stderr.splitlines()[0] == (
+        "setup: VENV is empty, and of python3 on PATH: "
+        f"it cannot import {package} (conda install -c conda-forge {conda})"
+    )
 
 
 @pytest.fixture

@@ -140,6 +140,14 @@ def check_days(first: str | None, last: str | None) -> None:
         raise BadInput(f"the range is empty: {first!r} to {last!r}")
 
 
+def dates(first: str, last: str) -> list[str]:
+    """The days 'YYYY-MM-DD' from first to last, both included, which are days; no leap second is asked for."""
+    import datetime
+
+    begin, end = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
+    return [str(begin + datetime.timedelta(days=at)) for at in range((end - begin).days + 1)]
+
+
 def parse(text: str) -> int | float:
     """GPS seconds of a text: GPS seconds ('1396742418.5'), a UTC day, for its beginning, or an ISO 8601 time in UTC.
 

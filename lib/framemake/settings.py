@@ -7,6 +7,7 @@ takes a value as TOML gives it and returns the text of the make variable; it rai
 import datetime
 import os
 import re
+import sys
 from collections.abc import Collection, Mapping
 from typing import Any, NamedTuple
 
@@ -217,10 +218,10 @@ def parse(text: str, source: str, purpose: str) -> dict[str, Any]:
     source: the file's name, for messages.  purpose: DAY or RANGE.  The keys stand at the top, or in one table that is
     named as the purpose.  BadInput names what is no TOML, a key that is unknown, another purpose's, or there twice.
     """
-    try:
-        import tomllib
-    except ModuleNotFoundError:  # Python 3.10
-        import tomli as tomllib  # type: ignore[no-redef]
+    if sys.version_info >= (3, 11):
+        import tomllib  # novermin
+    else:
+        import tomli as tomllib
 
     try:
         found = tomllib.loads(text.removeprefix("\ufeff"))

@@ -113,7 +113,7 @@ def by_day(
     row = {name: at for at, name in enumerate(names)}
     places = {listed: np.array([row[name] for name in lists[listed]]) for _, listed, _ in entries.values()}
     seconds = np.array([fact.seconds for fact in kept.facts])
-    dates = [str(date) for date in np.arange(begin, np.datetime64(stop) + 1, dtype="datetime64[D]")]
+    dates = gps.dates(begin, stop)
     parts = np.full((len(names), len(dates)), np.nan)
     for column, date in enumerate(dates):
         if date in entries:

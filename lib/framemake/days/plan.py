@@ -109,11 +109,9 @@ class _Look(NamedTuple):
 def days(first: str, last: str, limit: int | None = None) -> list[str]:
     """The days 'YYYY-MM-DD' from first to last, both included, at most `limit`; BadInput if there are none."""
     gps.day_window(first), gps.day_window(last)
-    begin, end = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
-    if begin > end:
+    if first > last:
         raise BadInput(f"the range is empty: {first!r} to {last!r}")
-    count = (end - begin).days + 1
-    return [str(begin + datetime.timedelta(days=n)) for n in range(min(count, limit or count))]
+    return gps.dates(first, last)[: limit or None]
 
 
 def frames_of(variables: Mapping, wanted: list[str]) -> str | TextIO:

@@ -1,6 +1,5 @@
 """How the days of an output folder stand, from their states and summaries: for people, and for scripts."""
 
-import datetime
 import fcntl
 import itertools
 import json
@@ -110,7 +109,7 @@ def days_of(out: str, spec: str | None = None, first: str | None = None, last: s
         begin, end = first or min(dates, default=None), last or max(dates, default=None)
         if begin is None or end is None or begin > end:
             continue
-        for date in _dates(begin, end):
+        for date in gps.dates(begin, end):
             found_days.append(_status(folders[date], name, date) if date in folders else DayStatus(date, name, MISSING))
     if not found_days:
         raise BadInput(f"no day from {first or 'the first'} to {last or 'the last'} in folder: {out!r}")
@@ -214,12 +213,6 @@ def bad(days: list[DayStatus]) -> str:
     """What somebody has to look at, in a few words; '' if all is well."""
     counts = totals(days)
     return ", ".join(f"{counts[status]} {status}" for status in BAD if counts[status])
-
-
-def _dates(first, last):
-    """Days from first to last, both included: as plan.days, which knows leap seconds and so loads lal."""
-    first, last = datetime.date.fromisoformat(first), datetime.date.fromisoformat(last)
-    return [str(first + datetime.timedelta(days=number)) for number in range((last - first).days + 1)]
 
 
 def _status(folder, spec, date):

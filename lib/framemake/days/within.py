@@ -48,7 +48,7 @@ def channels(
     """
     begin, stop, paths = find.day_range(days, first, last)
     start, end = gps.day_window(begin).start, gps.day_window(stop).end
-    own = {date: _of_day(spans, date) for date in _dates(begin, stop)}
+    own = {date: _of_day(spans, date) for date in gps.dates(begin, stop)}
     asked = sum(b - a for some in own.values() for a, b in some)
     if not asked:
         return []
@@ -88,10 +88,6 @@ def channels(
         for at, each in enumerate(forms)
         if has[at]
     ]  # fmt: skip
-
-
-def _dates(first, last):
-    return [str(date) for date in np.arange(first, np.datetime64(last) + 1, dtype="datetime64[D]")]
 
 
 def _of_day(spans, date):

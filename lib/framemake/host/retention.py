@@ -107,17 +107,12 @@ def _by_days(found):
     for frame in found:
         days = gps.day_of(frame.start), gps.day_of(max(frame.start, frame.end - 1e-6))
         if days != last and group:
-            yield _dates(*last), group
+            yield gps.dates(*last), group
             group = []
         last = days
         group.append(frame)
     if group:
-        yield _dates(*last), group
-
-
-def _dates(first, last):
-    first, last = (datetime.date.fromisoformat(day) for day in (first, last))
-    return [str(first + datetime.timedelta(days=at)) for at in range((last - first).days + 1)]
+        yield gps.dates(*last), group
 
 
 def _seen(frame):
