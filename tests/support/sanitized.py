@@ -29,5 +29,5 @@ words = sys.argv[2:]
 """
     argv = [sys.executable, "-c", begin + code, path, *words]
     done = subprocess.run(argv, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
+    assert done.returncode == 0, f"{done.stderr[:4000]} ... {done.stderr[-2000:]}"
     return done.stdout

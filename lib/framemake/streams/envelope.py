@@ -235,7 +235,8 @@ def _made(stream, first, stop):
 def _compiled(stream, begin, end, into):
     """Set the entries of blocks [begin, end), one at least, by the compiled code."""
     ahead = int(begin > 0)
-    held = np.ascontiguousarray(stream.records[begin * BLOCK - ahead : end * BLOCK])
+    kept, span = stream.records, (begin * BLOCK - ahead, end * BLOCK)
+    held = np.ascontiguousarray(kept.lent(*span) if isinstance(kept, records.Mapped) else kept[slice(*span)])
     runs = Runs(stream, held["time"][ahead], held["time"][-1])
     first, counts, inner = runs.raw_samples()
     # The memory is read and written past numpy, so all of this has to hold.
