@@ -71,7 +71,7 @@ setup: $(READY)  ## set up what the commands in bin/ need
 # The packages are installed when their list has changed, and what is compiled is when its source has.  With VENV= (empty)
 # nothing is installed, and setup checks what is there.
 ifneq ($(READY),)
-$(READY): $(ROOT)/requirements.lock $(wildcard $(ROOT)/lib/framemake/*/*.c)
+$(READY): $(ROOT)/requirements.lock $(wildcard $(ROOT)/lib/framemake/*/*.c $(ROOT)/lib/framemake/*/*/*.c)
 	@$(ROOT)/lib/make/setup run
 else
 setup:

@@ -6,8 +6,6 @@ import importlib.util
 import itertools
 import json
 import os
-import subprocess
-import sys
 import zlib
 from pathlib import Path
 
@@ -21,9 +19,9 @@ from framemake.gwf.write import Signal, write
 from gwframe import _core
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support import damage8
+from support import damage8, sanitized
 from support.bigendian import big_endian
-from support.commands import ROOT, START, frame_file, needs
+from support.commands import START, frame_file, needs
 
 CODECS = ["RAW", "GZIP", "DIFF_GZIP", "ZERO_SUPPRESS_WORD_2", "ZERO_SUPPRESS_WORD_4", "ZERO_SUPPRESS_WORD_8"]
 DTYPES = ["i1", "u1", "i2", "u2", "i4", "u4", "i8", "u8", "f4", "f8"]
@@ -413,31 +411,21 @@ def test_what_no_checksum_tells_crashes_nothing(library, whole):
 @pytest.mark.long
 def test_what_no_checksum_tells_under_sanitizers(whole, tmp_path):
     """Also every codec, dtype and form: whatever reads or writes beyond its bounds ends the process."""
-    needs("cc")
-    flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    compiled.compile_to(str(tmp_path / "frames8.so"), *flags)
     more = []
     forms = itertools.product(CODECS, DTYPES, ("noise", "sparse", "constant", "walk"), (1, 2, 63, 64, 65, 1000))
     for number, (codec, dtype, how, count) in enumerate(forms):
         more.append(coded(tmp_path / f"{number}.gwf", codec, [[samples(dtype, count, how, 1)]]))
-    asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
     code = """
-import ctypes, json, sys
+import json
 from framemake.gwf import calls
 from support import damage8
-library = calls.Library(ctypes.CDLL(sys.argv[1]))
-whole, more = json.loads(sys.argv[2])
+library = calls.Library(loaded)
+whole, more = json.loads(words[0])
 damage8.every_channel(library, whole + more)
 print(json.dumps(damage8.campaign(library, whole, 10_000, "long")))
 """
-    environ = {**os.environ, "LD_PRELOAD": asan.strip(), "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
-    # Python itself gives back less than it takes.
-    environ["ASAN_OPTIONS"] = "detect_leaks=0"
     paths = json.dumps([[str(path) for path in some] for some in (whole, more)])
-    words = [sys.executable, "-c", code, str(tmp_path / "frames8.so"), paths]
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    counts = json.loads(done.stdout)
+    counts = json.loads(sanitized.run(tmp_path, code, paths))
     print(counts)
     assert counts[str(TAKEN)] > 1000 and counts[str(ODD)] > 1000
 

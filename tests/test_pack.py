@@ -1,17 +1,13 @@
 """Chunks that we compress ourselves: the samples come back to the bit, and the same samples give the same bytes."""
 
-import json
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pytest
 from framemake import compiled
 from framemake.day import pack
 from hypothesis import given
 from hypothesis import strategies as st
-from support.commands import ROOT, needs
+from support import sanitized
+from support.commands import needs
 from support.packing import KINDS, RANDOM, there_and_back
 
 
@@ -83,23 +79,9 @@ def test_what_is_compiled_packs_as_small():
 @pytest.mark.long
 def test_packing_under_sanitizers(tmp_path):
     """Whatever reads or writes beyond its bounds ends the process."""
-    needs("cc")
-    flags = ["-g", "-fsanitize=address,undefined", "-fno-sanitize-recover=all"]
-    compiled.compile_to(str(tmp_path / "x.so"), *flags)
-    asan = subprocess.run(["cc", "-print-file-name=libasan.so"], capture_output=True, text=True, check=True).stdout
     code = """
-import ctypes, sys
-from framemake import compiled
-loaded = ctypes.CDLL(sys.argv[1])
-compiled.library = lambda: loaded
 from support import packing
 print(packing.all_lengths())
 assert packing.pack._call() is not None and packing.statistics._call() is not None
 """
-    environ = {**os.environ, "LD_PRELOAD": asan.strip(), "PYTHONPATH": f"{ROOT / 'lib'}:{ROOT / 'tests'}"}
-    # Python itself gives back less than it takes.
-    environ["ASAN_OPTIONS"] = "detect_leaks=0"
-    words = [sys.executable, "-c", code, str(tmp_path / "x.so")]
-    done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr[-4000:]
-    assert json.loads(done.stdout) > 5000
+    assert int(sanitized.run(tmp_path, code)) > 5000

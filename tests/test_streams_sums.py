@@ -136,3 +136,12 @@ def test_a_sum_that_its_type_cannot_hold_is_refused():
     most = np.full(60, 2**31 - 1, "i4")
     with pytest.raises(sums.Overflow):
         extend(Running(), 2048, "int", [FramePiece(START, 60.0, most, most, None, False)])
+
+
+def test_frames_that_are_not_in_order_in_their_file_give_what_they_give_in_order():
+    ones = np.ones(60)
+    pieces = [FramePiece(START + at, 1.0, (at + 1) * ones, ones, None, True) for at in (0, 60, 120)]
+    wanted = extend(Running(), 16, "double", pieces)
+    for way in (extend, lambda *given: sums._by_numpy(*given, arrange(given[-1], -np.inf))):
+        made, index, ends = way(Running(), 16, "double", [pieces[2], pieces[0], pieces[1]])
+        assert (made.tobytes(), index.tobytes(), ends) == (wanted[0].tobytes(), wanted[1].tobytes(), wanted[2])

@@ -16,9 +16,11 @@ from . import files
 
 _HERE = os.path.dirname(os.path.abspath(__file__))
 # The other halves of rooms of these names, in one library.
-SOURCES = tuple(os.path.join(_HERE, *name.split("/")) for name in ("gwf/frames8.c", "day/pack.c", "day/statistics.c"))
-# Not for the machine that builds it alone: others may run it, from one checkout.
-_FLAGS = ("-O3", "-fPIC", "-shared")
+_NAMES = ("gwf/frames8.c", "day/pack.c", "day/statistics.c", "streams/envelope.c", "streams/intake/sums.c")
+SOURCES = tuple(os.path.join(_HERE, *name.split("/")) for name in _NAMES)
+# Not for the machine that builds it alone: others may run it, from one checkout.  What is added and multiplied is
+# rounded each time, as numpy does it, on every kind of processor.
+_FLAGS = ("-O3", "-fPIC", "-shared", "-ffp-contract=off", "-fno-math-errno")
 
 
 class Missing(Exception):
@@ -73,7 +75,7 @@ def compile_to(path: str, *flags: str) -> None:
     compiler = os.environ.get("CC", "cc").split() or ["cc"]
     try:
         done = subprocess.run(
-            [*compiler, *_FLAGS, *flags, "-o", path, *SOURCES], capture_output=True, text=True, check=False
+            [*compiler, *_FLAGS, *flags, "-o", path, *SOURCES, "-lm"], capture_output=True, text=True, check=False
         )
     except OSError:
         raise Missing(f"no C compiler: {compiler[0]!r}") from None

@@ -2,7 +2,7 @@
 
 import enum
 import functools
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
@@ -137,12 +137,8 @@ class Wanted:
 
     def calibrations(self) -> "dict[str, Calibration]":
         """{channel: Calibration} of the ADC channels that are TAKEN or LOOKED."""
-        found = np.flatnonzero((self.channels["kind"] == 0) & ((self.status == TAKEN) | (self.status == LOOKED)))
-        told = (self.channels[each][found].tolist() for each in ("bias", "slope", "nbits", "units"))
-        return {
-            self.names[at]: Calibration(bias, slope, nbits % 2**32, self.texts[units])
-            for at, bias, slope, nbits, units in zip(found.tolist(), *told, strict=True)
-        }
+        found = np.flatnonzero((self.status == TAKEN) | (self.status == LOOKED))
+        return {self.names[at]: each for at, each in _calibrations(found, self.channels[found], self.texts).items()}
 
     def leave(self) -> None:
         """Take none: each is to be read by itself."""
@@ -243,47 +239,100 @@ class FrameFile(Protocol):
         ...
 
 
-def read_many(file: FrameFile, index: int, wanted: Wanted) -> "list[Series | BadFrame | None]":
-    """What `read` gives of each of the channels that are wanted, or the BadFrame that it raises.
+class Alike(NamedTuple):
+    """Channels of one Shape, as one frame has them, with their samples in one array.
 
-    Those that are alike share the memory of their samples.  Keep the Wanted for the frames that follow.
+    at: numbers of the channels in their Wanted, in its order.  rows: the row of each.  data: 2-D, as stored.
+    good: bool array of data's shape, as of Series; None: all are good.  told: the fields of each channel, shape
+    (channels,).  texts: what these number.
     """
-    found: list[Series | BadFrame | None] = [None] * len(wanted.names)
-    todo = np.ones(len(found), dtype=bool)
+
+    at: np.ndarray
+    rows: np.ndarray
+    shape: Shape
+    data: np.ndarray
+    good: np.ndarray | None
+    told: np.ndarray
+    texts: list[str]
+
+    def calibrations(self) -> "dict[int, Calibration]":
+        """{number of the channel: its Calibration} of the ADC channels."""
+        return _calibrations(self.at, self.told, self.texts)
+
+    def each(self) -> "Iterator[tuple[int, Series]]":
+        """(number of the channel, its Series) of each."""
+        told = (self.told[each].tolist() for each in ("unit", "masked", "lost", "said"))
+        for at, row, unit, masked, lost, said in zip(self.at.tolist(), self.rows.tolist(), *told, strict=True):
+            good = self.good[row] if masked and self.good is not None else None
+            lacks = INEXACT if lost else ""
+            yield (
+                at,
+                Series(self.data[row], good, self.shape.offset, self.shape.dt, self.texts[unit], lost=lacks, said=said),
+            )
+
+
+def _calibrations(at, told, texts):
+    """{number: Calibration} of the ADC channels of these numbers, of which this is told."""
+    adc = told["kind"] == 0
+    fields = (told[each][adc].tolist() for each in ("bias", "slope", "nbits", "units"))
+    return {
+        number: Calibration(bias, slope, nbits % 2**32, texts[units])
+        for number, bias, slope, nbits, units in zip(at[adc].tolist(), *fields, strict=True)
+    }
+
+
+def read_alike(
+    file: FrameFile, index: int, wanted: Wanted
+) -> "tuple[list[Alike], dict[int, Series | BadFrame | None]]":
+    """(those that are Alike, the others by their number): what `read` gives of each of the channels that are wanted, or
+    the BadFrame that it raises.  Keep the Wanted for the frames that follow.
+    """
+    found: list[Alike] = []
+    others: dict[int, Series | BadFrame | None] = {}
+    todo = np.ones(len(wanted.names), dtype=bool)
     # Once as the frame before was, and once more for those that are not like it.
     for _ in range(2):
         spots: list[Spot] = []
         wanted.spot[:], wanted.active[:] = -1, todo
-        for number in np.unique(wanted.shape_of[todo]).tolist():
-            if number >= 0:
-                some = np.flatnonzero(todo & (wanted.shape_of == number))
-                shape = wanted.shapes[number]
-                data = np.empty((len(some), shape.samples), shape.dtype)
-                wanted.spot[some], wanted.row[some] = len(spots), np.arange(len(some))
-                spots.append(Spot(shape, data, np.empty(data.shape, bool), np.array([[0, 0, shape.samples]])))
+        # Not np.unique, which imports numpy.ma.
+        for number in sorted(set(wanted.shape_of[todo].tolist()) - {-1}):
+            some, shape = np.flatnonzero(todo & (wanted.shape_of == number)), wanted.shapes[number]
+            data = np.empty((len(some), shape.samples), shape.dtype)
+            wanted.spot[some], wanted.row[some] = len(spots), np.arange(len(some))
+            spots.append(Spot(shape, data, np.empty(data.shape, bool), np.array([[0, 0, shape.samples]])))
         file.take(index, wanted, spots)
-        taken = np.flatnonzero(wanted.status == TAKEN)
-        told = (wanted.channels[each][taken].tolist() for each in ("spot", "row", "unit", "masked", "lost", "said"))
-        for at, number, row, unit, masked, lost, said in zip(taken.tolist(), *told, strict=True):
-            shape, data, flags, _ = spots[number]
-            good = flags[row] if flags is not None and masked else None
-            text = wanted.texts[unit]
-            found[at] = Series(data[row], good, shape.offset, shape.dt, text, "", INEXACT if lost else "", said)
+        taken = wanted.status == TAKEN
+        for number, (shape, data, good, _) in enumerate(spots):
+            at = np.flatnonzero(taken & (wanted.spot == number))
+            told = wanted.channels[at]
+            flags = good if told["masked"].any() else None
+            if len(at):
+                found.append(Alike(at, told["row"], shape, data, flags, told, wanted.texts))
         alone = wanted.status == ODD
         todo = wanted.status == LOOKED
         if todo.any():
             alone |= todo & ~wanted.learn(todo)
-        for at in np.flatnonzero(alone).tolist():
-            name = wanted.names[at]
-            kind = wanted.kinds[at] or file.kinds.get(name, "")
+        for number in np.flatnonzero(alone).tolist():
+            name = wanted.names[number]
+            kind = wanted.kinds[number] or file.kinds.get(name, "")
             try:
-                found[at] = file.read(index, name, kind) if kind else None
+                others[number] = file.read(index, name, kind) if kind else None
             except BadFrame as error:
-                found[at] = error
+                others[number] = error
         todo &= ~alone
         if not todo.any():
             break
-    return found
+    if sum(len(some.at) for some in found) + len(others) < len(wanted.names):
+        there = others.keys() | {at for some in found for at in some.at.tolist()}
+        others.update((at, None) for at in range(len(wanted.names)) if at not in there)
+    return found, others
+
+
+def read_many(file: FrameFile, index: int, wanted: Wanted) -> "list[Series | BadFrame | None]":
+    """What read_alike gives, an item a channel; those that are alike share the memory of their samples."""
+    alike, others = read_alike(file, index, wanted)
+    found = {**others, **dict(pair for some in alike for pair in some.each())}
+    return [found[at] for at in range(len(wanted.names))]
 
 
 def spread(flags: np.ndarray, length: int) -> np.ndarray | None:

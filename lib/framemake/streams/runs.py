@@ -4,6 +4,8 @@ The only records read for it are those at gaps and at entries of the index, near
 times must be those of the index; if they are not, the times of all records are read.
 """
 
+import functools
+
 import numpy as np
 
 from .records import CHANGE, SAME
@@ -39,7 +41,7 @@ class Runs:
             self._held = self.records[first[around]]
         self.first, self.time, self.interval = first[around], time[around], interval[around]
         following = first[around.stop] if around.stop < len(first) else self.size - 1
-        self.steps = np.diff(self.first, append=following)
+        self.steps = _after_each(self.first, following) - self.first
         self._find_gaps()
         self._measure(by_index, opened[around])
 
@@ -58,22 +60,23 @@ class Runs:
     def _find_gaps(self):
         """A gap is a single step between two invalid records, with a step of 1/R before it and another after it."""
         step = 1 / self.rate
-        one = self.steps == 1
-        short = one & (np.abs(self.interval - step) < SAME)
-        self.gap = one & ~short
-        # A single step leads to the record that begins the next run; the last run has no next one here.
-        behind = self.records[min(self.first[-1] + 1, self.size - 1)]
-        valid = np.append(self._held["valid"], behind["valid"])
-        self.gap &= (valid[:-1] == 0) & (valid[1:] == 0)
-        # Without a step of 1/R before and after it, the two records are samples that happen to be invalid.
         near = np.abs(self.interval - step) < SAME
-        self.gap &= np.insert(near[:-1], 0, True) & np.append(near[1:], True)
-        lead = short & np.append(self.gap[1:], False)
-        tail = short & np.insert(self.gap[:-1], 0, False)
+        one = self.steps == 1
+        self.gap = one & ~near
+        if not self.gap.any():
+            self.plain = ~self.gap
+            return
+        # A single step leads to the record that begins the next run; the last run has no next one here.
+        invalid = np.append(self._held["valid"], self.records[min(self.first[-1] + 1, self.size - 1)]["valid"]) == 0
+        self.gap &= invalid[:-1] & invalid[1:]
+        # Without a step of 1/R before and after it, the two records are samples that happen to be invalid.
+        self.gap &= _before_each(near, True) & _after_each(near, True)
+        short = one & near
+        lead, tail = short & _after_each(self.gap, False), short & _before_each(self.gap, False)
         self.plain = ~(self.gap | lead | tail)
 
     def _measure(self, by_index, opened):
-        """Find the length of the first sample of each run, and the sums of lengths and counts through it.
+        """Find the length of the first sample of each run, and of the others.
 
         A sample is as long as the interval after it, as a file's first sample is followed by its second.  The last
         sample before a gap is as long as those before it; so is one during which the next one begins.
@@ -83,19 +86,26 @@ class Runs:
         sums tell that sample's length.
         """
         after = np.where(self.plain, self.interval, np.nan)
-        before = np.insert(after[:-1], 0, np.nan)
-        stepped = np.insert(self.steps[:-1] == 1, 0, True)
-        shorter = before - after > SAME
-        ends = shorter & ~stepped
+        before = _before_each(after, np.nan)
+        ends = (before - after > SAME) & ~_before_each(self.steps == 1, True)
         before[opened] = np.nan
         self.seconds = np.where(ends, before if by_index else np.nan, np.where(np.isnan(after), before, after))
-        for at in np.flatnonzero(opened & np.isnan(self.seconds) & np.append(self.gap[1:], False)).tolist():
-            self.seconds[at] = self._lone(int(self.first[at]))
-        self._closing = np.insert(self.gap[:-1], 0, False)
+        if self.gap.any():
+            for at in np.flatnonzero(opened & np.isnan(self.seconds) & _after_each(self.gap, False)).tolist():
+                self.seconds[at] = self._lone(int(self.first[at]))
+        self._closing = _before_each(self.gap, False)
         self.seconds[self.gap | self._closing | np.isnan(self.seconds)] = 0
         self._inner = np.where(self.plain & (self.steps != 0), self.interval, 0)
-        self.total_seconds = self._totals(self.seconds, self._inner)
-        self.total_count = self._totals(self._counts(self.seconds), self._counts(self._inner))
+
+    @functools.cached_property
+    def _total_seconds(self):
+        """Seconds of all samples through the first of each run."""
+        return self._totals(self.seconds, self._inner)
+
+    @functools.cached_property
+    def _total_count(self):
+        """The raw samples behind them."""
+        return self._totals(self._counts(self.seconds), self._counts(self._inner))
 
     def _lone(self, at):
         """Seconds of a lone sample before a gap, of n raw samples; NaN if not known.
@@ -159,12 +169,18 @@ class Runs:
         """Raw samples behind the samples of records."""
         return self._counts(self.lengths(at))
 
+    def raw_samples(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Of each run: the number of the record that begins it, int64, and the raw samples behind the sample of that
+        record, and of each of the others, float64: what counts() gives, in short."""
+        first = np.ascontiguousarray(self.first, np.int64)
+        return first, self._counts(self.seconds), self._counts(np.asarray(self._inner, float))
+
     def through(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(seconds, raw samples) of all samples through each record: running sums, whose differences count."""
         run = self.run_of(at)
         more = at - self.first[run]
         inner = self._inner[run]
-        return self.total_seconds[run] + more * inner, self.total_count[run] + more * self._counts(inner)
+        return self._total_seconds[run] + more * inner, self._total_count[run] + more * self._counts(inner)
 
     def end_of(self, at: np.ndarray) -> np.ndarray:
         """GPS time at which the sample of each record ends; after a gap's last record, where data begins again."""
@@ -177,6 +193,20 @@ class Runs:
         gaps = self.first[self.gap]
         lone = self.first[(self.seconds == 0) & ~self.gap & ~self._closing]
         return np.concatenate((gaps - 1, lone - 1)), np.concatenate((gaps + 1, lone))
+
+
+def _before_each(values, first):
+    """What comes before each of the values; `first` before the first of them."""
+    found = np.empty_like(values)
+    found[:1], found[1:] = first, values[:-1]
+    return found
+
+
+def _after_each(values, last):
+    """What comes after each of the values; `last` after the last of them."""
+    found = np.empty_like(values)
+    found[-1:], found[:-1] = last, values[1:]
+    return found
 
 
 def _of_index(index, size):
@@ -194,13 +224,16 @@ def _of_index(index, size):
         # A gap of two samples at one sample a second has both its records at one time: a step of 0 s.
         steps = np.where(interval[:-1] == 0, 1, np.rint(np.diff(time) / interval[:-1]))
     steps = np.where(np.isfinite(steps) & (np.abs(steps) < 2**53), steps, -1)
-    first = np.concatenate(([0], np.cumsum(steps))).astype(np.int64)
+    first = np.zeros(len(interval), np.int64)
+    first[1:] = np.cumsum(steps)
     return _opened(first, time, interval, size)
 
 
 def _opened(first, time, interval, size):
     """Begin a run with the first sample of another trend: an entry that repeats the interval is for the step to it."""
     again = np.flatnonzero(np.abs(np.diff(interval)) < CHANGE) + 1
+    if not len(again):
+        return first, time, interval, np.zeros(len(first), bool)
     following = np.append(first[1:], size)[again]
     opened = np.zeros(len(first), bool)
     opened[again[(following == first[again] + 1) & (again + 1 < len(first))] + 1] = True

@@ -7,12 +7,18 @@ what is stored stays as it is.  To begin the stream anew, move its three files a
 
 from collections.abc import Collection, Iterable
 
+import numpy as np
+
 from ... import gwf
 from ...errors import wording
 from .. import records
 from . import samples, sums, tree
+from .batch import Batch, Fitting
 from .journal import Journal
 from .writing import StreamState, Writer
+
+# So many ways in which channels fit their streams are kept in mind.
+_MOST_FITTINGS = 32
 
 
 class Appender:
@@ -39,26 +45,34 @@ class Appender:
         self._beginning: dict[str, StreamState] = {}
         self._held_back: dict[str, str] = {}
         self._logged = 0
+        # By the key of a samples.Alike: those whose streams take their samples, and (channel, why not) of the others.
+        self._fittings: dict[tuple, tuple[samples.Alike, Fitting, list[tuple[str, str]]]] = {}
 
     def hold_back(self, name: str, reason: str) -> None:
         """Let no sample into a stream in this import; the error log says the reason of each file that has some."""
         self._held_back[name] = reason
+        self._fittings.clear()
 
     # --- reading ----------------------------------------------------------------------------
 
-    def read(self, file: tree.TrendFile, batch: samples.Batch, wanted: Collection[str] | None = None) -> None:
+    def read(self, file: tree.TrendFile, batch: Batch, wanted: Collection[str] | None = None) -> None:
         """Add what a file holds of all streams, or of those in `wanted`, to a batch; report its faults if it is new."""
         new = file.name in self.new
         batch.read += 1
         stamp = tree.stamp_of(file.path)
         try:
-            contents = samples.read(file, wanted)
+            together, contents = samples.gather(file, wanted)
         except (gwf.BadFrame, OSError) as error:
             self.refuse(file, error, stamp)
             return
         finally:
             self.journal.step()
         faults = list(contents.faults)
+        for alike in together:
+            fitting, wrong = self._fitting(alike, file)
+            faults += wrong
+            if fitting.streams:
+                batch.add_alike(fitting, alike.frames, file)
         for name, found in contents.found.items():
             reason = self._misfit(name, found, file)
             if reason:
@@ -82,6 +96,23 @@ class Appender:
         self.unread = self.unread or bool(refused)
         if file.name in self.new:
             self.journal.fault(file, refused or wording(error), stamp.never() if refused else stamp)
+
+    def _fitting(self, alike, file):
+        """(the Fitting of channels that are alike, [(channel, why its samples cannot go into its stream)])."""
+        if alike.key not in self._fittings:
+            good, wrong = [], []
+            for number, (name, found) in enumerate(alike.trends().items()):
+                reason = self._misfit(name, found, file)
+                if reason:
+                    wrong.append((found.channel, reason))
+                else:
+                    good.append(number)
+            streams, channels = ([names[at] for at in good] for names in (alike.streams, alike.channels))
+            if len(self._fittings) >= _MOST_FITTINGS:
+                self._fittings.clear()
+            # The key has the identity of what it was made of, which is kept as long as it.
+            self._fittings[alike.key] = alike, Fitting(streams, channels, np.array(good, np.int64)), wrong
+        return self._fittings[alike.key][1:]
 
     def _misfit(self, name, found, file):
         """Why the samples of a channel cannot go into its stream; '' if they can."""
@@ -114,14 +145,14 @@ class Appender:
 
     # --- writing ----------------------------------------------------------------------------
 
-    def append(self, name: str, batch: samples.Batch) -> None:
+    def append(self, name: str, batch: Batch) -> None:
         """Append what a batch holds of one stream; it takes effect with the next commit."""
         known = name in self.writer.streams
         stream = self.writer.streams[name] if known else self._beginning[name]
         try:
-            made, index, ends = sums.extend(stream.running, stream.rate, stream.info.datatype, batch.pieces[name])
+            made, index, ends = batch.extend(name, stream.running, stream.rate, stream.info.datatype)
         except sums.Overflow:
-            for file, channel in batch.sources[name]:
+            for file, channel in batch.sources(name):
                 if file.name in self.new:
                     reason = "its running sums would overflow: left out"
                     self.journal.fault(file, reason, tree.stamp_of(file.path), channel)

@@ -17,6 +17,7 @@ from ... import gwf
 from .. import records
 from . import past, samples, sums, tree, writing
 from .appender import Appender
+from .batch import Batch
 
 # A commit comes after so many bytes of new files, which need as much room on the disk besides the old ones.
 _WAITING = 1 << 31
@@ -137,19 +138,19 @@ class Late:
             if files:
                 reads.append((files, wanted))
         self._journal.total += sum(file.name not in self._behind for files, _ in reads for file in files)
-        batch, good = samples.Batch(), []
+        batch, good = Batch(), []
         for files, wanted in reads:
             for file in files:
                 self._appender.read(file, batch, None if file.name in self._behind else wanted)
             if batch.full:
                 good += self._extend(batch)
-                batch = samples.Batch()
+                batch = Batch()
         return good + self._extend(batch)
 
     def _extend(self, batch):
         """Add what a batch holds to the ends of streams; the late files in it that could be read."""
-        for name, pieces in batch.pieces.items():
-            late = [(file, channel) for file, channel in batch.sources[name] if file.name in self._behind]
+        for name in batch.streams:
+            late = [(file, channel) for file, channel in batch.sources(name) if file.name in self._behind]
             self._sources.setdefault(name, []).extend(late)
             if name in self._refused:
                 continue
@@ -157,7 +158,7 @@ class Late:
                 self._appender.append(name, batch)
                 continue
             try:
-                self._endings[name].extend(self._writer.streams[name], pieces)
+                self._endings[name].extend(self._writer.streams[name], batch.pieces(name))
             except sums.Overflow:
                 self._refused[name] = "its running sums would overflow"
         return batch.good

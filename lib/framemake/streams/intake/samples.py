@@ -2,7 +2,7 @@
 
 import functools
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from typing import NamedTuple
 
 import numpy as np
@@ -12,8 +12,8 @@ from .. import records
 from . import sums, tree
 
 _MEAN, _RMS, _N = ".mean", ".rms", ".n"
-# A batch is written after so many bytes of samples, for the memory's sake, and files, so that a kill loses little.
-_BATCH_BYTES, _BATCH_FILES = 1 << 26, 512
+# So many kinds of files, and of ways in which their channels are alike, are kept in mind.
+_MOST_KNOWN, _MOST_PAIRS = 8, 100
 _stream_name = functools.lru_cache(maxsize=100_000)(records.stream_name)
 
 
@@ -44,29 +44,51 @@ class Contents(NamedTuple):
     faults: list[tuple[str, str]]
 
 
-class Batch:
-    """What some files gave, until it is written.
+class Frame(NamedTuple):
+    """The samples of many channels in one frame, as of a FramePiece.
 
-    pieces: by stream; sources: {stream: [(file, channel) that gave them]}; good: the new files that could be read;
-    read: how many files were read for it.
+    data: 2-D, rows of samples.  means, rms: shape (channels,), the row of each.  bad: bool array (channels, samples),
+    or None.
     """
 
-    def __init__(self) -> None:
-        self.pieces: dict[str, list[sums.FramePiece]] = {}
-        self.sources: dict[str, list[tuple[tree.TrendFile, str]]] = {}
-        self.good: list[tree.TrendFile] = []
-        self.read = self._bytes = 0
+    start: float
+    interval: float
+    data: np.ndarray
+    means: np.ndarray
+    rms: np.ndarray
+    bad: np.ndarray | None
+    fine: bool
 
-    def add(self, name: str, found: ChannelTrend, file: tree.TrendFile) -> None:
-        """Add what a file has of a stream."""
-        self.pieces.setdefault(name, []).extend(found.pieces)
-        self.sources.setdefault(name, []).append((file, found.channel))
-        self._bytes += sum(piece.mean.nbytes + piece.rms.nbytes for piece in found.pieces)
+    def piece(self, at: int) -> sums.FramePiece:
+        """The FramePiece of one channel."""
+        bad = None if self.bad is None else self.bad[at]
+        return sums.FramePiece(
+            self.start, self.interval, self.data[self.means[at]], self.data[self.rms[at]], bad, self.fine
+        )
 
-    @property
-    def full(self) -> bool:
-        """Whether it is time to write it."""
-        return self._bytes > _BATCH_BYTES or self.read >= _BATCH_FILES
+
+class Alike(NamedTuple):
+    """Channels of a file of which the samples are alike: the stream and name of each, and its samples frame by frame.
+
+    first: what the first frame says of them.  numbers: of each channel there.  key: the same for any file in which all
+    is the same but the times and the samples.
+    """
+
+    streams: list[str]
+    channels: list[str]
+    datatype: str
+    frames: list[Frame]
+    first: gwf.Alike
+    numbers: list[int]
+    key: tuple
+
+    def trends(self) -> dict[str, ChannelTrend]:
+        """{stream: ChannelTrend}."""
+        known = self.first.calibrations()
+        return {
+            stream: ChannelTrend(channel, self.datatype, known.get(number), [frame.piece(at) for frame in self.frames])
+            for at, (stream, channel, number) in enumerate(zip(self.streams, self.channels, self.numbers, strict=True))
+        }
 
 
 class _Unusable(Exception):
@@ -84,8 +106,18 @@ def read(file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated
 
     calibrated: look for calibrations as well.  Raises gwf.BadFrame if nothing of the file can be used, and OSError.
     """
-    contents, doubtful = _twice(lambda: _read(file, wanted, calibrated))
-    return _read(file, wanted, calibrated)[0] if doubtful else contents
+    together, contents = gather(file, wanted, calibrated)
+    for alike in together:
+        contents.found.update(alike.trends())
+    return contents
+
+
+def gather(
+    file: tree.TrendFile, wanted: Collection[str] | None = None, calibrated: bool = True
+) -> tuple[list[Alike], Contents]:
+    """The same, but of channels that are alike together, and the Contents of the others."""
+    together, contents, doubtful = _twice(lambda: _read(file, wanted, calibrated))
+    return _read(file, wanted, calibrated)[:2] if doubtful else (together, contents)
 
 
 def _twice(attempt):
@@ -97,26 +129,43 @@ def _twice(attempt):
 
 
 def _read(file, wanted, calibrated):
-    """(Contents, whether a channel could not be read)."""
+    """([Alike], Contents of the others, whether a channel could not be read)."""
     source = gwf.open_file(file.path)
     spans = _spans(source.frames, file)
-    chosen, faults = _chosen(source.kinds, wanted)
-    means, all_rms, known = _series(source, list(chosen.values()), len(spans))
-    unknown = [channel + _MEAN for channel in chosen.values() if channel + _MEAN not in known]
-    if calibrated and unknown:
-        known.update(source.calibrations(unknown))
-    found, doubtful = {}, False
-    for stream, channel, mean, rms in zip(chosen, chosen.values(), means, all_rms, strict=True):
-        try:
-            datatype, pieces = _pieces(mean, rms, spans, file.fine)
-            found[stream] = ChannelTrend(channel, datatype, known.get(channel + _MEAN), pieces)
-        except (_Unusable, gwf.BadFrame) as error:
-            faults.append((channel, str(error)))
-            doubtful |= isinstance(error, gwf.BadFrame)
-    reasons = {reason for _, reason in faults}
-    if len(faults) > 1 and len(reasons) == 1 and not found:
+    common = _common(source.kinds, wanted, file.fine)
+    by_frame = [gwf.read_alike(source, number, common.asked) for number in range(len(spans))]
+    together = _together(by_frame, common, spans, file.fine)
+    left = common.chosen
+    if together:
+        done = {name for alike in together for name in alike.streams}
+        left = {name: channel for name, channel in left.items() if name not in done}
+    contents = Contents({}, list(common.faults))
+    doubtful = bool(left) and _one_by_one(source, by_frame, common, left, spans, file.fine, calibrated, contents)
+    reasons = {reason for _, reason in contents.faults}
+    if len(contents.faults) > 1 and len(reasons) == 1 and not together and not contents.found:
         raise gwf.BadFrame(f"no channel of it can be used: {reasons.pop()}")
-    return Contents(found, faults), doubtful
+    return together, contents, doubtful
+
+
+def _one_by_one(source, by_frame, common, left, spans, fine, calibrated, contents):
+    """Add to the Contents what there is of channels, {stream: channel}; whether one of them could not be read."""
+    series = [{**others, **dict(pair for some in alike for pair in some.each())} for alike, others in by_frame]
+    known = {at: each for some in by_frame[0][0] for at, each in some.calibrations().items()}
+    unknown = [channel + _MEAN for name, channel in left.items() if common.numbers[name] not in known]
+    asked = source.calibrations(unknown) if calibrated and unknown else {}
+    doubtful = False
+    for stream, channel in left.items():
+        at = common.numbers[stream]
+        try:
+            mean, rms = ([frame[number] for frame in series] for number in (at, at + len(common.chosen)))
+            datatype, pieces = _pieces(mean, rms, spans, fine)
+        except (_Unusable, gwf.BadFrame) as error:
+            contents.faults.append((channel, str(error)))
+            doubtful |= isinstance(error, gwf.BadFrame)
+        else:
+            calibration = known.get(at) or asked.get(channel + _MEAN)
+            contents.found[stream] = ChannelTrend(channel, datatype, calibration, pieces)
+    return doubtful
 
 
 def raw_rate(path: str, channel: str) -> int | None:
@@ -167,16 +216,59 @@ def _spans(frames, file):
     return spans
 
 
-# Of the file before: (names, wanted streams, what _channels gave).
-_before: list = [None, None, None]
+class _Pairs(NamedTuple):
+    """The channels of which a gwf.Alike has mean and rms: stream, channel and number of each, and the rows of both."""
+
+    streams: list[str]
+    channels: list[str]
+    numbers: list[int]
+    means: np.ndarray
+    rms: np.ndarray
 
 
-def _chosen(kinds, wanted):
-    """What _channels gives, to be changed at will."""
-    if _before[0] is not kinds or _before[1] != wanted:
-        _before[:] = kinds, None if wanted is None else frozenset(wanted), _channels(kinds, wanted)
-    chosen, faults = _before[2]
-    return chosen, list(faults)
+class _Common:
+    """What files with the same channels have in common, of one trend, as most files of a night have.
+
+    chosen, faults: what _channels gives; numbers: {stream: number of its channel}.  asked: what is wanted of each
+    frame: the means of all channels, and then their rms.
+    """
+
+    def __init__(self, kinds: Mapping[str, str], wanted: Collection[str] | None) -> None:
+        self.kinds = kinds
+        self.chosen, self.faults = _channels(kinds, wanted)
+        self.numbers = {stream: number for number, stream in enumerate(self.chosen)}
+        self.asked = gwf.Wanted([name + ending for ending in (_MEAN, _RMS) for name in self.chosen.values()])
+        self._pairs: dict[tuple[bytes, bytes], _Pairs] = {}
+
+    def pairs(self, alike: gwf.Alike) -> _Pairs:
+        """The same object for those that have the same channels in the same rows."""
+        key = alike.at.tobytes(), alike.rows.tobytes()
+        if key not in self._pairs:
+            rows = np.full(2 * len(self.chosen), -1)
+            rows[alike.at] = alike.rows
+            means, rms = rows[: len(self.chosen)], rows[len(self.chosen) :]
+            both = np.flatnonzero((means >= 0) & (rms >= 0))
+            names = list(self.chosen)
+            streams = [names[at] for at in both.tolist()]
+            channels = [self.chosen[name] for name in streams]
+            if len(self._pairs) > _MOST_PAIRS:
+                self._pairs.clear()
+            self._pairs[key] = _Pairs(streams, channels, both.tolist(), means[both], rms[both])
+        return self._pairs[key]
+
+
+# Of the last few kinds of files.
+_known: dict[tuple[int, frozenset[str] | None, bool], _Common] = {}
+
+
+def _common(kinds, wanted, fine):
+    """The _Common of the files with the channels of these kinds, of which these streams are wanted, of a trend."""
+    key = id(kinds), None if wanted is None else frozenset(wanted), fine
+    if key not in _known or _known[key].kinds is not kinds:
+        if len(_known) >= _MOST_KNOWN:
+            _known.clear()
+        _known[key] = _Common(kinds, wanted)
+    return _known[key]
 
 
 def _channels(kinds, wanted):
@@ -203,25 +295,38 @@ def _channels(kinds, wanted):
     return chosen, faults
 
 
-# What was asked of the file before: the files of a night have the same channels.
-_asked: dict[tuple[str, ...], gwf.Wanted] = {}
+def _together(by_frame, common, spans, fine):
+    """The Alike of a file; channels with a fault, or that are not the same in each frame, are in none."""
+    found = []
+    if len({len(alike) for alike, _ in by_frame}) > 1:
+        return found
+    for some in zip(*(alike for alike, _ in by_frame), strict=True):
+        first, pairs = some[0], common.pairs(some[0])
+        whole = all(not _misfit(each.shape, duration) for each, (_, duration) in zip(some, spans, strict=True))
+        same = all(common.pairs(each) is pairs and each.data.dtype == first.data.dtype for each in some)
+        if not (whole and same and pairs.streams and first.data.dtype in records.DATATYPES):
+            continue
+        frames = [_frame(each, pairs, *span, fine) for each, span in zip(some, spans, strict=True)]
+        told = tuple(first.told[name].tobytes() for name in ("kind", "bias", "slope", "nbits", "units"))
+        # The list is the same object where it is the same, as long as who keeps the key keeps the Alike.
+        key = id(pairs.streams), tuple(frame.interval for frame in frames), *told, *first.texts
+        datatype = records.DATATYPES[first.data.dtype]
+        found.append(Alike(pairs.streams, pairs.channels, datatype, frames, first, pairs.numbers, key))
+    return found
 
 
-def _series(source, channels, frames):
-    """(of .mean, of .rms, calibrations): for each of the channels what gwf.read_many gives, an item a frame.
+def _frame(alike, pairs, start, duration, fine):
+    bad = None if alike.good is None else ~(alike.good[pairs.means] & alike.good[pairs.rms])
+    return Frame(start, duration / alike.shape.samples, alike.data, pairs.means, pairs.rms, bad, fine)
 
-    calibrations: {channel with .mean: that of the first frame}, where it is known.
-    """
-    key = tuple(channels)
-    if key not in _asked:
-        _asked.clear()
-        _asked[key] = gwf.Wanted([name + _MEAN for name in key] + [name + _RMS for name in key])
-    wanted = _asked[key]
-    by_frame = [gwf.read_many(source, 0, wanted)]
-    known = wanted.calibrations()
-    by_frame += [gwf.read_many(source, number, wanted) for number in range(1, frames)]
-    of_all = list(zip(*by_frame, strict=True))
-    return of_all[: len(key)], of_all[len(key) :], known
+
+def _misfit(shape, duration):
+    """Why samples of a shape do not fill a frame of so many seconds; '' if they do."""
+    if not shape.samples:
+        return " has no sample"
+    if abs(shape.dt * shape.samples - duration) > 1e-6 * duration or abs(shape.offset) > records.SAME:
+        return f": {shape.samples} samples of {shape.dt:g} s do not fill the frame's {duration:g} s"
+    return ""
 
 
 def _pieces(means, all_rms, spans, fine):
@@ -238,11 +343,9 @@ def _pieces(means, all_rms, spans, fine):
                 raise _Unusable(f"no {ending} in frame {number}")
             if series.problem:
                 raise _Unusable(f"{ending}: {series.problem}")
-            count = len(series.data)
-            if not count:
-                raise _Unusable(f"{ending} has no sample")
-            if abs(series.dt * count - duration) > 1e-6 * duration or abs(series.offset) > records.SAME:
-                raise _Unusable(f"{ending}: {count} samples of {series.dt:g} s do not fill the frame's {duration:g} s")
+            misfit = _misfit(gwf.Shape(series.data.dtype, len(series.data), series.dt, series.offset), duration)
+            if misfit:
+                raise _Unusable(f"{ending}{misfit}")
         dtypes |= {mean.data.dtype, rms.data.dtype}
         if len(mean.data) != len(rms.data):
             raise _Unusable(f"{len(mean.data)} samples of .mean, {len(rms.data)} of .rms")

@@ -7,8 +7,9 @@ batch, and a batch is one commit.  Files that begin before the end of what is st
 import os
 
 from .. import store
-from . import samples, takeover, tree
+from . import takeover, tree
 from .appender import Appender
+from .batch import Batch
 from .journal import Journal
 from .late import Late
 from .writing import Writer
@@ -89,18 +90,18 @@ class SiteImport:
         self._writer.commit()
 
     def _append_all(self, ahead):
-        batch = samples.Batch()
+        batch = Batch()
         for cluster in ahead:
             if batch.full:
                 self._append(batch, last=False)
-                batch = samples.Batch()
+                batch = Batch()
             for file in cluster:
                 if file.name in self.new:
                     self._appender.read(file, batch)
         self._append(batch, last=True)
 
     def _append(self, batch, last):
-        for name in batch.pieces:
+        for name in batch.streams:
             self._appender.append(name, batch)
         self._appender.commit(batch.good, last)
 

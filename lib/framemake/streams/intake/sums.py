@@ -5,12 +5,21 @@ The rules are those of the original importer, byte for byte, with these differen
 - an index entry is also written where the interval differs from that of the index's last entry, so that the time of
   every record follows from the index;
 - where the two records of a gap would fall on the same time, or cross, there is one.
+
+The compiled code (sums.c) does the same for one stream after another, some ten times as fast; where there is none, or
+something is out of the ordinary, what is here does.
 """
 
+import ctypes
+import functools
+import struct
+import sys
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
+from ... import compiled
 from .. import records
 
 
@@ -65,8 +74,23 @@ def raw(interval: float, rate: float) -> int:
     return int(interval * rate)
 
 
+# A part of the samples of a piece, as sums.c has it: addresses of the means, the rms and of which are no data, or 0.
+SPAN = np.dtype(
+    [(name, "f8") for name in ("start", "interval")]
+    + [(name, "i8") for name in ("count", "low", "high")]
+    + [(name, "u8") for name in ("mean", "rms", "bad")]
+)
+# By the datatype of a stream: how sums.c calls it, the dtype of its samples, and the fields of a Running there.
+_TYPES = {
+    "float": (0, np.dtype("f4"), struct.Struct("=7d")),
+    "double": (1, np.dtype("f8"), struct.Struct("=7d")),
+    "int": (2, np.dtype("i4"), struct.Struct("=2q3d2q")),
+}
+_DONE, _OVERFLOWS = 0, 1
+
+
 def extend(
-    running: Running, rate: float, datatype: str, pieces: list[FramePiece]
+    running: Running, rate: float, datatype: str, pieces: Sequence[FramePiece]
 ) -> tuple[np.ndarray, np.ndarray, Running]:
     """(records, index entries, where the stream then stands) of pieces that follow a stream that stands at `running`.
 
@@ -75,12 +99,91 @@ def extend(
     a sum leaves the range of its type.
     """
     kept = arrange(pieces, running.reach if running.last > 0 else -np.inf)
+    if kept and _call():
+        spans, held = _spans(datatype, pieces, kept)
+        found = _compiled(running, rate, datatype, spans, arranged=True) if held else None
+        if found:
+            return found
+    return _by_numpy(running, rate, datatype, pieces, kept)
+
+
+def extend_spans(
+    running: Running, rate: float, datatype: str, spans: np.ndarray, pieces: Callable[[], Sequence[FramePiece]]
+) -> tuple[np.ndarray, np.ndarray, Running]:
+    """The same of whole pieces as spans, shape (pieces,), of SPAN; pieces: gives them as they are, if that is needed.
+
+    What the addresses lead to is read past numpy: it must be there, contiguous, and of the dtype of the datatype.
+    """
+    found = _compiled(running, rate, datatype, spans, arranged=False) if _call() else None
+    return found or extend(running, rate, datatype, pieces())
+
+
+def _spans(datatype, pieces, kept):
+    """(spans of what is kept, what has to live as long), two None if samples are of another dtype than the stream's."""
+    dtype = _TYPES[datatype][1]
+    spans, held = np.zeros(len(kept), SPAN), []
+    for place, (at, low, high) in enumerate(kept):
+        piece = pieces[at]
+        if not len(piece.mean) == len(piece.rms) == len(piece.mean if piece.bad is None else piece.bad):
+            return None, None
+        if piece.mean.dtype != dtype or piece.rms.dtype != dtype or (piece.bad is not None and piece.bad.dtype != bool):
+            return None, None
+        arrays = [np.ascontiguousarray(each) for each in (piece.mean, piece.rms)]
+        arrays += [] if piece.bad is None else [np.ascontiguousarray(piece.bad)]
+        held.append(arrays)
+        addresses = [each.ctypes.data for each in arrays]
+        spans[place] = (piece.start, piece.interval, len(piece.mean), low, high, *addresses, *[0] * (3 - len(arrays)))
+    return spans, held
+
+
+def _compiled(running, rate, datatype, spans, arranged):
+    """What `extend` gives, of spans, by the compiled code; None if that leaves it.  arranged: see sums.c."""
+    number, _, fields = _TYPES[datatype]
+    try:
+        state = bytearray(fields.pack(*running))
+    except (struct.error, OverflowError):
+        return None
+    room = int((spans["high"] - spans["low"]).sum()) + 2 * len(spans)
+    if room < 0:
+        return None
+    made, index = np.empty(room, records.record(datatype)), np.empty(room, records.INDEX)
+    counts = np.zeros(2, np.int64)
+    done = _call()(
+        *(number, (ctypes.c_char * len(state)).from_buffer(state), rate, spans.ctypes.data, len(spans), arranged),
+        *(made.ctypes.data, index.ctypes.data, room, counts.ctypes.data),
+    )
+    if done == _OVERFLOWS:
+        raise Overflow
+    if done != _DONE:
+        return None
+    return made[: counts[0]], index[: counts[1]], Running(*fields.unpack(state))
+
+
+@functools.cache
+def _call():
+    """The compiled function; None if there is none, or it would mean something else by what both know."""
+    loaded = compiled.library() if sys.byteorder == "little" else None
+    if loaded is None:
+        return None
+    pointer, count, whole = ctypes.c_void_p, ctypes.c_int64, ctypes.c_int
+    loaded.sums_size_of_struct.argtypes, loaded.sums_size_of_struct.restype = [whole], count
+    known = [fields.size for _, _, fields in _TYPES.values()] + [SPAN.itemsize, records.INDEX.itemsize]
+    if known != [loaded.sums_size_of_struct(number) for number in (0, 0, 0, 1, 2)]:
+        return None
+    about = [whole, pointer, ctypes.c_double, pointer, count, whole]
+    loaded.sums_extend.argtypes = [*about, pointer, pointer, count, pointer]
+    loaded.sums_extend.restype = whole
+    return loaded.sums_extend
+
+
+def _by_numpy(running, rate, datatype, pieces, kept):
+    """What `extend` gives, of what arrange() keeps of the pieces."""
     dtype = records.record(datatype)
     if not kept:
         return np.zeros(0, dtype), np.zeros(0, records.INDEX), running
     mean, rms = cleaned(pieces, records.SUMS[datatype])
     begins = np.cumsum([0, *(len(piece.mean) for piece in pieces)])
-    if len(kept) < len(pieces) or any(high - low < len(pieces[at].mean) for at, low, high in kept):
+    if kept != [(at, 0, len(piece.mean)) for at, piece in enumerate(pieces)]:
         chosen = np.concatenate([np.arange(begins[at] + low, begins[at] + high) for at, low, high in kept])
         mean, rms = mean[chosen], rms[chosen]
     lengths = [high - low for _, low, high in kept]
@@ -120,7 +223,7 @@ def extend(
     return made, index, ends
 
 
-def arrange(pieces: list[FramePiece], reach: float) -> list[tuple[int, int, int]]:
+def arrange(pieces: Sequence[FramePiece], reach: float) -> list[tuple[int, int, int]]:
     """Which samples of pieces become records: [(piece number, first, one past the last)], in time order.
 
     Of samples that overlap, second trend is kept before minute trend, and of one trend the piece that begins first.
@@ -178,7 +281,7 @@ def _outside(piece, span, covered):
     yield low, high
 
 
-def cleaned(pieces: list[FramePiece], sums: np.dtype) -> tuple[np.ndarray, np.ndarray]:
+def cleaned(pieces: Sequence[FramePiece], sums: np.dtype) -> tuple[np.ndarray, np.ndarray]:
     """mean and rms of all pieces, one after another, in the type of the sums, with 0 where there is no data.
 
     A zero also zeroes its neighbours, as they are averages over partly missing data.  The second sample of a piece is
