@@ -101,6 +101,8 @@ def tree(release, *packages):
             made.write_text(recipe)
         # What was killed as it installed is ended first, or nothing is installed any more.
         _run("chroot", folder, "dpkg", "--configure", "-a")
+        # What the tests of an earlier run have left there comes to gigabytes.
+        _run("find", folder / "tmp", "-mindepth", "1", "-delete")
         home = folder / "home" / USER / "framemake"
         given = ("--exclude=.venv", "--exclude=.git", "--exclude=/demo", "--exclude=__pycache__")
         done = commands.call("rsync", "-a", "--delete", *given, f"{commands.ROOT}/", home)
