@@ -104,7 +104,10 @@ def test_what_a_pool_refuses_is_told_in_its_words(pool):
 def under_way(pool, out):
     """A range of which two days wait for memory that no machine has."""
     process = trees.popen(pool, line(out, "MEM_GUARD=999999999"))
-    daemons.wait_until(lambda: len(running(pool, out)) == 2, "two days at once", 90)
+    logs = pool.home / "work" / out
+    # A job runs, for the pool, before it has read its settings.
+    waits = lambda: sum("waits for memory" in log.read_text() for log in logs.glob(".range.??????/condor-*.log"))  # noqa: E731
+    daemons.wait_until(lambda: waits() == len(running(pool, out)) == 2, "two days at once wait for memory", 90)
     return process
 
 
