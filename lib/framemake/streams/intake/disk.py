@@ -10,7 +10,7 @@ from ... import files
 
 def write_at(path: str, offset: int, data: bytes | np.ndarray) -> int:
     """Write bytes or an array at an offset of a file, which is made if it is not there; how many bytes."""
-    view = memoryview(data if isinstance(data, bytes) else np.ascontiguousarray(data).view(np.uint8))
+    view = memoryview(data) if isinstance(data, bytes) else np.ascontiguousarray(data).view(np.uint8).data
     if not view:
         if offset == 0 and not os.path.exists(path):
             files.opened(path, "ab").close()

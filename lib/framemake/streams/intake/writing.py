@@ -9,7 +9,6 @@ killed import left beyond the committed lengths is cut off by the next.
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -147,6 +146,8 @@ class Writer:
     def __init__(self, folder: str, names: Iterable[str], root: str = ""):
         """names: of the files to look for in the log: only these are kept of a log of many years; root: of the tree."""
         self.folder, self._root, names = folder, os.path.abspath(root) if root else "", set(names)
+        # What a path in the folder begins with, and one of what is made aside: there are some thousands.
+        self._begin, self._begin_aside = os.path.join(folder, ""), store.hidden(folder, store.ASIDE, "")
         known = store.load(folder)
         self._state = known or store.empty()
         self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
@@ -269,7 +270,7 @@ class Writer:
         return found
 
     def _path(self, name, suffix):
-        return os.path.join(self.folder, name + suffix)
+        return f"{self._begin}{name}{suffix}"
 
     def committed(self, name: str) -> store.Stream:
         """A stream as it is committed, as store.open_stream gives it; of a damaged one what there is."""
@@ -311,6 +312,8 @@ class Writer:
 
     def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
         """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
+        import shutil
+
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
             new = self._aside(name, suffix)
@@ -331,7 +334,7 @@ class Writer:
         return Tail(self._aside(name, ""), records.record(self.streams[name].info.datatype))
 
     def _aside(self, name, suffix):
-        return store.hidden(self.folder, store.ASIDE, name + suffix)
+        return f"{self._begin_aside}{name}{suffix}"
 
     def fault(self, name: str, stamp: tree.Stamp | None, reason: str = "") -> None:
         """Note that a file, or a channel in it, could not be used, and why; None for the stamp: that it now could."""
