@@ -167,7 +167,7 @@ class Writer:
         self._recover()
         self.done = self._logged(names, known is not None)
         self.faults = self._read_faults(names)
-        self.stamps = self._read_stamps()
+        self.stamps = self._read_stamps(names)
         self._new_faults: dict[str, tree.Stamp] = {}
         self._reasons: dict[str, list[str]] = {}
         if known is None:
@@ -256,18 +256,30 @@ class Writer:
         # A stray's name has the folders of the tree before it.
         return {name: held.stamp for name, held in found.items() if name in names or "/" in name}
 
-    def _read_stamps(self):
-        """{name: Stamp} of files as they were when they were imported; the last line of a name counts."""
+    def _read_stamps(self, names):
+        """{name: Stamp} of files in the tree as they were when they were imported; the last line of a name counts.
+
+        The list is of all years: of a line for a file that is not asked for no more is looked at than its name.
+        """
         path = store.hidden(self.folder, _STAMPS)
         disk.cut(path, self._state["stamps"])
         self._state["stamps"] = max(disk.size_of(path), 0)
-        noted = list(_noted_stamps(self.folder, self._state["stamps"]))
-        found = dict(noted)
-        if len(noted) > 2 * len(found) + _SPARE:
-            text = "".join(_stamp_line(name, stamp) for name, stamp in found.items())
+        wanted, found, lines, seen = {os.fsencode(name): name for name in names}, {}, 0, set()
+        with contextlib.suppress(FileNotFoundError), files.opened(path, "rb") as source:
+            for line in source:
+                if not line.endswith(b"\n"):
+                    break
+                _, _, name = line[:-1].split(b"\t", 2)
+                seen.add(hash(name))
+                lines += 1
+                if name in wanted:
+                    found[wanted[name]] = line
+        if lines > 2 * len(seen) + _SPARE:
+            noted = dict(_noted_stamps(self.folder, self._state["stamps"]))
+            text = "".join(_stamp_line(name, stamp) for name, stamp in noted.items())
             files.write(path, text)
             self._state["stamps"] = len(os.fsencode(text))
-        return found
+        return {name: tree.Stamp(*map(int, line.split(b"\t", 2)[:2])) for name, line in found.items()}
 
     def _path(self, name, suffix):
         return f"{self._begin}{name}{suffix}"
