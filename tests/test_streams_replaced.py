@@ -154,6 +154,24 @@ def test_prune_frames_keeps_a_frame_that_has_changed_since_its_import(tree, out)
     assert said == f"prune-frames: kept, has changed since it came into the streams: {str(paths[0])!r}\n"
 
 
+def test_of_what_files_were_the_last_word_stays_also_of_those_that_left_the_tree(tmp_path, tree, out):
+    """The list of it gets a line more whenever a file is another; it is written anew when most lines are of no use."""
+    hours(tree, 0, 1)
+    importer.run(str(tree), str(out))
+    path, state = out / ".framemake" / "stamps", json.loads((out / ".framemake" / "state.json").read_text())
+    gone = [f"H-M-{NIGHT - number * HOUR}-3600.gwf" for number in range(1, 11)]
+    lines = [f"{size}\t{size + 1}\t{name}\n" for size in range(200) for name in gone]
+    path.write_text("".join(lines) + path.read_text())
+    state["stamps"] = path.stat().st_size
+    (out / ".framemake" / "state.json").write_text(json.dumps(state))
+    hours(tree, 2)
+    assert importer.run(str(tree), str(out)).files == 1
+    found = writing.stamps(str(out))
+    assert len(found) == 13 and all(found[name] == (199, 200) for name in gone)
+    assert len(path.read_text().splitlines()) == 13
+    assert importer.run(str(tree), str(out)).files == 0 and writing.stamps(str(out)) == found
+
+
 def test_streams_of_before_there_were_stamps_are_gone_on_with(tmp_path, tree, out):
     """What the files were is noted by the first import, and then a change is seen."""
     hours(tree, 0, 1, 2)

@@ -8,7 +8,6 @@ there other packages do the same, more slowly.
 import ctypes
 import functools
 import os
-import subprocess
 import sys
 import zlib
 
@@ -72,6 +71,8 @@ def main() -> None:
 
 def compile_to(path: str, *flags: str) -> None:
     """Compile the sources into a shared library; raises Missing where there is no C compiler, or it fails."""
+    import subprocess
+
     compiler = os.environ.get("CC", "cc").split() or ["cc"]
     try:
         done = subprocess.run(

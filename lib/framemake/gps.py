@@ -5,7 +5,6 @@ lal holds the table of leap seconds, which the IERS announces; it is loaded when
 are called as they are: lal's own Python loads numpy, which takes five times as long as the rest of a small command.
 """
 
-import calendar
 import contextlib
 import functools
 import math
@@ -246,6 +245,8 @@ def now_utc() -> str:
 
 def unix(text: str) -> int:
     """Seconds since 1970 of a time of now_utc(), or of one with Z as older states have; ValueError for neither."""
+    import calendar
+
     return calendar.timegm(time.strptime(text.removesuffix("Z").removesuffix(_ZONE), "%Y-%m-%dT%H:%M:%S"))
 
 

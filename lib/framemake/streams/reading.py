@@ -17,7 +17,6 @@ import numpy as np
 
 from .. import gps
 from ..errors import BadInput
-from ..frames.catalog import number
 from . import store
 from .records import SAME, Info
 from .runs import Runs
@@ -246,6 +245,8 @@ def extent(stream: Stream) -> str:
     """From when to when a stream goes, in words for people."""
     if not len(stream.records):
         return "the stream is empty"
+    from ..frames.catalog import number
+
     first, last = (number(float(stream.records["time"][at])) for at in (0, -1))
     return f"the stream goes from {first} to {last}"
 

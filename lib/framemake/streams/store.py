@@ -158,7 +158,9 @@ def open_stream(folder: str, name: str) -> Stream:
 def open_held(folder: str, name: str, state: State) -> Stream:
     """The same of the State that a folder has, while its lock keeps others from another; BadInput as of open_stream."""
     try:
-        return _open(folder, name, state)
+        held = state["streams"].get(name)
+        # What the .info file says the state has as well, and it is at hand.
+        return _open(folder, name, state, records.Info(*held["info"]) if held else None)
     except FileNotFoundError:
         raise BadInput(f"no such stream: {os.path.join(folder, name)!r}") from None
 
@@ -179,13 +181,15 @@ def _path_of(folder, name, suffix, state):
     return path
 
 
-def _open(folder, name, state):
+def _open(folder, name, state, info=None):
+    """The Stream of a name, by a State; info: what its .info file says, None for what is to be read there."""
     if not name or "/" in name or "\0" in name:
         raise BadInput(f"no such stream: {name!r}")
     held = state["streams"].get(name)
-    with _following(folder, name, records.INFO, state) as source:
-        text = source.read().decode("utf-8", "surrogateescape")
-    info = records.parse_info(text, os.path.join(folder, name + records.INFO))
+    if info is None:
+        with _following(folder, name, records.INFO, state) as source:
+            text = source.read().decode("utf-8", "surrogateescape")
+        info = records.parse_info(text, os.path.join(folder, name + records.INFO))
     kept = _array(folder, name, records.BIN, records.record(info.datatype), state, held and held["records"])
     index = _array(folder, name, records.INDEX_BIN, records.INDEX, state, held and held["entries"])
     return Stream(name, info, held["rate"] if held else records.table_rate(name) or 1, kept, index)

@@ -7,11 +7,10 @@ batch, and a batch is one commit.  Files that begin before the end of what is st
 import os
 
 from .. import store
-from . import takeover, tree
+from . import tree
 from .appender import Appender
 from .batch import Batch
 from .journal import Journal
-from .late import Late
 from .writing import Writer
 
 
@@ -58,6 +57,8 @@ class SiteImport:
         behind = [cluster for cluster in todo if cluster[0].start < reach]
         ahead = todo[len(behind) :]
         if behind or damaged:
+            from .late import Late
+
             Late(self._appender, usable, behind, damaged).go(last=not ahead)
         if ahead:
             self._append_all(ahead)
@@ -79,6 +80,8 @@ class SiteImport:
         unknown = {name for name in unknown if site_of(name) == self._site}
         if not unknown or not self.new:
             return
+        from . import takeover
+
         finished = [file for file in self._found.files if file.name not in self.new]
         taker = takeover.Takeover(self._site, finished, unknown, self._writer)
         for name in sorted(unknown):

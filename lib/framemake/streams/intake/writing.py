@@ -9,7 +9,6 @@ killed import left beyond the committed lengths is cut off by the next.
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Iterable, Iterator, Mapping
 from typing import NamedTuple
 
@@ -147,6 +146,8 @@ class Writer:
     def __init__(self, folder: str, names: Iterable[str], root: str = ""):
         """names: of the files to look for in the log: only these are kept of a log of many years; root: of the tree."""
         self.folder, self._root, names = folder, os.path.abspath(root) if root else "", set(names)
+        # What a path in the folder begins with, and one of what is made aside: there are some thousands.
+        self._begin, self._begin_aside = os.path.join(folder, ""), store.hidden(folder, store.ASIDE, "")
         known = store.load(folder)
         self._state = known or store.empty()
         self.streams = {name: StreamState.of(entry) for name, entry in self._state["streams"].items()}
@@ -166,7 +167,7 @@ class Writer:
         self._recover()
         self.done = self._logged(names, known is not None)
         self.faults = self._read_faults(names)
-        self.stamps = self._read_stamps()
+        self.stamps = self._read_stamps(names)
         self._new_faults: dict[str, tree.Stamp] = {}
         self._reasons: dict[str, list[str]] = {}
         if known is None:
@@ -255,21 +256,33 @@ class Writer:
         # A stray's name has the folders of the tree before it.
         return {name: held.stamp for name, held in found.items() if name in names or "/" in name}
 
-    def _read_stamps(self):
-        """{name: Stamp} of files as they were when they were imported; the last line of a name counts."""
+    def _read_stamps(self, names):
+        """{name: Stamp} of files in the tree as they were when they were imported; the last line of a name counts.
+
+        The list is of all years: of a line for a file that is not asked for no more is looked at than its name.
+        """
         path = store.hidden(self.folder, _STAMPS)
         disk.cut(path, self._state["stamps"])
         self._state["stamps"] = max(disk.size_of(path), 0)
-        noted = list(_noted_stamps(self.folder, self._state["stamps"]))
-        found = dict(noted)
-        if len(noted) > 2 * len(found) + _SPARE:
-            text = "".join(_stamp_line(name, stamp) for name, stamp in found.items())
+        wanted, found, lines, seen = {os.fsencode(name): name for name in names}, {}, 0, set()
+        with contextlib.suppress(FileNotFoundError), files.opened(path, "rb") as source:
+            for line in source:
+                if not line.endswith(b"\n"):
+                    break
+                _, _, name = line[:-1].split(b"\t", 2)
+                seen.add(hash(name))
+                lines += 1
+                if name in wanted:
+                    found[wanted[name]] = line
+        if lines > 2 * len(seen) + _SPARE:
+            noted = dict(_noted_stamps(self.folder, self._state["stamps"]))
+            text = "".join(_stamp_line(name, stamp) for name, stamp in noted.items())
             files.write(path, text)
             self._state["stamps"] = len(os.fsencode(text))
-        return found
+        return {name: tree.Stamp(*map(int, line.split(b"\t", 2)[:2])) for name, line in found.items()}
 
     def _path(self, name, suffix):
-        return os.path.join(self.folder, name + suffix)
+        return f"{self._begin}{name}{suffix}"
 
     def committed(self, name: str) -> store.Stream:
         """A stream as it is committed, as store.open_stream gives it; of a damaged one what there is."""
@@ -311,6 +324,8 @@ class Writer:
 
     def replace(self, name: str, keep: Lengths, tail: "Tail", ends: sums.Running) -> None:
         """Write a stream anew: its first `keep` records and entries, then a Tail, after which it stands at `ends`."""
+        import shutil
+
         parts = (records.BIN, keep.records, tail.dtype), (records.INDEX_BIN, keep.entries, records.INDEX)
         for suffix, count, dtype in parts:
             new = self._aside(name, suffix)
@@ -331,7 +346,7 @@ class Writer:
         return Tail(self._aside(name, ""), records.record(self.streams[name].info.datatype))
 
     def _aside(self, name, suffix):
-        return store.hidden(self.folder, store.ASIDE, name + suffix)
+        return f"{self._begin_aside}{name}{suffix}"
 
     def fault(self, name: str, stamp: tree.Stamp | None, reason: str = "") -> None:
         """Note that a file, or a channel in it, could not be used, and why; None for the stamp: that it now could."""
