@@ -13,21 +13,24 @@ import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .. import files
 from ..errors import BadInput, wording
 from .folder import Folder
 
-_AT_ONCE = 1 << 20
+# Bytes that a core has at hand.
+_AT_ONCE = 1 << 18
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def sha256(path: str) -> str:
     """The SHA-256 of a file in hex; OSError if it cannot be read."""
-    made = hashlib.sha256()
+    made, room = hashlib.sha256(), memoryview(bytearray(_AT_ONCE))
+    source: Any
     with files.opened(path, "rb", buffering=0) as source:
-        while piece := source.read(_AT_ONCE):
-            made.update(piece)
+        while count := source.readinto(room):
+            made.update(room[:count])
     return made.hexdigest()
 
 
