@@ -130,7 +130,9 @@ def _become(call: Callable[[], int], source: int, out: int, following: int) -> N
                 os.close(handle)
         status = call()
     except SystemExit as end:
-        status = end.code if isinstance(end.code, int) else 1
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
     except BaseException:
         sys.excepthook(*sys.exc_info())
     finally:

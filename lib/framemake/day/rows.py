@@ -23,6 +23,11 @@ def _taken(size):
     return np.empty(size, np.uint8)
 
 
+def forget() -> None:
+    """Let go of the memory that is kept for rows that are still to come."""
+    _FREE.clear()
+
+
 class Rows:
     """Samples of channels of one grid and dtype, as many in each row.
 

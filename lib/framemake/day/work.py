@@ -8,6 +8,7 @@ from collections.abc import Callable, Container
 from .. import compiled, files
 from ..frames import probe
 from ..gps import Window
+from . import rows
 from .earlier import Earlier
 from .extract import extract
 from .plan import Plan, make, part_path, save, to_fetch
@@ -58,6 +59,7 @@ def work(
         _work(plan, folder, keep, share, reader, there, log, progress)
     finally:
         reader.close()
+        rows.forget()
 
 
 def _work(plan, folder, keep, share, reader, there, log, progress):
