@@ -91,3 +91,14 @@ def test_a_writer_that_has_ended_is_gone_though_nobody_has_looked_after_it(tmp_p
         assert files.is_left(left)
     finally:
         os.waitpid(writer, 0)
+
+
+def test_a_sink_takes_what_is_longer_than_one_write(tmp_path):
+    data = os.urandom(3 * files._WRITE + 5)
+    with files.Sink(tmp_path / "x") as sink:
+        assert sink.write(memoryview(data)) == len(data) == sink.tell()
+        sink.seek(7)
+        sink.write(data[: files._WRITE + 1])
+        sink.seek(0)
+        assert sink.read(9) == data[:7] + data[:2]
+    assert (tmp_path / "x").read_bytes() == data[:7] + data[: files._WRITE + 1] + data[files._WRITE + 8 :]

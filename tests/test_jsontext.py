@@ -1,9 +1,9 @@
-"""jsontext.members: what json.loads gives, of the members that are wanted."""
+"""jsontext: members of a text as json.loads gives them, and a value indented as json.dumps does it."""
 
 import json
 
 import pytest
-from framemake.jsontext import members
+from framemake.jsontext import indented, members
 from hypothesis import given
 from hypothesis import strategies as some
 
@@ -44,3 +44,10 @@ def test_nothing_is_looked_at_after_the_last_that_is_wanted():
 def test_what_is_no_object_is_an_error_where_it_has_to_be_looked_at(text):
     with pytest.raises(ValueError):
         members(text, ["never"])
+
+
+@pytest.mark.slow
+@given(VALUES | OBJECTS)
+def test_it_is_indented_as_json_does_it(value):
+    assert indented(value) == json.dumps(value, indent=1)
+    assert indented({"a": (value,)}) == json.dumps({"a": (value,)}, indent=1)

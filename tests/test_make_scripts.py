@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from framemake import files
-from framemake.day import attempt, travel
+from framemake.day import travel
 from framemake.day.folder import COMPLETED, FAILED, Folder
 from framemake.days import run
 from framemake.errors import BadInput, WouldLose
@@ -172,13 +172,10 @@ TOOL = """said=${0##*/}; for word; do said+=" $word"; done
 [ ! -e /proc/self/fd/9 ] || said+=' LOCK'
 printf '%s\\n' "$said" >>"$LOG"
 case ${0##*/} in
-run-steps) cat >/dev/null; exit "${STEPS:-4}" ;;
-parallel) cat ;;
-pad-merge) cat >/dev/null; echo h5 >V.h5; echo V.h5 ;;
-summarize) cat >/dev/null; sleep 0.02; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
-esac
-[ "${0##*/}" = parallel ] || cat >/dev/null"""
-NAMES = "list-frames run-steps extract-increment pad-merge summarize parallel"
+run-steps) [ -z "${STEPS-}" ] || exit "$STEPS"; echo h5 >V.h5 ;;&
+run-steps | summarize) sleep 0.02; [[ $* == *no-summary* ]] || echo {} >V.summary.json ;;
+esac"""
+NAMES = "list-frames run-steps summarize"
 
 
 @pytest.fixture
@@ -223,20 +220,21 @@ def called(lines, name):
 
 def test_a_new_day_is_listed_read_joined_and_told_and_only_then_is_there_nothing_to_do(day):
     lines = day()
-    assert sorted(line[0] for line in lines) == sorted([*NAMES.replace("extract-increment ", "").split()])
+    assert [line[0] for line in lines] == ["list-frames", "run-steps"]
     assert lines[0][:4] == ["list-frames", "/t", "$(touch", "owned).ffl"] and "--day" in lines[0]
-    (parallel,) = called(lines, "parallel")
-    assert parallel[parallel.index("--keep") + 1] == "V.h5" and "--shrink" not in parallel
+    (steps,) = called(lines, "run-steps")
+    assert steps[steps.index("--keep") + 1] == "V.h5" and "--shrink" not in steps
     wanted = {"--increment": "600", "--compression": "lzf", "--retries": "3", "--begun": "now"}
-    assert {name: parallel[parallel.index(name) + 1] for name in wanted} == wanted
-    # A kill of make as parallel starts leaves it behind for hours: it must not have the lock of the day.
-    assert "LOCK" not in parallel and "LOCK" in called(lines, "pad-merge")[0]
+    assert {name: steps[steps.index(name) + 1] for name in wanted} == wanted
+    each = [steps[at + 1] for at, word in enumerate(steps) if word == "|"]
+    assert each == ["extract-increment", "pad-merge", "summarize"] and "prune-channels" in steps and "LOCK" in steps
     assert [line[0] for line in day()] == ["list-frames"]
 
 
 def test_a_day_that_may_shrink_may_do_so_where_it_is_read_and_where_it_is_joined(day):
-    lines = day(SHRINK="yes")
-    assert all("--shrink" in called(lines, name)[0] for name in ("parallel", "pad-merge"))
+    (steps,) = called(day(SHRINK="yes"), "run-steps")
+    reads, joins = steps.index("extract-increment"), steps.index("pad-merge")
+    assert "--shrink" in steps[reads:joins] and "--shrink" in steps[joins:] and "--shrink" not in steps[:reads]
 
 
 def test_what_was_pruned_is_not_listed_and_not_read(day):
@@ -251,8 +249,8 @@ def test_in_a_range_the_frames_have_been_listed(day):
 
 
 def test_the_cores_of_a_scheduler_are_a_days_share(day):
-    (parallel,) = called(day(CORES="7"), "parallel")
-    assert parallel[parallel.index("-j") + 1] == "7" and "{}/7" in parallel
+    (steps,) = called(day(CORES="7"), "run-steps")
+    assert steps[steps.index("--at-once") + 1] == "7"
 
 
 def test_a_day_of_one_core_is_made_in_one_process_whatever_it_takes(day):
@@ -263,20 +261,9 @@ def test_a_day_of_one_core_is_made_in_one_process_whatever_it_takes(day):
     assert steps[steps.index("--alone") + 1] == "7"
 
 
-def test_a_large_day_is_planned_while_what_reads_it_starts(day):
-    lines = day(CORES="2", LARGE="yes")
-    (steps,) = called(lines, "run-steps")
-    assert steps[steps.index("--alone") + 1] == "-1" and steps.count("|") == 1 and "--share" not in steps
-    (parallel,) = called(lines, "parallel")
-    assert "--alone" not in parallel and "{}/2" in parallel and "LOCK" not in parallel
-    (day.folder / "V.h5").unlink()
-    (steps,) = called(day(CORES="1", LARGE="yes"), "run-steps")
-    assert "--alone" not in steps and steps.count("|") == 3
-
-
-def test_a_large_day_that_cannot_be_planned_fails(day):
+def test_a_day_of_which_a_step_fails_has_failed(day):
     with pytest.raises(AssertionError, match=r"\*\*\*"):
-        day(CORES="2", LARGE="yes", STEPS="1")
+        day(CORES="2", STEPS="1")
 
 
 def test_a_day_whose_telling_is_older_is_told_again_and_not_read(day):
@@ -569,4 +556,3 @@ def test_a_setting_that_is_misspelt_is_refused(night, text):
 def test_settings_that_are_no_bash_are_refused(night, tmp_path):
     assert "syntax error" in night("LOGS=/l\nif", status=1)
     assert "no such file of settings" in call(ROOT / "cron" / "nightly", tmp_path / "none").stderr
-    assert attempt.LOCK_HANDLE == 9  # what day.mk closes for parallel

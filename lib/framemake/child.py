@@ -1,9 +1,12 @@
-"""Running a program as a child that a signal ends, and not us: there is still something to note of its end."""
+"""Children: a program that a signal ends, and not us, who have to note something of its end; and forks of us."""
 
 import contextlib
 import os
 import signal
-from collections.abc import Mapping
+import sys
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from typing import NoReturn
 
 
 class Runner:
@@ -64,3 +67,74 @@ def _below(process):
     for one in found:
         found += children.get(one, [])
     return found
+
+
+def has_threads() -> bool:
+    """Whether this process has more than one thread, of whatever library: a fork has only the one that forks."""
+    try:
+        return len(os.listdir("/proc/self/task")) > 1
+    except OSError:
+        return threading.active_count() > 1
+
+
+def pipeline(stages: Sequence[Sequence[Callable[[], int]]]) -> int:
+    """Run calls in forks of this process, all at once: those of a stage read what those of the stage before print.
+
+    A call gives its exit status.  The first stage reads nothing, the last one prints where we do.  Returns, when all
+    have ended, the status of the last stage of which a call did not end with 0, or 0.  What ends us ends them.
+    What waits to be written when this is called is written by each fork.
+    """
+    running: dict[int, int] = {}
+    statuses = [0] * len(stages)
+    source = os.open(os.devnull, os.O_RDONLY)
+    try:
+        for number, calls in enumerate(stages):
+            following, out = os.pipe() if number < len(stages) - 1 else (-1, os.dup(1))
+            for call in calls:
+                fork = os.fork()
+                if not fork:
+                    _become(call, source, out, following)
+                running[fork] = number
+            os.close(source)
+            os.close(out)
+            source = following
+        while running:
+            fork, status = os.wait()
+            if fork in running:  # another child of ours may end
+                number = running.pop(fork)
+                statuses[number] = max(statuses[number], _exit_status(status))
+    finally:
+        for fork in running:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(fork, signal.SIGTERM)
+        for fork in running:
+            with contextlib.suppress(ChildProcessError):
+                os.waitpid(fork, 0)
+    return next((status for status in reversed(statuses) if status), 0)
+
+
+def _exit_status(status):
+    """As a shell tells it."""
+    code = os.waitstatus_to_exitcode(status)
+    return code if code >= 0 else 128 - code
+
+
+def _become(call: Callable[[], int], source: int, out: int, following: int) -> NoReturn:
+    """Be the fork that runs a call, to its end; following: the other end of `out`, which is not ours."""
+    status = 1
+    try:
+        os.dup2(source, 0)
+        os.dup2(out, 1)
+        for handle in (source, out, following):
+            if handle > 2:
+                os.close(handle)
+        status = call()
+    except SystemExit as end:
+        status = end.code if isinstance(end.code, int) else int(end.code is not None)
+    except KeyboardInterrupt:
+        status = 128 + signal.SIGINT
+    except BaseException:
+        sys.excepthook(*sys.exc_info())
+    finally:
+        # No handler of the process that we are a fork of is run twice.
+        os._exit(status)

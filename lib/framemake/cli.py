@@ -3,6 +3,7 @@
 import argparse
 import contextlib
 import errno
+import functools
 import gc
 import io
 import os
@@ -59,6 +60,24 @@ class _Parser(argparse.ArgumentParser):
         raise SystemExit(USAGE)
 
 
+class _Help(argparse.RawDescriptionHelpFormatter):
+    """Help as wide as the terminal, which argparse asks shutil for each option: that takes long to load."""
+
+    def __init__(self, prog: str) -> None:
+        super().__init__(prog, width=_width() - 2)
+
+
+@functools.cache
+def _width():
+    """Columns of the terminal, as shutil.get_terminal_size tells them."""
+    with contextlib.suppress(ValueError):
+        if (told := int(os.environ.get("COLUMNS") or 0)) > 0:
+            return told
+    with contextlib.suppress(AttributeError, ValueError, OSError):
+        return os.get_terminal_size(sys.__stdout__.fileno()).columns or 80
+    return 80
+
+
 class Command:
     """One run of one command: its options, its messages, its exit status.
 
@@ -70,7 +89,7 @@ class Command:
         _use_environment()
         _settle_libraries()
         self.name = name or os.path.basename(sys.argv[0])
-        self.parser = _Parser(prog=self.name, description=doc, formatter_class=argparse.RawDescriptionHelpFormatter)
+        self.parser = _Parser(prog=self.name, description=doc, formatter_class=_Help)
         self.option = self.parser.add_argument
         self.args = argparse.Namespace()
         self.exit_status = 0

@@ -1,12 +1,40 @@
-"""A few members of a large JSON object, without decoding the rest."""
+"""JSON that is large: a few members of an object without decoding the rest, and how we write it."""
 
+import functools
 import json
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Any
 
 _DECODER = json.JSONDecoder()
 _SPACE = re.compile(r"[ \t\n\r]*")
+
+
+def indented(value: Any, level: int = 0) -> str:
+    """As json.dumps(value, indent=1), a third of its time: that of Python is used for all that is indented.
+
+    level: that of what is around it.  The names of members must be str.
+    """
+    if not isinstance(value, (dict, list, tuple)):
+        return json.dumps(value)
+    inner, (begin, end) = (value.values(), "{}") if isinstance(value, dict) else (value, "[]")
+    if not value:
+        return begin + end
+    margin = "\n" + " " * (level + 1)
+    if not any(isinstance(each, (dict, list, tuple)) for each in inner):
+        between = _encoder(level)(value)[1:-1]
+    else:
+        texts = [indented(each, level + 1) for each in inner]
+        if begin == "{":
+            texts = [f"{json.dumps(name)}: {text}" for name, text in zip(value, texts, strict=True)]
+        between = f",{margin}".join(texts)
+    return begin + margin + between + margin[:-1] + end
+
+
+@functools.cache
+def _encoder(level: int) -> Callable[[Any], str]:
+    """Of what holds nothing that holds something: the level is in what stands between its members alone."""
+    return json.JSONEncoder(separators=(",\n" + " " * (level + 1), ": ")).encode
 
 
 def members(text: str, names: Collection[str]) -> dict[str, Any]:

@@ -58,25 +58,14 @@ EXTRACT := extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCR
 JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
   --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(SHRINKS) --record .
 
-# In one process where one core is this day's, or reading takes it no more than about so many seconds: several processes
-# take longer to start.  Else several read at once, in a pipe with those that join and tell.  Of a day that its list of
-# channels shows to be LARGE that need not be asked: these start while it is planned.
-# GNU parallel knows no jobserver: of AT_ONCE days at once, each takes its share of the cores, unless a scheduler has
-# given it CORES of its own.  The channels do not come by its --tee: those fifos outlive a kill -9, and what waits at one
-# holds the day's lock.  Nor does it get the lock, 9: a kill -9 as it starts leaves a sleep of hours behind.  What it
-# runs ends with the pipe.
+# In one process where one core is this day's, or reading takes it no more than about ALONE seconds: others take longer
+# to begin.  Else several read at once, and what joins and what tells run beside them: forks of the process that has
+# planned the day, so that what they load is loaded once.  Of AT_ONCE days at once, each takes its share of the cores,
+# unless a scheduler has given it CORES of its own.
 $(h5): $(inputs)
 	@workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
 	alone=(); ((workers == 1)) || alone=(--alone $(ALONE))
-	large=$(LARGE); ((workers > 1)) || large=
-	if [[ ! $$large ]]; then
-	  status=0
-	  run-steps $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) - || status=$$?
-	  ((status == 4)) || exit $$status
-	fi
-	plan() { [[ ! $$large ]] || run-steps $(PRUNE) '|' $(EXTRACT) --alone -1 || (($$? == 4)); }
-	{ plan && seq $$workers; } | parallel --will-cite --quote --ungroup -j $$workers $(EXTRACT) --share {}/$$workers 9>&- |
-	$(JOIN) | $(TELL) -
+	run-steps --at-once $$workers $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) -
 endif
 endif
 

@@ -12,10 +12,8 @@ from ..errors import BadInput
 from ..version import ROOT
 from .folder import COMPLETED, FAILED, INTERRUPTED, NO_FRAME, RUNNING, Folder, shape_of
 
-# The handle of the lock in make and what it runs: lib/make/day.mk closes it for what must not hold the lock.
+# The handle of the lock in make and what it runs.
 LOCK_HANDLE = 9
-# Samples that one process reads in half a second.
-_LARGE = 4e7
 
 
 class Outcome(enum.Enum):
@@ -297,20 +295,12 @@ def environment(folder: Folder, date: str, request: Request, closed: bool, begun
         "KEEP": os.path.basename(folder.h5) if request.resume else "",
         "CLOSED": "yes" if closed else "",
         "LISTED": "yes" if request.listed else "",
-        "LARGE": "yes" if _is_large(folder, date, request) else "",
     }
-
-
-def _is_large(folder, date, request):
-    """Whether a day that is new is surely too large to be read in one process, if its channels have 1 Hz."""
-    if request.rate or (request.resume and os.path.exists(folder.h5)):
-        return False
-    return files.read_bytes(folder.requested).count(b"\n") * request.window(date).duration > _LARGE
 
 
 @contextlib.contextmanager
 def _inherited(handle):
-    """Give children a handle of the lock, under a number that day.mk knows."""
+    """Give children a handle of the lock, under a number that they use for nothing else."""
     os.dup2(handle, LOCK_HANDLE, inheritable=True)
     os.set_inheritable(LOCK_HANDLE, True)  # if it had that number before
     try:

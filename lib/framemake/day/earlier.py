@@ -81,7 +81,7 @@ class Earlier:
             return None
         return made.account.row_of(pair), columns[name]
 
-    def __contains__(self, name: str) -> bool:
+    def __contains__(self, name: object) -> bool:
         """Whether the file was made with the channel in its list, found or not, and what it has of it holds."""
         return name in self._read
 

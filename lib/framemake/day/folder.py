@@ -354,10 +354,11 @@ class Folder(NamedTuple):
 
     def drop_parts(self) -> None:
         """Remove the parts, which are joined or of no use; only for the run that holds the day."""
-        # Here: it takes as long to load as all the rest.
-        import shutil
+        if os.path.lexists(self.parts):
+            # Here: it takes as long to load as all the rest.
+            import shutil
 
-        shutil.rmtree(self.parts, ignore_errors=True)
+            shutil.rmtree(self.parts, ignore_errors=True)
 
     def note_completed(self, summary: dict) -> None:
         """Note that the day is done, as its summary tells."""

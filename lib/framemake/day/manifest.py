@@ -8,25 +8,29 @@ says so.
 
 import concurrent.futures
 import contextlib
+import fcntl
 import hashlib
 import os
 import re
 from collections.abc import Callable, Iterator
+from typing import Any
 
 from .. import files
 from ..errors import BadInput, wording
 from .folder import Folder
 
-_AT_ONCE = 1 << 20
+# Bytes that a core has at hand.
+_AT_ONCE = 1 << 18
 _LINE = re.compile(r"([0-9a-f]{64})  (.+)")
 
 
 def sha256(path: str) -> str:
     """The SHA-256 of a file in hex; OSError if it cannot be read."""
-    made = hashlib.sha256()
+    made, room = hashlib.sha256(), memoryview(bytearray(_AT_ONCE))
+    source: Any
     with files.opened(path, "rb", buffering=0) as source:
-        while piece := source.read(_AT_ONCE):
-            made.update(piece)
+        while count := source.readinto(room):
+            made.update(room[:count])
     return made.hexdigest()
 
 
@@ -41,28 +45,37 @@ def hashing(h5: str) -> Iterator[concurrent.futures.Future]:
 def noting(h5: str) -> Iterator[Callable[[str], None]]:
     """Give a function that is to be called with the path of the whole day file before it is synced and renamed.
 
-    It is hashed on another core meanwhile, which takes as long; no earlier, as HDF5 writes its beginning last.
-    The digest is noted beside the parts, if there are any, for hashing() of the same file.
+    It is hashed on another core meanwhile and while the rest of the block runs; no earlier, as HDF5 writes its
+    beginning last.  The digest is noted beside the parts, if there are any, for hashing() of the same file, which waits
+    for it: the note is locked until it is there, or until the process that makes it is gone.
     """
     made: list[concurrent.futures.Future] = []
+    hashed = Folder.holding(h5).hashed
     with concurrent.futures.ThreadPoolExecutor(1) as pool, contextlib.ExitStack() as stack:
 
         def begin(path):
             # By its handle: the name changes.
             source = stack.enter_context(files.opened(path, "rb", buffering=0))
+            with contextlib.suppress(OSError):
+                stack.enter_context(files.locked(hashed))
             made.append(pool.submit(sha256, f"/proc/self/fd/{source.fileno()}"))
 
         yield begin
-        with contextlib.suppress(OSError):
-            folder = Folder.holding(h5)
-            if made and os.path.isdir(folder.parts):
-                files.write(folder.hashed, f"{made[0].result()} {_identity(h5)}\n", durable=False)
+        if made and os.path.exists(hashed):
+            try:
+                files.write(hashed, f"{made[0].result()} {_identity(h5)}\n", durable=False)
+            except OSError:
+                with contextlib.suppress(OSError):
+                    os.unlink(hashed)
 
 
 def _noted(h5):
-    """The digest that was noted of a day file as it is, or ''."""
+    """The digest that was noted of a day file as it is, or is being made of it, or ''."""
+    path = Folder.holding(h5).hashed
     try:
-        digest, _, of = files.read_text(Folder.holding(h5).hashed).rstrip("\n").partition(" ")
+        with files.opened(path, "rb", buffering=0) as note:
+            fcntl.flock(note, fcntl.LOCK_SH)
+        digest, _, of = files.read_text(path).rstrip("\n").partition(" ")
         return digest if of == _identity(h5) else ""
     except OSError:
         return ""

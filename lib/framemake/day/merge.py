@@ -15,7 +15,7 @@ from .. import files, grid
 from ..errors import BadInput, Told
 from ..frames import catalog, channels
 from ..version import version
-from . import coverage, dayfile, earlier, layout, manifest, plan, statistics
+from . import coverage, dayfile, earlier, layout, plan, statistics
 from .account import Account
 from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
@@ -55,6 +55,7 @@ def merge(
     wait: Callable[[], object] | None = None,
     transient: str | None = None,
     shrink: bool = False,
+    whole: Callable[[str], None] = lambda path: None,
 ) -> Provenance:
     """Join the parts of a plan into the day file `out`; returns the provenance that it wrote.
 
@@ -62,6 +63,7 @@ def merge(
     next is not there; returns False when none will come any more.  transient: a file that is there afterwards, and
     lists them, if the system did not give some frame files: they are to be read again though they are what they were.
     shrink: whether a day file that is there may be replaced by one that has less: else that raises WouldLose.
+    whole: as of layout.writing.
     Raises BadInput if a part is missing (Told if it was waited for: whoever was to make it says why) or no frame of the
     day could be read.
     """
@@ -71,7 +73,7 @@ def merge(
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
     # Most of an earlier day file stays as it is: a copy of it is gone on with.
     copy = keep.copy_to if keep else None
-    with manifest.noting(out) as whole, layout.writing(out, begin=copy, whole=whole) as file:
+    with layout.writing(out, begin=copy, whole=whole) as file:
         made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait))
         made.write_channels(file.require_group(layout.CHANNELS), file.check)
         provenance = made.provenance(origin)

@@ -6,6 +6,7 @@ channels), `good` (how many samples are there) and `statistics` by unit.  Beside
 account.Account.save.
 """
 
+import bisect
 import errno
 import math
 import os
@@ -20,8 +21,8 @@ from . import pack, statistics
 from .account import Account
 from .plan import Block, Plan
 
-# Chunks of at most half a MB each that are read in one go; a read brings no more than 2 GiB, whatever it is asked for.
-_CHUNKS_AT_ONCE = 64
+# Bytes of chunks that are read in one go, one chunk at least: what a core has at hand until it is written.
+_AT_ONCE = 1 << 18
 
 
 # --- writing -------------------------------------------------------------------------------
@@ -136,10 +137,13 @@ class Part:
         offsets = packed.offsets[row.row].tolist()
         handle = self.file.id.get_vfd_handle()
         numbers = np.flatnonzero(sizes).tolist()
+        ends = [offsets[number + 1] for number in numbers]
+        start = 0
         # A row is written in one go, so its chunks lie together: one read brings many.
-        for start in range(0, len(numbers), _CHUNKS_AT_ONCE):
-            some = numbers[start : start + _CHUNKS_AT_ONCE]
-            begin, end = offsets[some[0]], offsets[some[-1] + 1]
+        while start < len(numbers):
+            begin = offsets[numbers[start]]
+            stop = max(start + 1, bisect.bisect_right(ends, begin + _AT_ONCE, start))
+            some, end, start = numbers[start:stop], ends[stop - 1], stop
             with files.named(self.file.filename):
                 raw = memoryview(os.pread(handle, end - begin, begin))
                 if len(raw) < end - begin:

@@ -24,7 +24,8 @@ from .earlier import Earlier
 PLAN = "plan.json"
 BUDGET = 96e6
 _SMALL = 2e6
-_BLOCKS_WANTED = 16
+# As many as a day at 1 Hz has units: fewer channels a block, and each frame file would be opened more than once.
+_BLOCKS_WANTED = 12
 # What an open frame file keeps in memory: frameCPP's buffer, its table of contents by name, and the vector last read.
 _STREAM_BYTES, _NAME_BYTES, _STREAMS_BUDGET = 1.05e6, 300, 120e6
 # Seconds to open a file, to read a name of its table of contents, a vector, a sample: for choosing a cut.
@@ -204,7 +205,7 @@ def _shape(plan, unit, units, rates):
     """(units a window, channels a block) of the cheapest cut that fits in memory.
 
     rates: bytes a second of each channel, the largest first.  Cutting by time decompresses the frames at
-    each cut twice; cutting by channel opens each frame file once more, unless the process can keep it open.
+    each cut twice; cutting by channel opens each frame file once more, unless the processes, two say, can keep it open.
     """
     used = [frame for frame in plan.frames if frame.status == catalog.USED]
     total = sum(rates) * unit * units
@@ -225,7 +226,7 @@ def _shape(plan, unit, units, rates):
             each = 1
         blocks = math.ceil(len(rates) / each)
         opened = len(used) * width / max(1, units) + 1
-        times = 2 if opened <= streams_kept(names, typical * rates[0]) else blocks
+        times = min(2, blocks) if opened <= streams_kept(names, typical * rates[0]) else blocks
         cost = windows * times * opened * (_OPEN + _NAME * names) + (windows - 1) * len(rates) * vector
         if best is None or cost < best[0]:
             best = (cost, width, each)

@@ -10,6 +10,24 @@ from .plan import BUDGET, Block, Plan
 _MOST = 2 * BUDGET
 
 
+# Memory of blocks that came before, for those that come: new memory the system clears first.
+_FREE: list[np.ndarray] = []
+
+
+def _taken(size):
+    """uint8 of at least so many bytes, which nobody else has."""
+    fit = [at for at, each in enumerate(_FREE) if len(each) >= size]
+    if fit:
+        return _FREE.pop(min(fit, key=lambda at: len(_FREE[at])))
+    _FREE.clear()
+    return np.empty(size, np.uint8)
+
+
+def forget() -> None:
+    """Let go of the memory that is kept for rows that are still to come."""
+    _FREE.clear()
+
+
 class Rows:
     """Samples of channels of one grid and dtype, as many in each row.
 
@@ -23,11 +41,19 @@ class Rows:
         self.rate, self.dtype, self.first = rate, np.dtype(dtype), first
         self.grid: grid.Grid | None = None
         self.good: np.ndarray | None = None
-        self.data = np.full((len(self.members), count), np.nan, dtype=self.dtype)
+        size = len(self.members) * count * self.dtype.itemsize
+        self._room = _taken(size)
+        self.data = self._room[:size].view(self.dtype).reshape(len(self.members), count)
+        self.data.fill(np.nan)
         self.touched = np.zeros(len(self.members), dtype=bool)
         self.row_of = {member: row for row, member in enumerate(self.members)}
         self._order = np.argsort(self.members, kind="stable")
         self._sorted = np.array(self.members, dtype=np.int64)[self._order]
+
+    def give_back(self) -> None:
+        """Leave the memory of the samples, which nothing may look at any more, to rows that are still to come."""
+        _FREE.append(self._room)
+        del self.data, self._room
 
     def rows_of(self, members: np.ndarray) -> np.ndarray:
         """The row of each of some channels, positions in the plan; -1 where it has none."""
@@ -124,6 +150,8 @@ class BlockRows:
 
     def next_pass(self) -> bool:
         """Make ready for the channels that were left; False when none were."""
+        for rows in self.groups:
+            rows.give_back()
         self.wanted, self.deferred, self._first_pass = sorted(self.deferred), set(), False
         self.groups, self._last = [], (None, None)
         return bool(self.wanted)

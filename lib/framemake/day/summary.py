@@ -4,12 +4,11 @@ import collections
 import contextlib
 import functools
 import hashlib
-import json
 import os
 
 import numpy as np
 
-from .. import files, gps
+from .. import files, gps, jsontext
 from ..frames import catalog
 from . import coverage, dayfile, manifest, statistics
 from .dayfile import DayFile
@@ -98,7 +97,7 @@ def write_lists(day: DayFile) -> dict:
     reasons = [(name, "invalid", why) for name, why in invalid] + [(name, "pruned", why) for name, why in pruned]
     files.write_if_changed(folder.rejected, "".join("\t".join(entry) + "\n" for entry in reasons))
     covered = coverage_of(day)
-    files.write_if_changed(folder.coverage, json.dumps({name: covered[name] for name in valid}, indent=1) + "\n")
+    files.write_if_changed(folder.coverage, jsontext.indented({name: covered[name] for name in valid}) + "\n")
     return _summary(day, folder, (len(valid), len(invalid), len(pruned)), covered)
 
 
@@ -115,7 +114,7 @@ def write(summary: dict, h5: str, digest: str) -> None:
 
     digest: the SHA-256 of the day file.
     """
-    folder, text = Folder.holding(h5), json.dumps(summary, indent=1) + "\n"
+    folder, text = Folder.holding(h5), jsontext.indented(summary) + "\n"
     manifest.write(folder, {h5: digest, folder.summary: hashlib.sha256(text.encode()).hexdigest()})
     files.write(folder.summary, text)
 

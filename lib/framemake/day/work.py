@@ -1,15 +1,38 @@
-"""The making of all parts of a plan, by several processes at once."""
+"""A day's plan, and the making of all its parts, by several processes at once."""
 
 import math
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 
 from .. import compiled, files
+from ..frames import probe
+from ..gps import Window
+from . import rows
 from .earlier import Earlier
 from .extract import extract
-from .plan import Plan, part_path, to_fetch
+from .plan import Plan, make, part_path, save, to_fetch
 from .reader import Reader
+
+
+def prepare(
+    folder: str,
+    window: Window,
+    increment: int,
+    compression: str,
+    listing: list,
+    wanted: list,
+    keep: Earlier | None,
+    shrink: bool = False,
+) -> Plan:
+    """Plan a day, as plan.make does, and save the plan in the folder of its parts."""
+    if not any(channel.rate for channel in wanted):
+        # A plain list: how much memory a channel takes is not known, unless the earlier result tells.
+        held: Container[str] = keep if keep and keep.fits(window, increment, compression) else ()
+        wanted = probe.expect(wanted, listing, held)
+    made = make(window, increment, compression, listing, wanted, keep, shrink)
+    save(made, folder)
+    return made
 
 
 def work(
@@ -36,6 +59,7 @@ def work(
         _work(plan, folder, keep, share, reader, there, log, progress)
     finally:
         reader.close()
+        rows.forget()
 
 
 def _work(plan, folder, keep, share, reader, there, log, progress):

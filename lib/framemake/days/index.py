@@ -8,7 +8,7 @@ machine.
 import json
 import os
 
-from .. import files, gps
+from .. import files, gps, jsontext
 from ..day.folder import COMPLETED, FAILED, INTERRUPTED, QUEUED, RUNNING, SUMMARY, Folder
 
 NAME = "index.json"
@@ -40,7 +40,7 @@ def write(out: str) -> dict:
     with files.locked(os.path.join(out, ".index.lock")):
         path = os.path.join(out, NAME)
         made = _collect(out)
-        files.write_if_changed(path, json.dumps(made, indent=1) + "\n")
+        files.write_if_changed(path, jsontext.indented(made) + "\n")
     return made
 
 
