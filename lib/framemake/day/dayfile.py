@@ -107,14 +107,17 @@ class Provenance(NamedTuple):
     def load(cls, group: h5py.Group) -> "Provenance":
         """The provenance that a group holds; KeyError, ValueError or TypeError if it holds none."""
         inputs = json.loads(group["inputs"][()])
+        window, increment = Window(*inputs["window"]), inputs["increment"]
+        if not (window.start < window.end and increment > 0):
+            raise ValueError("window")
         return cls(
             inputs["version"],
-            Window(*inputs["window"]),
-            inputs["increment"],
+            window,
+            increment,
             inputs["compression"],
             Origin(*(inputs[name] for name in Origin._fields)),
             inputs["read"],
-            {name: Dataset(*dataset) for name, dataset in inputs["datasets"].items()},
+            {name: _checked(Dataset(*dataset), window) for name, dataset in inputs["datasets"].items()},
             [catalog.Frame(*frame) for frame in inputs["frames"]],
             Account.load(group, inputs),
             inputs["grids_dropped"],
@@ -143,6 +146,14 @@ class Provenance(NamedTuple):
             first, *more = sorted(self.account.unverified)
             others = f" and {len(more)} more" if more else ""
             yield f"no checksum, damage in it cannot be seen: {first!r}{others}"
+
+
+def _checked(dataset, window):
+    """A Dataset as it is; ValueError for one that no day has, as where a letter of the text is another."""
+    fits = dataset.rate > 0 and dataset.total == grid.length(window.duration, dataset.rate)
+    if dataset.dtype not in layout.TYPES or not fits:
+        raise ValueError(dataset)
+    return dataset
 
 
 class DayFile:
@@ -188,7 +199,7 @@ class DayFile:
                     self._provenance = Provenance.load(self.file[layout.PROVENANCE])
                 else:
                     self._provenance = _of_converter(self.file)
-            except FAULTS as error:
+            except (BadInput, *FAULTS) as error:  # BadInput for a time that is none
                 raise self._unlike(error) from None
         return self._provenance
 

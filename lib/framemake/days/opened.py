@@ -192,8 +192,11 @@ def _window(day):
     """The window of a day file: its attributes, as a day's provenance can be long."""
     if not h5py.h5a.exists(day.file.id, b"start_dt"):
         raise BadInput(f"no day file, though make builds days of an HDF5 file of time series (FFL=FILE): {day.path!r}")
-    times = (gps.parse(str(_attribute(day.file.id, key))[:19]) for key in (b"start_dt", b"end_dt"))
-    return gps.Window(*(int(time) for time in times))
+    texts = [str(_attribute(day.file.id, key))[:19] for key in (b"start_dt", b"end_dt")]
+    try:
+        return gps.Window(*(int(gps.parse(text)) for text in texts))
+    except BadInput as error:
+        raise ValueError(str(error)) from None  # what is wrong is the file
 
 
 def _read(day, date, path, identity, name, dataset):
