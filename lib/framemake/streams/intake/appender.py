@@ -46,7 +46,7 @@ class Appender:
         self._held_back: dict[str, str] = {}
         self._logged = 0
         # By the key of a samples.Alike: those whose streams take their samples, and (channel, why not) of the others.
-        self._fittings: dict[tuple, tuple[samples.Alike, Fitting, list[tuple[str, str]]]] = {}
+        self._fittings: dict[tuple, tuple[list[str], Fitting, list[tuple[str, str]]]] = {}
 
     def hold_back(self, name: str, reason: str) -> None:
         """Let no sample into a stream in this import; the error log says the reason of each file that has some."""
@@ -110,8 +110,8 @@ class Appender:
             streams, channels = ([names[at] for at in good] for names in (alike.streams, alike.channels))
             if len(self._fittings) >= _MOST_FITTINGS:
                 self._fittings.clear()
-            # The key has the identity of what it was made of, which is kept as long as it.
-            self._fittings[alike.key] = alike, Fitting(streams, channels, np.array(good, np.int64)), wrong
+            # The key has the identity of the list of streams, which is kept as long as it.
+            self._fittings[alike.key] = alike.streams, Fitting(streams, channels, np.array(good, np.int64)), wrong
         return self._fittings[alike.key][1:]
 
     def _misfit(self, name, found, file):

@@ -308,7 +308,7 @@ def _together(by_frame, common, spans, fine):
             continue
         frames = [_frame(each, pairs, *span, fine) for each, span in zip(some, spans, strict=True)]
         told = tuple(first.told[name].tobytes() for name in ("kind", "bias", "slope", "nbits", "units"))
-        # The list is the same object where it is the same, as long as who keeps the key keeps the Alike.
+        # The list is the same object where it is the same, as long as who keeps the key keeps it too.
         key = id(pairs.streams), tuple(frame.interval for frame in frames), *told, *first.texts
         datatype = records.DATATYPES[first.data.dtype]
         found.append(Alike(pairs.streams, pairs.channels, datatype, frames, first, pairs.numbers, key))
