@@ -187,17 +187,20 @@ def test_a_file_of_which_the_system_does_not_give_a_part_is_tried_again_though_i
     root, tmp_path, monkeypatch
 ):
     """A bad block of a disk is played: one channel that cannot be read, and what a look at the whole file would say."""
-    out, path, real = tmp_path / "streams", made.path_of(root, NIGHT), samples.read
+    out, path, real = tmp_path / "streams", made.path_of(root, NIGHT), samples.gather
 
-    def torn(file, wanted=None):
-        read = real(file, wanted)
+    def torn(file, *options):
+        together, contents = real(file, *options)
         if file.path == str(path):
-            del read.found[SEIS]
-            read.faults.append((SEIS, "damaged"))
-        return read
+            for alike in together:
+                contents.found.update(alike.trends())
+            del contents.found[SEIS]
+            contents.faults.append((SEIS, "damaged"))
+            together = []
+        return together, contents
 
     with monkeypatch.context() as bad:
-        bad.setattr(samples, "read", torn)
+        bad.setattr(samples, "gather", torn)
         bad.setattr(gwf, "refusal", lambda path: "input/output error")
         for _ in range(2):
             assert importer.run(str(root), str(out)).faulty == [path.name]
@@ -208,20 +211,20 @@ def test_a_file_of_which_the_system_does_not_give_a_part_is_tried_again_though_i
 def test_a_late_file_that_lacks_its_neighbour_as_the_system_does_not_give_it_comes_when_it_does(
     root, tmp_path, monkeypatch
 ):
-    out, real = tmp_path / "streams", samples.read
+    out, real = tmp_path / "streams", samples.gather
     path = made.path_of(root, NIGHT)
     path.rename(tmp_path / "late")
     made.imported(root, out)
     (tmp_path / "late").rename(path)
     after = made.path_of(root, NIGHT + HOUR)
 
-    def broken(file, wanted=None):
+    def broken(file, *options):
         if file.path == str(after):
             raise OSError(5, "Input/output error", file.path)
-        return real(file, wanted)
+        return real(file, *options)
 
     with monkeypatch.context() as bad:
-        bad.setattr(samples, "read", broken)
+        bad.setattr(samples, "gather", broken)
         for _ in range(2):
             assert importer.run(str(root), str(out)).faulty == [path.name]
             assert "comes too late to be put in its place" in made.errors(out)[-1]

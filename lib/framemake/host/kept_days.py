@@ -131,6 +131,8 @@ class DayKeeper:
                 wrong = wrong or list(check.differences(known.h5, self.most, skipped=note))
                 if skipped and not wrong:
                     wrong, said = True, f"gwpy does not read channel {skipped[0]!r}, so it is not checked: {known.h5!r}"
+            except BadInput as error:  # which names the file
+                wrong, said = True, str(error)
             except dayfile.FAULTS as error:
                 wrong, said = True, f"cannot be checked, {' '.join(str(error).split())[:120]}: {known.h5!r}"
             known.checked.append(Kept(Reason.WRONG, said) if wrong else None)
