@@ -369,8 +369,7 @@ def test_a_machine_that_is_lost_in_mid_day_leaves_it_to_another(site, machines):
     with files.locked(str(lock)):
         process = begun(site, machines, "ENGINE=ssh", site.hosts("one", "two"))
         of_day = lambda: [pid for pid, words in running(site).items() if DAYS[0] in words]  # noqa: E731
-        daemons.wait_until(of_day, "the first day is under way", 30)
-        lose(of_day()[0], machines)
+        lose(daemons.wait_until(of_day, "the first day is under way", 30)[0], machines)
         daemons.wait_until(lambda: not of_day(), "its machine is gone", 10)
         daemons.wait_until(of_day, "it is given to another", 30)
     told = process.communicate(timeout=120)[1]
@@ -383,8 +382,7 @@ def test_a_machine_that_is_lost_and_shares_nothing_leaves_its_day_to_another_and
     site, scratch = Site(tmp_path, away.home / "lost"), tmp_path / "scratch"
     process = begun(site, away, "ENGINE=ssh", site.hosts("one", "two"), f"SCRATCH={scratch}", "LIMIT_DAYS=2")
     of_day = lambda: [pid for pid, words in running(site, scratch).items() if DAYS[0] in words]  # noqa: E731
-    daemons.wait_until(of_day, "the first day is under way", 30)
-    lose(of_day()[0], away)
+    lose(daemons.wait_until(of_day, "the first day is under way", 30)[0], away)
     told = process.communicate(timeout=120)[1]
     assert process.returncode == 0 and "2 day(s): 2 built, 0 had nothing new, 0 failed" in told, told
     # What lay on it is there until a day is built there again.
@@ -404,8 +402,7 @@ def test_when_all_machines_are_lost_the_days_are_told_and_built_by_the_next_run(
         with files.locked(str(lock)):
             process = begun(site, part, "ENGINE=ssh", site.hosts("one", "two"), "LIMIT_DAYS=2")
             of_day = lambda: [pid for pid, words in running(site).items() if DAYS[0] in words]  # noqa: E731
-            daemons.wait_until(of_day, "the first day is under way", 30)
-            lost = of_day()[0]
+            lost = daemons.wait_until(of_day, "the first day is under way", 30)[0]
             os.kill(int((part.log.parent / "pid").read_text()), signal.SIGSTOP)  # takes no login any more
             lose(lost, part)
             os.kill(int((part.log.parent / "pid").read_text()), signal.SIGKILL)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
 import subprocess
 import time
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 from framemake import files, gps
 from framemake.day.folder import Folder
 from framemake.days import plan
+from support import processes
 from support.commands import bound, long, needs, run, well
 from support.sites import ROOT, command, make, samples_without_times
 
@@ -371,15 +371,14 @@ def test_stagger_keeps_the_starts_apart(days):
 
 
 def test_a_memory_guard_waits_and_says_so(days):
-    command_line = ["make", "-f", str(ROOT / "Makefile"), "range", *days.variables(MEM_GUARD=99_999_999, LIMIT_DAYS=1)]
-    process = subprocess.Popen(command_line, cwd=days.folder, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    line = ["make", "-f", ROOT / "Makefile", "range", *days.variables(MEM_GUARD=99_999_999, LIMIT_DAYS=1)]
+    process = processes.start(*line, cwd=days.folder)
     try:
-        line = process.stderr.readline()
-        assert "waits for memory" in line and "MEM_GUARD=99999999" in line
+        told = process.stdout.readline().decode()
+        assert "waits for memory" in told and "MEM_GUARD=99999999" in told
         assert days.state(FIRST)["status"] == "queued"
     finally:
-        os.killpg(process.pid, signal.SIGKILL)
-        process.wait()
+        processes.kill_all(process)
     assert days.make(LIMIT_DAYS=1, MEM_GUARD=1).returncode == 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -31,6 +32,18 @@ def test_each_reads_what_the_one_before_printed(site):
     given = run("list-frames", *listing[1:])[1]
     done = call(BIN / "run-steps", "prune-channels", "-", site.channels, input=given)
     assert (done.returncode, done.stdout) == (0, out)
+
+
+def test_a_command_whose_file_cannot_be_read_is_named(tmp_path):
+    """Alone, and as one of several at once."""
+    shutil.copy(BIN / "run-steps", tmp_path)
+    (tmp_path / "summarize").symlink_to("/proc/self/mem")  # is opened, and no read of it goes well
+    (tmp_path / "large").write_text("import sys\nsys.exit(0 if '--share' in sys.argv else 4)\n")
+    env = {"PYTHONPATH": str(ROOT / "lib")}
+    for words in (["summarize"], ["--at-once", "2", "large", "|", "summarize"]):
+        done = call(sys.executable, tmp_path / "run-steps", *words, env=env)
+        told = f"run-steps: input/output error: '{tmp_path}/summarize'\n"
+        assert (done.returncode, done.stdout, done.stderr) == (1, "", told)
 
 
 def test_the_first_that_fails_is_the_last(site):

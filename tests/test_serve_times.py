@@ -6,7 +6,7 @@ import pytest
 from framemake import gps
 from framemake.errors import BadInput
 from framemake.serve import times
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as some
 
 pytestmark = pytest.mark.quick
@@ -132,6 +132,7 @@ def test_the_end_is_excluded_and_an_empty_span_is_told():
 
 
 @given(some.text(max_size=40) | some.text("0123456789-/:. tozgpsmdya", max_size=24))
+@example("12.5")
 def test_any_text_is_a_time_or_is_refused(text):
     try:
         start, end = times.span(text, "", NOW)

@@ -59,11 +59,12 @@ def daemon(*command, **options):
 
 
 def wait_until(true, what, seconds=20):
-    """Wait until true() is; fail with `what` after some seconds."""
+    """What true() gives, once it is true; fail with `what` after some seconds."""
     end = time.monotonic() + seconds
-    while not true():
+    while not (found := true()):
         assert time.monotonic() < end, f"not in {seconds} s: {what}"
         time.sleep(0.05)
+    return found
 
 
 def _answers(port):

@@ -89,7 +89,7 @@ def _number(words, text, now):
         return None
     value, digits = float(match[2]), match[2]
     if not match[1]:
-        if len(digits) == 4 and int(digits) in _YEARS:
+        if len(digits) == 4 and digits.isdigit() and int(digits) in _YEARS:
             return None
         if len(digits) in (6, 8) and digits.isdigit():
             parts = digits[:4], digits[4:6], digits[6:] or None
