@@ -91,10 +91,13 @@ def pipeline(stages: Sequence[Sequence[Callable[[], int]]]) -> int:
         for number, calls in enumerate(stages):
             following, out = os.pipe() if number < len(stages) - 1 else (-1, os.dup(1))
             for call in calls:
+                # A signal waits until the fork is known, or the fork knows what it is.
+                before = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
                 fork = os.fork()
                 if not fork:
-                    _become(call, source, out, following)
+                    _become(call, source, out, following, before)
                 running[fork] = number
+                signal.pthread_sigmask(signal.SIG_SETMASK, before)
             os.close(source)
             os.close(out)
             source = following
@@ -119,10 +122,14 @@ def _exit_status(status):
     return code if code >= 0 else 128 - code
 
 
-def _become(call: Callable[[], int], source: int, out: int, following: int) -> NoReturn:
-    """Be the fork that runs a call, to its end; following: the other end of `out`, which is not ours."""
+def _become(call: Callable[[], int], source: int, out: int, following: int, signals: set) -> NoReturn:
+    """Be the fork that runs a call, to its end.
+
+    following: the other end of `out`, which is not ours; signals: that are to be blocked.
+    """
     status = 1
     try:
+        signal.pthread_sigmask(signal.SIG_SETMASK, signals)
         os.dup2(source, 0)
         os.dup2(out, 1)
         for handle in (source, out, following):
