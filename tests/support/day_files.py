@@ -5,8 +5,8 @@ import os
 from framemake import gps, grid
 from framemake.day import derived, layout, summary
 from framemake.day.account import Account
-from framemake.day.dayfile import Origin, Provenance
 from framemake.day.folder import Folder
+from framemake.day.provenance import Origin, Provenance
 from framemake.frames import catalog
 
 

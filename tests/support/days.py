@@ -12,8 +12,8 @@ import numpy as np
 from framemake import files, gps, grid
 from framemake.day import coverage, layout, statistics
 from framemake.day.account import Account
-from framemake.day.dayfile import Dataset, Origin, Provenance, write_statistics
 from framemake.day.folder import Folder
+from framemake.day.provenance import Dataset, Origin, Provenance, write_statistics
 from framemake.frames.catalog import ABSENT, Frame
 
 INCREMENT = 600

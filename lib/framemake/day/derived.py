@@ -13,8 +13,8 @@ import numpy as np
 from .. import grid
 from ..gps import Window
 from . import layout, statistics
-from .dayfile import Dataset, Provenance, write_statistics
 from .folder import Folder
+from .provenance import Dataset, Provenance, write_statistics
 
 
 class Writer:

@@ -12,7 +12,8 @@ from ..frames import catalog
 from ..gps import Window
 from . import dayfile, layout, statistics
 from .account import Account
-from .dayfile import DayFile, Provenance
+from .dayfile import DayFile
+from .provenance import Provenance
 
 # Samples of a channel that are looked at in one go.
 _AT_ONCE = 1 << 22

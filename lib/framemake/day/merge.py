@@ -17,10 +17,10 @@ from ..frames import catalog, channels
 from ..version import version
 from . import coverage, dayfile, earlier, layout, plan, statistics
 from .account import Account
-from .dayfile import Dataset, Origin, Provenance, write_statistics
 from .earlier import Earlier
 from .folder import Folder
 from .parts import Part, PartRow
+from .provenance import Dataset, Origin, Provenance, write_statistics
 
 # Bytes of a changed file that hold nothing and that HDF5 does not tell of: it was seen to be 4 to 6 kB each time.
 _UNTOLD = 8192

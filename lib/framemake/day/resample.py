@@ -22,7 +22,8 @@ from ..frames import catalog
 from ..version import version
 from . import dayfile, derived, earlier, layout
 from .account import Account
-from .dayfile import DayFile, Provenance
+from .dayfile import DayFile
+from .provenance import Provenance
 
 # Samples of a channel that are held at once.
 _AT_ONCE = 1 << 22

@@ -31,8 +31,9 @@ import numpy as np
 
 from .. import gps
 from ..day import layout
-from ..day.dayfile import FAULTS, Dataset, DayFile
+from ..day.dayfile import FAULTS, DayFile
 from ..day.folder import COMPLETED, STATUSES
+from ..day.provenance import Dataset
 from ..errors import BadInput
 from ..frames import catalog
 from ..version import version

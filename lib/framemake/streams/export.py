@@ -16,8 +16,8 @@ import numpy as np
 from .. import gps, grid
 from ..day import derived, layout
 from ..day.account import Account
-from ..day.dayfile import Origin, Provenance
 from ..day.folder import Folder
+from ..day.provenance import Origin, Provenance
 from ..frames import catalog
 from ..version import version
 from . import reading
