@@ -444,10 +444,13 @@ def test_a_stream_that_was_cut_short_changes_nothing(tmp_path):
 def test_what_a_machine_that_lost_its_power_left_goes_and_what_another_holds_stays(tmp_path):
     needs("tar", "bash", "flock")
     scratch = tmp_path / "scratch"
-    for name, has in (("framemake.aaaaaa", "held"), ("framemake.bbbbbb", "held"), ("framemake.cccccc", "holding")):
-        (scratch / name).mkdir(parents=True)
-        (scratch / name / has).touch()
+    for name, has in (("aaaaaa", "held"), ("bbbbbb", "held"), ("cccccc", "holding"), ("dddddd", "holding")):
+        (scratch / f"framemake.{name}").mkdir(parents=True)
+        (scratch / f"framemake.{name}" / has).touch()
     (scratch / "mine").mkdir()
+    # Held and killed as they began, all but one of them hours ago.
+    for name in ("framemake.bbbbbb", "framemake.dddddd", "mine"):
+        os.utime(scratch / name, (time.time() - 7200,) * 2)
     with files.locked(scratch / "framemake.bbbbbb" / "held"):
         # No day comes, so there is nothing to build.
         done = bash(f'exec "{LIB}/apart" build "$1" run {DAY} </dev/null', scratch, cwd=tmp_path)
