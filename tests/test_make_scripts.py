@@ -318,6 +318,17 @@ def test_a_day_waits_for_memory_and_says_so_once(tmp_path):
     assert (done.stdout, done.stderr) == (f"built {DAY} . yes none\n", "")
 
 
+def test_a_day_that_waits_for_memory_ends_when_its_range_is_gone(tmp_path):
+    needs("bash")
+    settings, run_folder = tmp_path / "settings", tmp_path / "run"
+    run_folder.mkdir()
+    settings.write_text(f"export RUN={run_folder} STAGGER=0 MEM_GUARD=999999999\n")
+    process = subprocess.Popen([LIB / "build-day", settings, DAY], stderr=subprocess.PIPE, text=True)
+    assert "waits for memory" in process.stderr.readline()
+    run_folder.rmdir()
+    assert process.communicate(timeout=30) == (None, "") and process.returncode == 1
+
+
 @pytest.fixture
 def engine(tmp_path):
     """A function: have an engine that does something run two days; (Outcome, the attempts that it made)."""
