@@ -3,6 +3,7 @@
 import os
 import pty
 import re
+import signal
 import subprocess
 import sys
 
@@ -83,3 +84,39 @@ def test_a_module_that_cannot_be_read_is_named(tmp_path):
     env = {**os.environ, "PYTHONPATH": f"{ROOT / 'lib'}:{tmp_path}"}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=env, check=False)
     assert (done.returncode, done.stderr) == (1, f"work: input/output error: {str(path)!r}\n")
+
+
+# A command that writes an HDF5 file; a signal comes while HDF5 asks our file for something.
+WRITES = """
+import os, sys
+from framemake import cli, files
+from framemake.day import layout
+name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+plain, came = getattr(files.Sink, name), []
+
+def ends(self, *args):
+    if not came:
+        came.append(os.kill(os.getpid(), number))
+    return plain(self, *args)
+
+setattr(files.Sink, name, ends)
+
+def main(command):
+    with layout.writing("day.h5", durable=False) as file:
+        file["values"] = [1.0]
+    print("written")
+
+cli.Command("Write.", "work").run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("name", ["seek", "write", "truncate"])
+def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, tmp_path):
+    """HDF5 makes an error of its own of what our file raises; a day that was stopped was told as failed by it."""
+    done = subprocess.run(
+        [sys.executable, "-c", WRITES, name, str(int(number))],
+        capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+    assert list(tmp_path.iterdir()) == []

@@ -106,12 +106,19 @@ class Command:
         for stream in (sys.stdin, sys.stdout):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")
-        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        signal.signal(signal.SIGTERM, _end)
+        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+            signal.signal(signal.SIGINT, _end)
         self.args = self.whole_parser().parse_args()
         self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
         try:
             try:
                 main(self)
+            except Exception:
+                # HDF5, which calls us as it writes, makes an error of its own of what it meets there.
+                if _came:
+                    sys.exit(128 + _came[0])
+                raise
             finally:
                 self._end_bar()
             _flush()
@@ -264,6 +271,15 @@ class Command:
             with contextlib.suppress(OSError, ValueError):
                 note = {"status": "failed", "error": f"{self.name}: {message}"}
                 folder.note(**note, **({"date": date} if date else {}), **({"reason": reason} if reason else {}))
+
+
+# The signals that are to end this process.
+_came: list[int] = []
+
+
+def _end(number, _):
+    _came.append(number)
+    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
 def _flush():
