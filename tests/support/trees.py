@@ -24,7 +24,7 @@ USER = "tester"
 # A plain chroot does not do: HTCondor's starter makes / private, which must be a mount.  The first process there is a
 # bash, which looks after those whose parents have ended, as an init does.
 MOUNT = """mount --make-rprivate / && mount --bind "$0" "$0"
-mount --rbind /dev "$0/dev" && mount -t proc proc "$0/proc"
+mount --rbind /dev "$0/dev" && mount --rbind /sys "$0/sys" && mount -t proc proc "$0/proc"
 cd "$0" && mkdir -p old && pivot_root . old
 """
 ENTER = f"""{MOUNT}
@@ -76,7 +76,7 @@ def why_not():
     if os.geteuid() != 0:
         return "no tree of Debian: root alone makes one"
     with tempfile.TemporaryDirectory(dir=kept()) as name:
-        try_it = f'mkdir "$0/dev" "$0/proc"; mknod "$0/null" c 1 3; : >"$0/null"\n{MOUNT}'
+        try_it = f'mkdir "$0/dev" "$0/sys" "$0/proc"; mknod "$0/null" c 1 3; : >"$0/null"\n{MOUNT}'
         what = "this machine lets nobody mount or make devices"
         done = commands.call(*APART, "sh", "-ec", try_it, name)
         if done.returncode == 0:
