@@ -148,6 +148,8 @@ class Case:
 class Days(Case):
     """Three channels, twenty minutes of each day, in frames of ten minutes."""
 
+    rate = 1
+
     def make(self):
         needs("make", "parallel", "jq", "flock")
         self.frames, self.ffl, self.late = self.folder / "frames", self.folder / "t.ffl", self.folder / "late.ffl"
@@ -155,6 +157,7 @@ class Days(Case):
         for day in DAYS:
             start = gps.day_window(day).start
             span = ("--start", start, "--end", start + 60 * MINUTES, "--duration", FILE, "--channels", 3)
+            span += ("--rate", self.rate)
             made = command("make-frames", self.frames, *span, "--list", self.channels)
             lines.append(made.stdout.splitlines())
         self.ffl.write_text("".join(f"{line}\n" for each in lines for line in each))
@@ -191,6 +194,12 @@ class Days(Case):
 class NewDay(Days):
     def words(self):
         return [*self.variables(self.ffl), f"DAY={FIRST}"]
+
+
+class FastDay(NewDay):
+    """A day whose file is the body that its parts were put into."""
+
+    rate = 1024
 
 
 class LateDay(NewDay):
@@ -380,19 +389,19 @@ def kill(case, folder, times, *seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "times"), [(Range, 1), (Streams, 4), (Export, 2)])
+@pytest.mark.parametrize(("case", "times"), [(Range, 1), (FastDay, 3), (Streams, 4), (Export, 2)])
 def test_what_is_killed_anywhere_is_ended_by_the_next_run(tmp_path, case, times):
     kill(case, tmp_path, times)
 
 
-# 300 moments; in pieces, so that several cores share them.
-MANY = [(NewDay, 25, 1), (LateDay, 25, 1), (Range, 13, 1), (Range, 12, 2), (Night, 8, 1), (Night, 7, 2)]
+# 325 moments; in pieces, so that several cores share them.
+MANY = [(NewDay, 25, 1), (FastDay, 25, 1), (LateDay, 25, 1), (Range, 13, 1), (Range, 12, 2), (Night, 8, 1), (Night, 7, 2)]
 MANY += [(Streams, 70, 1), (Streams, 70, 2), (Export, 35, 1), (Export, 35, 2)]
 
 
 @pytest.mark.long
 @pytest.mark.parametrize(("case", "times", "which"), MANY)
-def test_killed_at_300_moments(tmp_path, case, times, which):
+def test_killed_at_many_moments(tmp_path, case, times, which):
     fell = kill(case, tmp_path, times, "long", which)
     # Not always at the same place.
     assert len(fell) > 1

@@ -120,10 +120,9 @@ class Sink:
         return count
 
     def write(self, data: "bytes | memoryview") -> int:
-        done, view = 0, memoryview(data)
         try:
-            while self._error is None and done < len(data):
-                done += os.pwrite(self._handle, view[done : done + _WRITE], self._at + done)
+            if self._error is None:
+                write_at(self._handle, data, self._at)
         except OSError as error:
             self._fail(error)
         if self._error:
@@ -139,12 +138,38 @@ class Sink:
                 self._fail(error)
         return size
 
+    def empty(self, end: int) -> None:
+        """Make the bytes up to a position zeros, which those of a hole are."""
+        try:
+            if _holds(self._handle, end):
+                for at in range(0, end, _WRITE):
+                    write_at(self._handle, bytes(min(_WRITE, end - at)), at)
+        except OSError as error:
+            self._fail(error)
+
     def flush(self) -> None:
         """Nothing waits."""
 
     def _fail(self, error):
         error.filename = os.fspath(self._path)
         self._error = error
+
+
+def _holds(handle, end):
+    """Whether an open file has bytes before a position that are in no hole."""
+    try:
+        return os.lseek(handle, 0, os.SEEK_DATA) < end
+    except OSError as error:
+        if error.errno != errno.ENXIO:
+            raise
+        return False
+
+
+def write_at(handle: int, data: "bytes | memoryview", at: int) -> None:
+    """Write all of some bytes to an open file from a position on."""
+    done, view = 0, memoryview(data)
+    while done < len(view):
+        done += os.pwrite(handle, view[done : done + _WRITE], at + done)
 
 
 def beside(path: Path) -> str:

@@ -4,6 +4,7 @@ With the samples in memory, their statistics and which frame file gave what (see
 read back.
 """
 
+import contextlib
 import math
 from typing import NamedTuple
 
@@ -12,6 +13,7 @@ import numpy as np
 from .. import files, grid, gwf
 from ..frames import catalog
 from . import layout, parts
+from .body import Place
 from .earlier import Earlier
 from .notes import Group, Notes, fills
 from .plan import Block, Plan, part_path
@@ -391,15 +393,17 @@ def _crowded(used):
     return crowded
 
 
-def extract(plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier | None = None) -> None:
+def extract(
+    plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier | None = None, place: Place | None = None
+) -> None:
     """Read one block of a plan and write its part file into a folder, whole and at once.
 
-    keep: the earlier result, if the plan keeps one.  Raises OSError if it cannot write.
+    keep: the earlier result, if the plan keeps one.  place: of the block in a body.  Raises OSError if it cannot write.
     """
     reading = _BlockReading(plan, block, reader, keep)
     # A part is named for the boot it was written in, so it need not wait for the disk; most never get there.
     path = part_path(folder, block)
-    with layout.writing(path, durable=not files.boot(), libver="latest") as part:
+    with place or contextlib.nullcontext(), layout.writing(path, durable=not files.boot(), libver="latest") as part:
         going, count = True, 0
         while going:
             reading.rows.expect()
@@ -407,6 +411,10 @@ def extract(plan: Plan, block: Block, folder: str, reader: Reader, keep: Earlier
             reading.read_frames()
             reading.keep_samples()
             reading.notes.coverage(reading.rows.groups, reading.crowded)
-            count = parts.write_rows(part, plan, reading.rows.groups, count)
+            if reading.rows.deferred:
+                place = None
+            count = parts.write_rows(part, plan, reading.rows.groups, count, place)
             going = reading.rows.next_pass()
+        if place:
+            place.end()
         reading.notes.account.save(part, [plan.channels[member].name for member in block.channels])

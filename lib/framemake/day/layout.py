@@ -1,7 +1,10 @@
 """What the HDF5 files have in common: names and attributes, datasets, filters, and chunks past these filters."""
 
 import contextlib
-from collections.abc import Callable, Iterator
+import math
+import os
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any
 
 import h5py
 import numpy as np
@@ -26,6 +29,10 @@ ATTRIBUTES = ("channel", "sample_rate", "unit", "t0", "xunit")
 TYPES = {"float32": h5py.h5t.IEEE_F32LE, "float64": h5py.h5t.IEEE_F64LE}
 
 
+class Astray(Exception):
+    """HDF5 would have chunks elsewhere than where they lie."""
+
+
 class NewFile(h5py.File):
     """An HDF5 file that is open for writing, as writing() gives it.
 
@@ -35,7 +42,91 @@ class NewFile(h5py.File):
 
     def __init__(self, sink: files.Sink, goes_on: bool, libver: object):
         super().__init__(sink, "r+" if goes_on else "w", libver=libver)
-        self.goes_on, self.check = goes_on, sink.check
+        self.goes_on, self.check, self._sink = goes_on, sink.check, sink
+
+    def take_in(self, begin: int, chunks: Iterable[tuple[h5py.h5d.DatasetID, int, int, int, int]]) -> None:
+        """Let chunks, for which there is room in the index, be where they lie in a file that is written `onto`.
+
+        begin: where the first of them lies; all that was written until now has to fit before.  chunks: (dataset, first
+        sample, position in the file, bytes, filter mask), one behind another.  Raises Astray if that cannot be.
+
+        HDF5 puts a chunk that it has to move, as it grows, at the end of the file, and nothing else is put there
+        meanwhile, as the index has all entries already.
+        """
+        sink = self._sink
+        assert isinstance(sink, _Onto)
+        fill = self._fill(begin)
+        nothing: Any = np.empty(0, np.uint8)
+        for dataset, first, position, size, mask in chunks:
+            if len(nothing) < size:
+                nothing = np.empty(size, np.uint8)
+            sink.lies = position, size
+            dataset.write_direct_chunk((first,), nothing[:size], mask)
+            if sink.astray or sink.lies or position != begin:
+                raise Astray
+            begin += size
+        sink.close(begin)
+        for name in fill:
+            del self[name]
+
+    def _fill(self, end):
+        """Fill the file up to its `end`; returns the names of what is in it for that."""
+        made = h5py.h5p.create(h5py.h5p.DATASET_CREATE)
+        made.set_alloc_time(h5py.h5d.ALLOC_TIME_EARLY)
+        made.set_fill_time(h5py.h5d.FILL_TIME_NEVER)
+        names, size, takes = ("fill", "filled"), 1, 0
+        for name in names:
+            before = self.id.get_filesize()
+            if name == names[1]:
+                size = end - before - takes
+            if size < 1:
+                raise Astray
+            h5py.h5d.create(self.id, name.encode(), h5py.h5t.STD_U8LE, h5py.h5s.create_simple((size,)), made)
+            # What describes it.
+            takes = self.id.get_filesize() - before - size
+        if self.id.get_filesize() != end:
+            raise Astray
+        return names
+
+
+class _Onto(files.Sink):
+    """The Sink of a file in which something lies from `begin` to `end`, where nothing is written; it seems to be new.
+
+    lies: (position, bytes) of what HDF5 may believe that it writes there, None once it has.  astray: whether it tried
+    something else.
+    """
+
+    def __init__(self, path: files.Path, begin: int):
+        super().__init__(path, goes_on=True)
+        self.lies: tuple[int, int] | None = None
+        self.astray = False
+        self._begin, self._end, self._size = begin, math.inf, 0
+        # A join that was killed has left something there.
+        self.empty(begin)
+
+    def close(self, end: int) -> None:
+        """Tell where the end is of what lies there; what follows is not kept."""
+        self._end = end
+        super().truncate(end)
+
+    def seek(self, position: int, whence: int = os.SEEK_SET) -> int:
+        return super().seek(position + self._size if whence == os.SEEK_END else position)
+
+    def write(self, data: "bytes | memoryview") -> int:
+        at = self.tell()
+        self._size = max(self._size, at + len(data))
+        if at + len(data) <= self._begin or at >= self._end:
+            return super().write(data)
+        if (at, len(data)) == self.lies:
+            self.lies = None
+        else:
+            self.astray = True
+        self.seek(at + len(data))
+        return len(data)
+
+    def truncate(self, size: int) -> int:
+        self._size = size
+        return super().truncate(size) if size >= self._end else size
 
 
 @contextlib.contextmanager
@@ -45,23 +136,30 @@ def writing(
     libver: object = ("earliest", "v110"),
     begin: Callable[[str], bool] | None = None,
     whole: Callable[[str], None] = lambda path: None,
+    onto: tuple[str, int] | None = None,
 ) -> Iterator[NewFile]:
     """Give an HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
 
     begin: called with a temporary path, may copy an earlier file to it, and returns whether it did; else the file is
-    new.  whole: called with the temporary path once all is written, before it is synced.  Raises OSError, which names
+    new.  whole: called with the temporary path once all is written, before it is synced.  onto: (path, position) of a
+    file that has what is to be in the new one from a position on: this is what is written, and gets `path` as another
+    name.  See NewFile.take_in.  Raises OSError, which names
     `path`, if the system cannot write it; at the end, or when check() of the file is asked.  HDF5 does not find that
     out: once it could not write what it has left as it closes a file, it crashes, or objects that it has kept complain
     one by one as the process ends (seen with 2.0.0).
     """
     with files.replacing(path, durable) as aside:
         goes_on = begin is not None and begin(aside)
+        written = onto[0] if onto else aside
         with (
-            files.Sink(aside, goes_on) as sink,
-            files.flushing(aside) if durable else contextlib.nullcontext(),
+            _Onto(*onto) if onto else files.Sink(aside, goes_on) as sink,
+            files.flushing(written) if durable else contextlib.nullcontext(),
             NewFile(sink, goes_on, libver) as file,
         ):
             yield file
+        if onto:
+            os.unlink(aside)
+            os.link(written, aside)
         whole(aside)
 
 

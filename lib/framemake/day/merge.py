@@ -17,6 +17,7 @@ from ..frames import catalog, channels
 from ..version import version
 from . import coverage, dayfile, earlier, layout, plan, statistics
 from .account import Account
+from .body import Body
 from .earlier import Earlier
 from .folder import Folder
 from .parts import Part, PartRow
@@ -71,11 +72,23 @@ def merge(
     keep = earlier.find(wanted.keep) if wanted.keep else None
     if wanted.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
+    body = Body(wanted, folder)
+    with body.lent(out) as onto:
+        if onto:
+            try:
+                return _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, body)
+            except layout.Astray:
+                pass  # something is out of the ordinary: the chunks are copied
+    return _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, None)
+
+
+def _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, body):
     # Most of an earlier day file stays as it is: a copy of it is gone on with.
     copy = keep.copy_to if keep else None
-    with layout.writing(out, begin=copy, whole=whole) as file:
-        made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait))
-        made.write_channels(file.require_group(layout.CHANNELS), file.check)
+    onto = (body.path, body.begin) if body else None
+    with layout.writing(out, begin=copy, whole=whole, onto=onto) as file:
+        made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait), body)
+        made.write_channels(file)
         provenance = made.provenance(origin)
         made.write_provenance(file, provenance)
         layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
@@ -185,6 +198,12 @@ class _Channel:
         for first, data, mask in self._new_chunks():
             write((first,), data, mask)
 
+    def expect_chunks(self, dataset: h5py.h5d.DatasetID) -> None:
+        """Make room in the index of a dataset for the chunks that the parts have."""
+        for row in sorted(self.rows, key=lambda row: row.first):
+            for first, *_ in row.places():
+                dataset.write_direct_chunk((first,), b"\0", 0)
+
     def _new_chunks(self):
         return (chunk for row in sorted(self.rows, key=lambda row: row.first) for chunk in row.chunks())
 
@@ -237,13 +256,18 @@ class _Channel:
 class _Merge:
     """The writing of a day file: what it will say of itself, as far as it is known."""
 
-    def __init__(self, wanted: plan.Plan, keep: Earlier | None, copied: Earlier | None, parts: _Parts):
-        """copied: the earlier result, if the file that is written was begun as a copy of it."""
+    def __init__(
+        self, wanted: plan.Plan, keep: Earlier | None, copied: Earlier | None, parts: _Parts, body: Body | None
+    ):
+        """copied: the earlier result, if the file that is written was begun as a copy of it; body: if it is that."""
         self.plan, self.keep, self.copied, self.parts = wanted, keep, copied, parts
         self.fresh = set(wanted.fresh)
         # Channels that stay in the copy as they are.
         self.same: set[str] = set()
         self._rebuilt: dict = {}
+        self.body = body
+        # Of channels of the body, whose chunks lie there: their rows, and the datasets that are to have them.
+        self.lying: list[tuple[PartRow, h5py.h5d.DatasetID]] = []
         self.rows: dict[int, list[PartRow]] = {}
         near = [(at, frame) for at, frame in enumerate(wanted.frames) if frame.status not in catalog.NOT_THERE]
         whole = [(0, wanted.window.duration)]
@@ -258,16 +282,26 @@ class _Merge:
         self.rates_dropped: dict[str, dict] = {}
         self.units_dropped: dict[str, dict] = {}
 
-    def write_channels(self, group: h5py.Group, check: Callable[[], None]) -> None:
+    def write_channels(self, file: layout.NewFile) -> None:
         """Write all channels, in the order of the list, whatever the order of the parts: same input, same bytes.
 
-        check: raises what has gone wrong with the file meanwhile.
+        Those of a body go before.  Raises layout.Astray if the file cannot be what the body is.
         """
+        group = file.require_group(layout.CHANNELS)
         if self.copied:
             for name in set(group) - {channel.name for channel in self.plan.channels}:
                 del group[name]
-        for at in range(len(self.plan.channels)):
-            check()
+        first = self.body.members if self.body else set()
+        self._write(file, group, sorted(first))
+        if self.body:
+            self.lying.sort(key=lambda each: each[0].at)
+            file.take_in(self.body.begin, ((made, *place) for row, made in self.lying for place in row.places()))
+        self._write(file, group, [at for at in range(len(self.plan.channels)) if at not in first])
+        self._refuse_if_unread()
+
+    def _write(self, file, group, positions):
+        for at in positions:
+            file.check()
             if self.copied and at not in self.fresh and not self.parts.blocks_of[at]:
                 self._leave(self.copied, at)
                 continue
@@ -277,7 +311,6 @@ class _Merge:
                     self.rows.setdefault(member, []).append(row)
             self._write_channel(group, at)
             self.parts.close_after(at)
-        self._refuse_if_unread()
 
     def _leave(self, copied, at):
         """A channel of which nothing is read stays as the copy has it."""
@@ -307,6 +340,10 @@ class _Merge:
             if frame.status == catalog.KEPT and not self.account.gave[rows.get(at, [])].any()
         }
         left = [at for at in range(len(self.plan.frames)) if at not in idle]
+        names = [channel.name for channel in self.plan.channels]
+        # Nothing tells in what order channels were written.
+        of_channels = (self.datasets, self.rates_dropped, self.units_dropped)
+        datasets, rates, units = ({name: each[name] for name in names if name in each} for each in of_channels)
         # Units are numbered by name, so that they do not tell in what order the parts came.
         return Provenance(
             version(),
@@ -314,12 +351,12 @@ class _Merge:
             self.plan.increment,
             self.plan.compression,
             origin,
-            [channel.name for channel in self.plan.channels],
-            self.datasets,
+            names,
+            datasets,
             [self.plan.frames[at] for at in left],
             self.account.of_frames(left).by_unit_name(),
-            self.rates_dropped,
-            self.units_dropped,
+            rates,
+            units,
         )
 
     def refuse_loss(self, out: str, group: h5py.Group, provenance: Provenance) -> None:
@@ -371,7 +408,12 @@ class _Merge:
         self._remove(group, wanted.name)
         dataset = layout.create(group, wanted.name, dtype, total, cut.chunk, self.plan.compression)
         layout.describe(dataset, wanted.name, made.rate, made.unit, made.t0)
-        if movable:
+        if self.body and at in self.body.members:
+            if not movable or any(row.body != self.body.path for row in channel.rows):
+                raise layout.Astray
+            channel.expect_chunks(dataset)
+            self.lying.extend((row, dataset) for row in channel.rows)
+        elif movable:
             channel.move_chunks(dataset, cut)
         else:
             self.statistics[at] = channel.write_samples(dataset, cut, total, self.plan.compression)

@@ -9,6 +9,7 @@ from .. import compiled, files
 from ..frames import probe
 from ..gps import Window
 from . import rows
+from .body import Body
 from .earlier import Earlier
 from .extract import extract
 from .plan import Plan, make, part_path, save, to_fetch
@@ -32,6 +33,7 @@ def prepare(
         wanted = probe.expect(wanted, listing, held)
     made = make(window, increment, compression, listing, wanted, keep, shrink)
     save(made, folder)
+    Body(made, folder).make()
     return made
 
 
@@ -65,23 +67,35 @@ def work(
 def _work(plan, folder, keep, share, reader, there, log, progress):
     if share[0] == 1 and compiled.lacking():
         log(compiled.lacking())
+    body, is_made = Body(plan, folder), lambda block: _is_locked(_lock_of(folder, block))
     for number, block in enumerate(plan.blocks):
         path = part_path(folder, block)
         if os.path.exists(path):
             if number % share[1] == share[0] - 1:
                 there(path)
             continue
-        lock = os.path.join(folder, f".{block.id}.lock")
+        lock = _lock_of(folder, block.id)
         with files.locked(lock, wait=share[1] == 1) as mine:
             if mine is not None and not os.path.exists(path):
                 since = time.monotonic()
-                extract(plan, block, folder, reader, keep)
+                extract(plan, block, folder, reader, keep, body.place(block.id, is_made))
                 os.unlink(lock)
                 there(path)
                 span = f"GPS {plan.window.start + block.start:.0f} to {plan.window.start + block.end:.0f}"
                 what = f"{len(block.channels)} channels, {span}, {time.monotonic() - since:.1f} s"
                 log(f"part {number + 1} of {len(plan.blocks)}: {what}")
                 progress(*progress_of(plan, folder))
+
+
+def _lock_of(folder, block):
+    return os.path.join(folder, f".{block}.lock")
+
+
+def _is_locked(path):
+    if not os.path.exists(path):
+        return False
+    with files.locked(path, wait=False) as mine:
+        return mine is None
 
 
 def progress_of(plan: Plan, folder: str) -> tuple[int, int, int]:
