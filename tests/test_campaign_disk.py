@@ -18,7 +18,7 @@ from support.commands import ROOT, long, needs
 from support.disks import small_disk
 from support.failing import READS, SHORT, WRITES, failing
 from support.undisturbed import assert_same
-from test_campaign_kill import Export, LateDay, NewDay, Night, Range, Streams
+from test_campaign_kill import Export, FastDay, LateDay, NewDay, Night, Range, Streams
 
 # --- the writer of HDF5 ----------------------------------------------------------------------
 
@@ -115,10 +115,10 @@ def taken(case, disk):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "times"), [(NewDay, 2), (Streams, 2), (Export, 1)])
+@pytest.mark.parametrize(("case", "times"), [(NewDay, 2), (FastDay, 2), long(FastDay, 40), (Streams, 2), (Export, 1)])
 def test_a_disk_that_is_full_at_some_page(tmp_path, case, times):
     chance = random.Random(f"{os.environ.get('FRAMEMAKE_SEED', '1')} {case.__name__}")
-    with small_disk(tmp_path / "disk", "64m") as disk:
+    with small_disk(tmp_path / "disk", "128m") as disk:
         one = case(disk.folder)
         pages = taken(one, disk)
         for _ in range(times):
@@ -169,7 +169,7 @@ def failed(case, folder, seed):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("case", "times"), [(Streams, 2), (Export, 1), (NewDay, 1)])
+@pytest.mark.parametrize(("case", "times"), [(Streams, 2), (Export, 1), (NewDay, 1), (FastDay, 1)])
 def test_system_calls_that_fail_at_random(tmp_path, case, times):
     one = case(tmp_path)
     for number in range(times):
@@ -178,7 +178,8 @@ def test_system_calls_that_fail_at_random(tmp_path, case, times):
 
 @pytest.mark.long
 @pytest.mark.parametrize(
-    ("case", "times"), [(Streams, 150), (Export, 100), (NewDay, 60), (LateDay, 40), (Range, 25), (Night, 15)]
+    ("case", "times"),
+    [(Streams, 150), (Export, 100), (NewDay, 60), (FastDay, 40), (LateDay, 40), (Range, 25), (Night, 15)],
 )
 def test_system_calls_that_fail_often(tmp_path, case, times):
     one, ended = case(tmp_path), 0

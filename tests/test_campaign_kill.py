@@ -395,8 +395,8 @@ def test_what_is_killed_anywhere_is_ended_by_the_next_run(tmp_path, case, times)
 
 
 # 325 moments; in pieces, so that several cores share them.
-MANY = [(NewDay, 25, 1), (FastDay, 25, 1), (LateDay, 25, 1), (Range, 13, 1), (Range, 12, 2), (Night, 8, 1), (Night, 7, 2)]
-MANY += [(Streams, 70, 1), (Streams, 70, 2), (Export, 35, 1), (Export, 35, 2)]
+MANY = [(NewDay, 25, 1), (FastDay, 25, 1), (LateDay, 25, 1), (Range, 13, 1), (Range, 12, 2)]
+MANY += [(Night, 8, 1), (Night, 7, 2), (Streams, 70, 1), (Streams, 70, 2), (Export, 35, 1), (Export, 35, 2)]
 
 
 @pytest.mark.long
