@@ -196,15 +196,19 @@ def refuse_loss(
     samples: Callable[[str, int, int], np.ndarray],
     counts: Callable[[str], np.ndarray] | None = None,
     same: Container[str] = (),
+    goes_on: bool = False,
 ) -> None:
     """Raise WouldLose if a finished day has a sample which the one that is to take its place has not.
 
     made, samples: the new day's provenance, and samples [first, stop) of a channel of it.  counts: how many samples
     each unit of a channel has in the new day; where they are enough to tell, its samples are not read.  same: channels
-    that are in the new day as they were.  What a frame that changed no longer gives is no loss.
+    that are in the new day as they were.  goes_on: whether the new day was built on the old one, so that it has no
+    samples elsewhere in place of those that it has not.  What a frame that changed no longer gives is no loss.
     """
     changed = _changed(old.provenance.frames, made)
     lost = {}
+    if (made.window, made.increment) != (old.window, old.provenance.increment):
+        counts = None  # of other units
     for name, dataset in old.datasets.items():
         if name in same:
             continue
@@ -215,7 +219,8 @@ def refuse_loss(
         if now is None:
             seconds = float(old.statistics(name)[:, statistics.COUNT].sum()) / dataset.rate
         elif now.rate == dataset.rate and abs(offset - round(offset)) < 1e-3:
-            seconds = _lost(old, name, round(offset), spans, samples, counts)
+            after = counts(name) if counts and round(offset) == 0 else None
+            seconds = _lost(old, name, round(offset), spans, samples, after, goes_on)
         else:
             # Another grid has most of the day: samples cannot be compared one by one.
             good = sum(int(np.count_nonzero(~np.isnan(piece))) for piece in _pieces(samples, name, now))
@@ -232,19 +237,19 @@ def refuse_loss(
         )
 
 
-def _lost(old, name, offset, changed, samples, counts):
+def _lost(old, name, offset, changed, samples, after, goes_on):
     """Seconds of samples of a channel that are in the old day, and not in the new one, whose grids agree.
 
-    offset: number that the old day's first sample has in the new one.
+    offset: number that the old day's first sample has in the new one.  after: counts of the new day's units, or None.
     """
     dataset = old.datasets[name]
     cut = grid.cut(dataset.rate, old.provenance.increment, old.window.duration)
     before = old.statistics(name)[:, statistics.COUNT]
-    after = counts(name) if counts else None
     lost = 0
     fewer = before > 0
-    if after is not None and offset == 0 and len(after) == len(before):
-        fewer &= after < before
+    if after is not None and len(after) == len(before):
+        # Where all samples are there, none can be lost.
+        fewer &= after < (before if goes_on else np.minimum(cut.unit, dataset.total - cut.unit * np.arange(len(after))))
     if fewer.any() and old.dataset(name) is None:
         return 0.0  # its samples lie in another file, which nothing is done to
     for unit in np.flatnonzero(fewer).tolist():

@@ -366,11 +366,11 @@ class _Merge:
         old = self.keep.day if self.keep and here else dayfile.find(out)
         if old is None:
             return
-        # What is built on the earlier result has all of it but what was read anew: counts tell.  Else the samples do.
         number = {channel.name: at for at, channel in enumerate(self.plan.channels)}
-        counts = (lambda name: self.statistics[number[name]][:, statistics.COUNT]) if here else None
-        same = self.same if here else ()
-        earlier.refuse_loss(old, provenance, lambda name, first, stop: group[name][first:stop], counts, same)
+        counts = lambda name: self.statistics[number[name]][:, statistics.COUNT]  # noqa: E731
+        samples = lambda name, first, stop: group[name][first:stop]  # noqa: E731
+        # What is built on the earlier result has all of it but what was read anew.
+        earlier.refuse_loss(old, provenance, samples, counts, self.same if here else (), goes_on=here)
 
     def _refuse_if_unread(self):
         """A day of which no frame at all can be read is a failure, not a day of NaN."""

@@ -64,12 +64,13 @@ def _refuse_loss(inside, folder):
     if not (os.path.exists(inside.h5) and os.path.exists(folder.h5)):
         return
     # Loaded here: a day that is new needs none of it.
-    from . import dayfile, earlier
+    from . import dayfile, earlier, statistics
 
     old = dayfile.find(folder.h5)
     if old:
         with old, dayfile.open_day(inside.h5) as new:
-            earlier.refuse_loss(old, new.provenance, new.samples)
+            counts = lambda name: new.statistics(name)[:, statistics.COUNT]  # noqa: E731
+            earlier.refuse_loss(old, new.provenance, new.samples, counts)
 
 
 def _move(inside, folder):
