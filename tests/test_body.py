@@ -135,6 +135,19 @@ def test_a_day_that_was_made_of_a_body_is_not_touched_again(site):
     assert contents(other) == contents(first) and first.read_bytes() == before
 
 
+def test_a_day_made_anew_as_a_body_replaces_no_day_that_has_more(site, tmp_path):
+    fill(site).build()
+    before, listed = site.h5.read_bytes(), site.ffl.read_text()
+    site.ffl.write_text("".join(listed.splitlines(keepends=True)[:-1]))
+    site.parts.rename(tmp_path / "parts of before")
+    done = site.build(check=False)
+    assert done.returncode == 3 and "would lose 60 s of 'V1:SLOW' and samples of 2 more channels" in done.stderr
+    assert site.h5.read_bytes() == before and [path.name for path in site.h5.parent.glob(".*.tmp")] == []
+    # Of the same parts a day is made all the same, if that is asked for.
+    site.join(shrink=True)
+    assert is_of_body(site) and np.isnan(site.read("V1:A")[0][-MINUTE:]).all()
+
+
 def test_parts_are_joined_on_a_disk_that_has_no_links(site, tmp_path, monkeypatch):
     refused = lambda *_, **__: (_ for _ in ()).throw(OSError(errno.EPERM, os.strerror(errno.EPERM)))  # noqa: E731
     fill(site).extract()
