@@ -106,6 +106,7 @@ class Command:
         for stream in (sys.stdin, sys.stdout):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")
+        _name_output()
         signal.signal(signal.SIGTERM, _end)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _end)
@@ -121,7 +122,7 @@ class Command:
                 raise
             finally:
                 self._end_bar()
-            _flush()
+            sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -282,15 +283,23 @@ def _end(number, _):
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def _flush():
-    """Write what waits for standard output, which an error names."""
-    try:
-        sys.stdout.flush()
-    except BrokenPipeError:
-        raise
-    except OSError as error:
-        error.filename = "standard output"
-        raise
+def _name_output():
+    """Have an error name standard output, whoever writes to it."""
+    out = sys.stdout
+    if isinstance(out, io.TextIOWrapper):
+        out.write, out.flush = _naming(out.write), _naming(out.flush)
+
+
+def _naming(call):
+    @functools.wraps(call)
+    def named(*args):
+        try:
+            return call(*args)
+        except OSError as error:
+            error.filename = "standard output"
+            raise
+
+    return named
 
 
 def _name_module(error):

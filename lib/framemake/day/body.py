@@ -47,20 +47,20 @@ class Body:
         self.name = f"{digest}.body"
         self.path, self._ends = (os.path.join(folder, name) for name in (self.name, f"{digest}.ends"))
         self.begin = _beginning(plan, self.members)
-        self._numbers = {block: number for number, block in enumerate(blocks)}
+        self._blocks, self._numbers = blocks, {block: number for number, block in enumerate(blocks)}
 
     def make(self) -> None:
         """Make its files, where they are not there yet."""
         for path in (self.path, self._ends) if self.members else ():
-            os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
+            with contextlib.suppress(PermissionError):  # another user's, of a run that was stopped: then there is none
+                os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o666))
 
     def place(self, block: str, is_made: Callable[[str], bool]) -> "Place | None":
         """The Place of a block; None if it has none.  is_made: whether anybody makes a block."""
         number = self._numbers.get(block)
         if number is None or not self._is_free():
             return None
-        before = list(self._numbers)[number - 1] if number else ""
-        return Place(self, number, lambda: is_made(before))
+        return Place(self, number, lambda: is_made(self._blocks[number - 1]))
 
     @contextlib.contextmanager
     def lent(self, out: str) -> Iterator[str | None]:
@@ -75,9 +75,10 @@ class Body:
             yield self.path if mine is not None and self._is_free() else None
 
     def _is_free(self):
-        """Whether it is there, and no day file has been made of it: that is another name of it."""
+        """Whether it is there for us, and no day file has been made of it: that is another name of it."""
+        may = all(os.access(path, os.W_OK) for path in (self.path, self._ends))
         try:
-            return os.stat(self.path).st_nlink == 1
+            return may and os.stat(self.path).st_nlink == 1
         except FileNotFoundError:
             return False
 
@@ -178,6 +179,8 @@ def _can_be(path, out):
 
 
 def _fast(plan):
+    if max((channel.rate or 0 for channel in plan.channels), default=0) * plan.window.duration * 8 < FAST:
+        return set()
     spans: dict[int, float] = {}
     for block in plan.blocks:
         for at in block.channels:
