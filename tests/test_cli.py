@@ -86,16 +86,28 @@ def test_a_module_that_cannot_be_read_is_named(tmp_path):
     assert (done.returncode, done.stderr) == (1, f"work: input/output error: {str(path)!r}\n")
 
 
+@pytest.mark.parametrize("unbuffered", ["", "1"])
 @pytest.mark.parametrize("count", [1, 100_000])
-def test_standard_output_that_cannot_be_written_is_named(count):
+def test_standard_output_that_cannot_be_written_is_named(count, unbuffered):
     """Whether it is noticed as the command ends, or before."""
     code = f"import sys; from framemake import cli; cli.Command('', 'work').run(lambda _: print('x' * {count}))"
     with open("/dev/full", "w") as full:
         done = subprocess.run(
             [sys.executable, "-c", code], stdout=full, stderr=subprocess.PIPE, text=True, check=False,
-            env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+            env={**os.environ, "PYTHONPATH": str(ROOT / "lib"), "PYTHONUNBUFFERED": unbuffered},
         )  # fmt: skip
     assert (done.returncode, done.stderr) == (1, "work: disk full: 'standard output'\n")
+
+
+@pytest.mark.parametrize("how", ["sys.stdin.read()", "sys.stdin.readline()", "list(sys.stdin)"])
+def test_standard_input_that_cannot_be_read_is_named(how):
+    code = f"import sys; from framemake import cli; cli.Command('', 'work').run(lambda _: {how})"
+    with open("/proc/self/mem") as unreadable:  # at its beginning nothing can be read
+        done = subprocess.run(
+            [sys.executable, "-c", code], stdin=unreadable, capture_output=True, text=True, check=False,
+            env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+        )  # fmt: skip
+    assert (done.returncode, done.stderr) == (1, "work: input/output error: 'standard input'\n")
 
 
 # A command that writes an HDF5 file; a signal comes while HDF5 asks our file for something.

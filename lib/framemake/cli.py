@@ -106,7 +106,7 @@ class Command:
         for stream in (sys.stdin, sys.stdout):
             if isinstance(stream, io.TextIOWrapper):
                 stream.reconfigure(errors="surrogateescape")
-        _name_output()
+        _name_streams()
         signal.signal(signal.SIGTERM, _end)
         if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
             signal.signal(signal.SIGINT, _end)
@@ -125,7 +125,7 @@ class Command:
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            _close_output()
         except Told:
             self.exit_status = FAILED
         except KeyboardInterrupt:
@@ -137,6 +137,8 @@ class Command:
         except ModuleNotFoundError as error:
             self.fail(f"a package is not installed, 'make setup' installs it: {error.name!r}")
         except Exception as error:
+            if getattr(error, "filename", None) == _OUTPUT:
+                _close_output()
             if self.args.verbose or self.level == "DEBUG":
                 import traceback
 
@@ -283,20 +285,32 @@ def _end(number, _):
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
 
 
-def _name_output():
-    """Have an error name standard output, whoever writes to it."""
-    out = sys.stdout
-    if isinstance(out, io.TextIOWrapper):
-        out.write, out.flush = _naming(out.write), _naming(out.flush)
+_OUTPUT = "standard output"
 
 
-def _naming(call):
+def _close_output():
+    """Let what is still to be written to standard output go nowhere: Python would try as it ends, and fail."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _name_streams():
+    """Have an error of standard input or output name it, whoever reads or writes there."""
+    reads = ("read", "readall", "readinto")
+    for stream, name, calls in ((sys.stdin, "standard input", reads), (sys.stdout, _OUTPUT, ("write",))):
+        buffer = getattr(stream, "buffer", None)
+        # With PYTHONUNBUFFERED there is nothing in between.
+        raw = getattr(buffer, "raw", buffer)
+        if isinstance(raw, io.FileIO):
+            vars(raw).update({call: _naming(getattr(raw, call), name) for call in calls})
+
+
+def _naming(call, name):
     @functools.wraps(call)
     def named(*args):
         try:
             return call(*args)
         except OSError as error:
-            error.filename = "standard output"
+            error.filename = name
             raise
 
     return named
