@@ -63,16 +63,16 @@ class Body:
         return Place(self, number, lambda: is_made(self._blocks[number - 1]))
 
     @contextlib.contextmanager
-    def lent(self, out: str) -> Iterator[str | None]:
-        """Give its path while a day file is made of it; None if that cannot be.
+    def lent(self, out: str) -> Iterator[bool]:
+        """Have it for oneself while a day file is made of it; gives False if that cannot be.
 
         out: the path of the day file, which the body must be able to have as well.
         """
         if not self.members or not _can_be(self._ends, out) or not self._is_free():
-            yield None
+            yield False
             return
         with files.locked(self.path, wait=False) as mine:
-            yield self.path if mine is not None and self._is_free() else None
+            yield mine is not None and self._is_free()
 
     def _is_free(self):
         """Whether it is there for us, and no day file has been made of it: that is another name of it."""

@@ -65,7 +65,7 @@ class NewFile(h5py.File):
             if sink.astray or sink.lies or position != begin:
                 raise Astray
             begin += size
-        sink.close(begin)
+        sink.end_at(begin)
         for name in fill:
             del self[name]
 
@@ -104,7 +104,7 @@ class _Onto(files.Sink):
         # A join that was killed has left something there.
         self.empty(begin)
 
-    def close(self, end: int) -> None:
+    def end_at(self, end: int) -> None:
         """Tell where the end is of what lies there; what follows is not kept."""
         self._end = end
         super().truncate(end)
@@ -141,12 +141,13 @@ def writing(
     """Give an HDF5 file that replaces `path`, whole and at once, when the block ends: see files.replacing.
 
     begin: called with a temporary path, may copy an earlier file to it, and returns whether it did; else the file is
-    new.  whole: called with the temporary path once all is written, before it is synced.  onto: (path, position) of a
-    file that has what is to be in the new one from a position on: this is what is written, and gets `path` as another
-    name.  See NewFile.take_in.  Raises OSError, which names
-    `path`, if the system cannot write it; at the end, or when check() of the file is asked.  HDF5 does not find that
-    out: once it could not write what it has left as it closes a file, it crashes, or objects that it has kept complain
-    one by one as the process ends (seen with 2.0.0).
+    new.  onto: (path, position) of a file that has, from a position on, what is to be in the new one: it is written to,
+    and gets `path` as another name; see NewFile.take_in.  whole: called with the temporary path once all is written,
+    before it is synced.
+
+    Raises OSError, which names `path`, if the system cannot write it; at the end, or when check() of the file is asked.
+    HDF5 does not find that out: once it could not write what it has left as it closes a file, it crashes, or objects
+    that it has kept complain one by one as the process ends (seen with 2.0.0).
     """
     with files.replacing(path, durable) as aside:
         goes_on = begin is not None and begin(aside)

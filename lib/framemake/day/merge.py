@@ -72,32 +72,31 @@ def merge(
     keep = earlier.find(wanted.keep) if wanted.keep else None
     if wanted.keep and keep is None:
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
+
+    def written(body=None):
+        # Most of an earlier day file stays as it is: a copy of it is gone on with.
+        copy = keep.copy_to if keep else None
+        onto = (body.path, body.begin) if body else None
+        with layout.writing(out, begin=copy, whole=whole, onto=onto) as file:
+            made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait), body)
+            made.write_channels(file)
+            provenance = made.provenance(origin)
+            made.write_provenance(file, provenance)
+            layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
+            if not shrink:
+                made.refuse_loss(out, file[layout.CHANNELS], provenance)
+            if transient:
+                _note_transient(transient, sorted(provenance.account.transient))
+            Folder.holding(out).drop_manifest()
+        return provenance
+
     body = Body(wanted, folder)
-    with body.lent(out) as onto:
-        if onto:
-            try:
-                return _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, body)
-            except layout.Astray:
-                pass  # something is out of the ordinary: the chunks are copied
-    return _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, None)
-
-
-def _written(wanted, folder, out, origin, wait, transient, shrink, whole, keep, body):
-    # Most of an earlier day file stays as it is: a copy of it is gone on with.
-    copy = keep.copy_to if keep else None
-    onto = (body.path, body.begin) if body else None
-    with layout.writing(out, begin=copy, whole=whole, onto=onto) as file:
-        made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait), body)
-        made.write_channels(file)
-        provenance = made.provenance(origin)
-        made.write_provenance(file, provenance)
-        layout.stamp(file, wanted.window, wanted.increment, os.path.splitext(os.path.basename(out))[0])
-        if not shrink:
-            made.refuse_loss(out, file[layout.CHANNELS], provenance)
-        if transient:
-            _note_transient(transient, sorted(provenance.account.transient))
-        Folder.holding(out).drop_manifest()
-    return provenance
+    with body.lent(out) as is_lent:
+        if is_lent:
+            # Where something is out of the ordinary, the chunks are copied.
+            with contextlib.suppress(layout.Astray):
+                return written(body)
+    return written()
 
 
 def _note_transient(path, paths):
