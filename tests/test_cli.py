@@ -14,6 +14,7 @@ from support.sites import ROOT
 CODE = """
 import sys
 from framemake import cli
+from framemake.errors import BadInput
 command = cli.Command("Work.", "work")
 command.option("how")
 
@@ -23,7 +24,7 @@ def main(command):
     show(1, 3)
     command.say("one is odd")
     if command.args.how == "fails":
-        raise cli.BadInput("no more")
+        raise BadInput("no more")
     show(2, 3)
     show(3, 3)
     show(3, 3)

@@ -1,55 +1,28 @@
-"""The command contract, written once: options, messages, exit statuses, progress.  The commands alone import it."""
+"""A command: its options, messages, progress and exit status."""
 
 import argparse
 import contextlib
 import errno
 import functools
-import gc
-import io
 import os
 import shlex
 import signal
 import sys
-from collections.abc import Callable, Iterable, Sequence
-from typing import TYPE_CHECKING, Any, NoReturn, TextIO
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, NoReturn
 
-from . import gps
-from .errors import BadInput, Incomplete, Told, wording
-from .version import ROOT, version
+from .. import gps
+from ..errors import BadInput, Incomplete, Told, wording
+from ..version import version
+from . import process
 
 if TYPE_CHECKING:
     from tqdm import tqdm
 
-    from .day.folder import Folder
-    from .days.read import Days
+    from ..day.folder import Folder
 
 # LARGE: what extract-increment --alone does not read.
 FAILED, USAGE, MISSING, LARGE = 1, 2, 3, 4
-
-
-def _use_environment():
-    """Go on under the project's own Python, so that a command works by hand with nothing activated.
-
-    That is $VENV if it is set (empty: whatever python3 is on PATH), else .venv beside the Makefile.
-    """
-    if os.path.dirname(os.path.realpath(sys.argv[0])) != os.path.join(ROOT, "bin"):
-        return
-    venv = os.environ.get("VENV", os.path.join(ROOT, ".venv"))
-    python = os.path.join(venv, "bin", "python")
-    if venv and os.path.exists(python) and os.path.realpath(sys.prefix) != os.path.realpath(venv):
-        os.execv(python, [python, *sys.orig_argv[1:]])
-
-
-def _settle_libraries():
-    """Set what libraries read from the environment when they are loaded, which a command does after this."""
-    # OpenBLAS starts a thread a core when it is loaded, which costs time and is never used here.
-    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
-    # HDF5's own locks fail on some network file systems; what is written here is written aside and renamed.
-    os.environ.setdefault("HDF5_USE_FILE_LOCKING", "FALSE")
-    # LAL prints a report of its own on each error; the message of the command is enough.
-    os.environ.setdefault("LAL_DEBUG_LEVEL", "0")
-    # Pictures are drawn into files, whatever window a user has chosen for matplotlib.
-    os.environ["MPLBACKEND"] = "agg"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -86,8 +59,8 @@ class Command:
     """
 
     def __init__(self, doc: str | None, name: str | None = None) -> None:
-        _use_environment()
-        _settle_libraries()
+        process.use_environment()
+        process.settle_libraries()
         self.name = name or os.path.basename(sys.argv[0])
         self.parser = _Parser(prog=self.name, description=doc, formatter_class=_Help)
         self.option = self.parser.add_argument
@@ -101,31 +74,21 @@ class Command:
 
     def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
-        # Many small objects live until a part is written; the garbage collector would look through them in vain.
-        gc.set_threshold(200_000, 20, 20)
-        for stream in (sys.stdin, sys.stdout):
-            if isinstance(stream, io.TextIOWrapper):
-                stream.reconfigure(errors="surrogateescape")
-        _name_streams()
-        signal.signal(signal.SIGTERM, _end)
-        if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-            signal.signal(signal.SIGINT, _end)
+        process.begin()
         self.args = self.whole_parser().parse_args()
         self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
         try:
             try:
                 main(self)
             except Exception:
-                # HDF5, which calls us as it writes, makes an error of its own of what it meets there.
-                if _came:
-                    sys.exit(128 + _came[0])
+                process.end_if_told()
                 raise
             finally:
                 self._end_bar()
             sys.stdout.flush()
         except BrokenPipeError:
             # The reader (head, say) has enough: a quiet end, and no second error from the closing flush.
-            _close_output()
+            process.close_output()
         except Told:
             self.exit_status = FAILED
         except KeyboardInterrupt:
@@ -137,8 +100,8 @@ class Command:
         except ModuleNotFoundError as error:
             self.fail(f"a package is not installed, 'make setup' installs it: {error.name!r}")
         except Exception as error:
-            if getattr(error, "filename", None) == _OUTPUT:
-                _close_output()
+            if process.is_of_output(error):
+                process.close_output()
             if self.args.verbose or self.level == "DEBUG":
                 import traceback
 
@@ -164,7 +127,7 @@ class Command:
         path = getattr(self.args, "record", None)
         if not path:
             return None
-        from .day.folder import Folder
+        from ..day.folder import Folder
 
         return Folder.at(path)
 
@@ -276,46 +239,6 @@ class Command:
                 folder.note(**note, **({"date": date} if date else {}), **({"reason": reason} if reason else {}))
 
 
-# The signals that are to end this process.
-_came: list[int] = []
-
-
-def _end(number, _):
-    _came.append(number)
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
-
-
-_OUTPUT = "standard output"
-
-
-def _close_output():
-    """Let what is still to be written to standard output go nowhere: Python would try as it ends, and fail."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-
-
-def _name_streams():
-    """Have an error of standard input or output name it, whoever reads or writes there."""
-    reads = ("read", "readall", "readinto")
-    for stream, name, calls in ((sys.stdin, "standard input", reads), (sys.stdout, _OUTPUT, ("write",))):
-        buffer = getattr(stream, "buffer", None)
-        # With PYTHONUNBUFFERED there is nothing in between.
-        raw = getattr(buffer, "raw", buffer)
-        if isinstance(raw, io.FileIO):
-            vars(raw).update({call: _naming(getattr(raw, call), name) for call in calls})
-
-
-def _naming(call, name):
-    @functools.wraps(call)
-    def named(*args):
-        try:
-            return call(*args)
-        except OSError as error:
-            error.filename = name
-            raise
-
-    return named
-
-
 def _name_module(error):
     """Give the error of a Python module that could not be read the name of its file: the interpreter does not."""
     trace = error.__traceback__
@@ -352,167 +275,3 @@ def _bar(what: str, total: int) -> "tqdm":
     size = {"ncols": width or 100, "nrows": height or 24}
     often = {"miniters": total // 200, "mininterval": 0}
     return tqdm(total=total, desc=what, bar_format=shape, ascii=" #", unit="", **size, **often)
-
-
-def read_text(path: str) -> str:
-    """The text of a file, or of standard input for '-'.
-
-    Raises Told if that is empty: the command before in the pipe has failed, and said why.
-    """
-    if path == "-":
-        text = sys.stdin.read()
-        if not text and not sys.stdin.isatty():
-            raise Told
-        return text
-    from .files import read_text
-
-    return read_text(path)
-
-
-def read_line() -> str:
-    """The first line of standard input, without waiting for what the command before does after it; raises Told if none.
-
-    See read_text.
-    """
-    line = sys.stdin.readline()
-    if not line and not sys.stdin.isatty():
-        raise Told
-    return line.rstrip("\n")
-
-
-def source(path: str) -> str | TextIO:
-    """What lists.list_frames takes for the operand of a command: standard input for '-'."""
-    return sys.stdin if path == "-" else path
-
-
-def positive(text: str) -> int:
-    """argparse type: a whole number above zero."""
-    value = int(text)
-    if value <= 0:
-        raise ValueError
-    return value
-
-
-def not_negative(text: str) -> int:
-    """argparse type: a whole number, zero or more."""
-    value = int(text)
-    if value < 0:
-        raise ValueError
-    return value
-
-
-def above_zero(text: str) -> float:
-    """argparse type: a number above zero."""
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise ValueError
-    return value
-
-
-positive.__name__, not_negative.__name__, above_zero.__name__ = "whole number above 0", "whole number", "number above 0"
-
-
-def window_options(command: Command) -> None:
-    """The options --day, or --start and --end, that name a span of time."""
-    command.option("--day", metavar="YYYY-MM-DD", help="a UTC day")
-    command.option("--minutes", type=positive, metavar="M", help="only the first M minutes of the day")
-    command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC")
-    command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, exclusive")
-
-
-def span_options(command: Command) -> None:
-    """The options --start and --end: a span of time, fractions of a second included, of what reads days' samples."""
-    command.option("--start", metavar="TIME", help="GPS seconds or ISO UTC (the first day that there is)")
-    command.option("--end", metavar="TIME", help="GPS seconds or ISO UTC, excluded (the end of the last day)")
-
-
-def days_options(command: Command, default: bool = True) -> None:
-    """The options --first and --last: days, both included.  The older --start and --end still mean the same.
-
-    default: whether they may be left out, for the first and the last day that there is.
-    """
-    for name, old, which in (("--first", "--start", "the first day"), ("--last", "--end", "the last day, included")):
-        what = f"{which} (the {name[2:]} that there is)" if default else which
-        command.option(name, metavar="YYYY-MM-DD", help=what)
-        command.option(old, dest=name[2:], metavar="YYYY-MM-DD", help=argparse.SUPPRESS)
-
-
-def segments_option(group: Any) -> None:
-    """The option --segments of a Command or a group of its options: only some time."""
-    add = getattr(group, "option", None) or group.add_argument
-    add("--segments", metavar="FILE", help="only in these segments, as list-segments prints them; - for standard input")
-
-
-def state_options(command: Command) -> None:
-    """The options --state and --segments: only while a state holds."""
-    one = command.parser.add_mutually_exclusive_group()
-    one.add_argument("--state", metavar="EXPRESSION", help="only while this holds, see list-segments")
-    segments_option(one)
-
-
-def segments_of(
-    args: argparse.Namespace, days: "Days | None" = None, start: Any = None, end: Any = None
-) -> tuple[str, list[tuple[float, float]]] | None:
-    """(what they are called, the spans in GPS seconds) of the segments that --state or --segments gave, or None.
-
-    days: those in which --state is looked for, from start to end; without them --segments alone counts.
-    """
-    if days is not None and args.state:
-        return args.state, days.segments(None, start, end, state=args.state).active
-    if not args.segments:
-        return None
-    from .days import segments
-
-    return args.segments, segments.read(read_text(args.segments), args.segments)
-
-
-def add_flags(command: Command, flags: Iterable) -> None:
-    """The options that a room gives as data: convert.Flag."""
-
-    def kind(flag: Any) -> Any:
-        def of_text(text: str) -> Any:
-            try:
-                return flag.of_text(text)
-            except BadInput as error:
-                raise argparse.ArgumentTypeError(str(error)) from None
-
-        return of_text if flag.of_text else str
-
-    for flag in flags:
-        if not flag.takes:
-            command.option(*flag.names, dest=flag.dest, action="store_const", const=flag.alone, help=flag.help)
-            continue
-        alone = {} if flag.alone is None else {"nargs": "?", "const": flag.alone}
-        command.option(*flag.names, dest=flag.dest, type=kind(flag), metavar=flag.metavar, help=flag.help, **alone)
-
-
-def window_of(args: argparse.Namespace, required: bool = True) -> gps.Window | None:
-    """The Window that window_options gave, or None if none was and none is required."""
-    if args.day is not None:
-        if args.start is not None or args.end is not None:
-            raise BadInput(f"--day and --start/--end exclude each other: {args.day!r}")
-        return gps.day_window(args.day, args.minutes)
-    if args.minutes is not None:
-        raise BadInput(f"--minutes goes with --day: {args.minutes}")
-    if args.start is None and args.end is None and not required:
-        return None
-    if args.start is None or args.end is None:
-        raise BadInput("a span is needed: --day, or --start and --end")
-    start, end = gps.parse(args.start), gps.parse(args.end)
-    for value in (start, end):
-        if value != int(value):
-            raise BadInput(f"a span begins and ends on whole GPS seconds: {value!r}")
-    if start >= end:
-        raise BadInput(f"the span is empty: {args.start!r} to {args.end!r}")
-    return gps.Window(int(start), int(end))
-
-
-def share(text: str) -> tuple[int, int]:
-    """(i, n) of 'I/N', 1 <= I <= N."""
-    try:
-        part, whole = map(int, text.split("/"))
-    except ValueError:
-        part = whole = 0
-    if not 1 <= part <= whole:
-        raise BadInput(f"no such share, want I/N: {text!r}")
-    return part, whole
