@@ -181,7 +181,8 @@ def test_every_rebuild_keeps_it_true(tmp_path):
         assert done.returncode == 0, done.stderr
         assert manifest.faults(folder) == []
         made.append(open(folder.manifest).read())  # noqa: SIM115
-    assert len(set(made)) == 4
-    assert "summary" in made[0] and "summary" not in made[2]
+    # The last one may be the second again, if they were made in the same second.
+    assert len(set(made[:3])) == 3
+    assert ["summary" in each for each in made] == [True, True, False, True]
     subprocess.run(["sha256sum", "-c", "--quiet", folder.manifest], cwd=folder.path, check=True)
     assert json.loads(well("day-status", site.out, "--json"))["totals"]["completed"] == 1
