@@ -1,7 +1,9 @@
 """framemake.files: a file is replaced whole or not at all, and what a killed writer left goes with the next."""
 
+import functools
 import os
 import re
+import subprocess
 
 import pytest
 from framemake import files
@@ -102,3 +104,19 @@ def test_a_sink_takes_what_is_longer_than_one_write(tmp_path):
         sink.seek(0)
         assert sink.read(9) == data[:7] + data[:2]
     assert (tmp_path / "x").read_bytes() == data[:7] + data[: files._WRITE + 1] + data[files._WRITE + 8 :]
+
+
+def test_a_copy_is_taken_if_it_is_whole_once_its_writer_lets_go(tmp_path):
+    path, copied, out = tmp_path / "day", tmp_path / "copied", tmp_path / "out"
+    path.write_bytes(b"samples")
+    with open(path, "rb") as source:
+        taken = functools.partial(files.take, copied, source.fileno(), out)
+        assert not taken()
+        for odd in (b"samp", b"samples"):  # too short; of another time
+            copied.write_bytes(odd)
+            os.utime(copied, ns=(0, os.stat(path).st_mtime_ns + (odd == b"samples")))
+            assert not taken() and not copied.exists() and not out.exists()
+        writes = "exec 8>>copied; flock 8; echo; sleep 0.5; cp --preserve=timestamps day copied"
+        with subprocess.Popen(["bash", "-c", writes], cwd=tmp_path, stdout=subprocess.PIPE) as writer:
+            writer.stdout.readline()
+            assert taken() and not copied.exists() and out.read_bytes() == b"samples"

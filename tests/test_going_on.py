@@ -3,6 +3,9 @@
 import os
 import re
 import shutil
+import signal as signal_numbers
+import subprocess
+import time
 
 import h5py
 import numpy as np
@@ -11,7 +14,8 @@ from framemake import files
 from framemake.day import dayfile, earlier, merge, plan, work
 from framemake.frames import channels, lists, probe
 from framemake.gps import Window
-from support.sites import START, Site, contents, signal
+from support import processes
+from support.sites import DAY, ROOT, START, Site, contents, signal
 
 LENGTH, FRAME, RATE = 3600, 900, 8.0
 NAMES = ("V1:A", "V1:B", "V1:C")
@@ -198,3 +202,74 @@ def test_a_file_whose_datasets_tell_less_than_they_do_now_is_written_as_a_whole(
     site.want(*NAMES)
     build(site)
     agrees(site)
+
+
+# What stands in the place of cp: arguments are --preserve=timestamps FILE COPY.
+COPIES = {
+    "as it is": """/bin/cp "$@"; stat -c %i "$3" > "$TOLD" """,
+    "slowly": """sleep 1; /bin/cp "$@"; stat -c %i "$3" > "$TOLD" """,
+    "half of it, and fails": """head -c 5000 "$2" > "$3"; exit 1""",
+    "half of it, and says nothing": """head -c 5000 "$2" > "$3"; touch -r "$2" "$3" """,
+    "and is killed": """head -c 5000 "$2" > "$3"; kill -9 $$""",
+    "nothing": "exit 1",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", COPIES)
+def test_the_copy_that_make_makes_is_gone_on_with_if_it_is_whole(site, tmp_path, how):
+    told, stub = tmp_path / "told", tmp_path / "bin" / "cp"
+    stub.parent.mkdir()
+    stub.write_text(f"#!/bin/bash\n{COPIES[how]}\n")
+    stub.chmod(0o755)
+    variables = {"PATH": f"{stub.parent}:{os.environ['PATH']}", "TOLD": str(told)}
+    words = ("MINUTES=60", "INCREMENT=60")
+    assert site.make(*words, env=variables).returncode == 0
+    assert not told.exists(), "there was nothing to copy"
+    site.want(*NAMES)
+    done = site.make(*words, env=variables)
+    assert (done.returncode, done.stderr) == (0, "")
+    if "TOLD" in COPIES[how]:
+        assert int(told.read_text()) == os.stat(site.h5).st_ino
+    assert not list((site.day / ".work").glob("**/copied*"))
+    fresh = Site(tmp_path / "fresh")
+    fresh.ffl, fresh.channels = site.ffl, site.channels
+    assert fresh.make(*words, "RESUME=no").returncode == 0
+    assert contents(site.h5) == contents(fresh.h5)
+    # With other settings nothing of it holds.
+    told.unlink(missing_ok=True)
+    assert site.make("MINUTES=60", "INCREMENT=120", "SHRINK=yes", env=variables).returncode == 0
+    assert not told.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal_numbers.SIGTERM, signal_numbers.SIGINT, signal_numbers.SIGKILL])
+def test_a_day_that_is_stopped_while_it_is_copied_copies_on_behind_nobodys_back(site, tmp_path, number):
+    assert site.make("MINUTES=60").returncode == 0
+    before = site.h5.read_bytes()
+    site.want(*NAMES)
+    told, stub = tmp_path / "told", tmp_path / "bin" / "cp"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/bash\nhead -c 5000 "$2" > "$3"\ntouch "$TOLD"\nexec sleep 100\n')
+    stub.chmod(0o755)
+    given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", "MINUTES=60")
+    env = {"PATH": f"{stub.parent}:{os.environ['PATH']}", "TOLD": str(told)}
+    process = processes.start("make", "-f", ROOT / "Makefile", *given, env=env, stdout=subprocess.DEVNULL)
+    while not told.exists():
+        assert process.poll() is None
+        time.sleep(0.02)
+    if number == signal_numbers.SIGKILL:
+        processes.kill_all(process)
+    elif number == signal_numbers.SIGINT:
+        os.killpg(process.pid, number)
+    else:
+        process.terminate()
+    assert process.wait(30) != 0
+    end = time.monotonic() + 10
+    while left := processes.alive(process.mark):
+        assert time.monotonic() < end, left
+        time.sleep(0.05)
+    assert site.h5.read_bytes() == before
+    assert number == signal_numbers.SIGKILL or not list((site.day / ".work").glob("**/copied*"))
+    assert site.make("MINUTES=60").returncode == 0
+    assert site.names("valid") == list(NAMES) and not list((site.day / ".work").glob("**/copied*"))

@@ -259,6 +259,28 @@ def copy_head(source: int, out: int, length: int) -> None:
         at += done
 
 
+def take(copied: Path, source: int, path: Path) -> bool:
+    """Move a copy of an open file to `path`; whether it could be had.
+
+    copied: its path.  Who copies holds a lock (flock) on it, and gives it the time of the file at the end; it is
+    waited for.  What is no whole copy is removed.
+    """
+    if not os.path.exists(copied):
+        return False
+    with locked(copied) as handle:
+        assert handle is not None
+        is_whole = _version(handle) == _version(source)
+        with contextlib.suppress(OSError):
+            os.replace(copied, path) if is_whole else os.unlink(copied)
+            return is_whole
+    return False
+
+
+def _version(handle):
+    about = os.fstat(handle)
+    return about.st_size, about.st_mtime_ns
+
+
 def boot() -> str:
     """The kernel's name of this boot of this machine, '' if it has none.
 

@@ -1,5 +1,5 @@
 # One day, run by hold-day in the day's folder: make's variables are in the environment, and so are the names of the
-# folder's files (h5 last inputs frames requested channels rejected parts), which the Python package gives.
+# folder's files (h5 last inputs frames requested channels rejected parts copied), which the Python package gives.
 # A file is rewritten only when its content changes, so a late frame reopens its day, and a day with nothing new costs a
 # listing of its frames.  What a command writes it writes aside, syncs and renames, so no target is ever half-written
 # and none need be deleted on an error.
@@ -58,12 +58,22 @@ EXTRACT := extract-increment $(frames) $(channels) $(WINDOW) --increment "$$INCR
 JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
   --requested $(requested) --channel-list "$$CHANNELS" --rejected $(rejected) $(SHRINKS) --record .
 
+# Most of a day file stays as it is when the day is made again: it is copied while that is planned, and pad-merge, which
+# waits for the copy, goes on with it; where it cannot be had, that copies.  With other settings nothing of it holds.
+define COPY
+trap 'rm -f $(copied)' EXIT
+mkdir -p $(parts) && rm -f $(copied)
+{ flock 8 && exec cp --preserve=timestamps $(h5) $(copied); } 8>>$(copied) 2>/dev/null & disown
+endef
+COPIES := $(if $(KEEP),$(wildcard $(h5)))
+
 # In one process where one core is this day's, or reading takes it no more than about ALONE seconds: others take longer
 # to begin.  Else several read at once, and what joins and what tells run beside them: forks of the process that has
 # planned the day, so that what they load is loaded once.  Of AT_ONCE days at once, each takes its share of the cores,
 # unless a scheduler has given it CORES of its own.
 $(h5): $(inputs)
-	@workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
+	@$(if $(filter %/settings,$?),,$(if $(COPIES),$(COPY)))
+	workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
 	alone=(); ((workers == 1)) || alone=(--alone $(ALONE))
 	run-steps --at-once $$workers $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) -
 endif

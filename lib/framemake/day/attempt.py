@@ -287,6 +287,7 @@ def environment(folder: Folder, date: str, request: Request, closed: bool, begun
         "channels": folder.channels,
         "rejected": folder.unread,
         "parts": folder.parts,
+        "copied": folder.copied,
     }
     return {
         **{name: path.removeprefix(folder.path + "/") for name, path in paths.items()},

@@ -99,8 +99,10 @@ class Earlier:
         _, phase = grid.place(dataset.t0 - self.day.window.start, dataset.rate)
         return grid.Grid(dataset.rate, phase), np.dtype(dataset.dtype)
 
-    def copy_to(self, path: str) -> bool:
+    def copy_to(self, path: str, copied: str = "") -> bool:
         """Copy the file, to go on with the copy; whether it did.
+
+        copied: the path of a copy that may be there, or still be made, by another process, and is moved instead.
 
         Not where too much of the file holds nothing, nor where an older version made it, whose datasets tell less.
         """
@@ -108,6 +110,8 @@ class Earlier:
         size = os.fstat(handle).st_size
         if self.day.unused * _UNUSED > size or not self._tells_all():
             return False
+        if copied and files.take(copied, handle, path):
+            return True
         with files.opened(path, "wb") as out:
             files.copy_head(handle, out.fileno(), size)
         return True

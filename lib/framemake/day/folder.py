@@ -184,6 +184,11 @@ class Folder(NamedTuple):
         return self._worked("parts")
 
     @property
+    def copied(self) -> str:
+        """A copy of the day file, made in this boot of the machine, for the next one to go on with: see files.take."""
+        return os.path.join(self.parts, f"copied-{files.boot()}")
+
+    @property
     def channels(self) -> str:
         """The table of the channels that the frames have, for those who read."""
         return self._worked("channels.tsv")

@@ -75,7 +75,7 @@ def merge(
 
     def written(body=None):
         # Most of an earlier day file stays as it is: a copy of it is gone on with.
-        copy = keep.copy_to if keep else None
+        copy = (lambda path: keep.copy_to(path, Folder.holding(out).copied)) if keep else None
         onto = (body.path, body.begin) if body else None
         with layout.writing(out, begin=copy, whole=whole, onto=onto) as file:
             made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait), body)
