@@ -106,7 +106,7 @@ test-deps:  ## install the daemons and tools that the tests use (root or sudo)
 # The numbers of the README.
 bench:  ## measure against the floor and the peers (two hours, 40 GB)
 	@$(ROOT)/lib/make/setup test
-	@cd $(ROOT) && for part in day ranges days packed streams serve; do python3 tests/bench/$$part.py; done
+	@cd $(ROOT) && for part in day cores ranges days packed streams serve; do python3 tests/bench/$$part.py; done
 
 # What is bash; the rest is Python.
 SCRIPTS := $(addprefix lib/make/,setup checks day range build-day apart demo help for-engines completion.bash engine/*) cron/install cron/nightly .ci/run

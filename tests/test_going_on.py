@@ -204,6 +204,32 @@ def test_a_file_whose_datasets_tell_less_than_they_do_now_is_written_as_a_whole(
     agrees(site)
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("comes", [(), (2,)], ids=["nothing", "a late frame"])
+def test_several_readers_go_on_as_one_does(site, tmp_path, comes):
+    """A frame is gone, a channel is new: readers of new channels alone do not look at the day as it is."""
+    for number in comes:
+        site.listed.pop(number)
+    site.ffl.write_text("".join(site.listed))
+    assert site.make("MINUTES=60", "INCREMENT=60").returncode == 0
+    site.want(*NAMES)
+    site.frames.joinpath(f"V-test-{START}-{FRAME}.gwf").unlink()
+    site.listed.pop(0)
+    for number in comes:
+        add(site, number)
+    site.ffl.write_text("".join(site.listed))
+    alone = Site(tmp_path / "alone")
+    alone.ffl, alone.channels = site.ffl, site.channels
+    shutil.copytree(site.out, alone.out)
+    for each, shares, variables in ((site, 2, {"ALONE": "0", "CORES": "2"}), (alone, 0, {"CORES": "1"})):
+        done = each.make("MINUTES=60", "INCREMENT=60", "LOG_LEVEL=DEBUG", env=variables)
+        assert done.returncode == 0, done.stderr
+        assert len(re.findall("extract-increment: begins: .* --share", (each.day / "worker.log").read_text())) == shares
+    assert contents(site.h5) == contents(alone.h5)
+    summary = site.json("summary")
+    assert summary["kept_frames"] == 1 and summary["nan_samples"] == FRAME * RATE, "only V1:C has nothing to be kept"
+
+
 # What stands in the place of cp: arguments are --preserve=timestamps FILE COPY.
 COPIES = {
     "as it is": """/bin/cp "$@"; stat -c %i "$3" > "$TOLD" """,

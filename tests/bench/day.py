@@ -190,10 +190,13 @@ def ours(frames, out):
     return measure(make_command(frames, fresh(out)))
 
 
-def floor(frames, out):
-    target = os.path.join(fresh(out), "floor.h5")
+def floor_command(frames, target):
     script = os.path.join(BENCH, "floor.py")
-    return measure([PYTHON, script, frames.folder, frames.channels, str(START), str(END - START), target])
+    return [PYTHON, script, frames.folder, frames.channels, str(START), str(END - START), target]
+
+
+def floor(frames, out):
+    return measure(floor_command(frames, os.path.join(fresh(out), "floor.h5")))
 
 
 def only_bytes(frames, out):
