@@ -4,13 +4,14 @@
   python3 tests/bench/cores.py [--channels 1000] [--length 3600] [--days N] [--runs 3] [--work DIR]
 
 Prints the machine; a table of one day, bound to so many cores, and the floor (see day.py) bound to as many, in turn;
-then as many days as there are cores, or N, built by `make range` with one -j for each core, and which share of so many
-single cores that is: of one core that builds one day after another none is lost.  At the end the targets and whether
-each is reached.  On a machine of two cores that is all it says of sixteen.
+then as many days as there are cores, or N, built by `make range` with one -j for each core, which share that is of what
+so many cores would do if each built its days as one does by itself, and the same for independent makes, each bound to a
+core: what they lose the machine does not have.  At the end the targets and whether each is reached.
 """
 
 import argparse
 import os
+import shlex
 
 from day import (
     floor_command,
@@ -27,7 +28,7 @@ from day import (
     tell_machine,
     versions,
 )
-from ranges import days_from, frames_of, range_of
+from ranges import days_from, frames_of, range_of, variables
 
 LENGTH = 3600
 
@@ -57,16 +58,31 @@ def one_day(work, args, cores):
 
 
 def at_once(work, args, cores):
-    """(seconds of all days, one on each core; seconds of one on one core) of the days of a range."""
+    """(number of days; a range of them on all cores, independent makes of them, one make on one core: a Run each)."""
     days = days_from(args.days or len(cores))
     frames, out = frames_of(work, days, args.channels), os.path.join(work, "out")
-    together, single = [], []
+    runs = [], [], []
+    # GNU parallel numbers its slots from 1.
+    slot = "{= $_ = (" + ",".join(map(str, cores)) + ")[slot() - 1] =}"
     for turn in range(args.runs):
         note(f"{len(days)} days at once, run {turn + 1} of {args.runs}")
-        together.append(range_of(days, frames, fresh(out), len(cores)))
-        one = [f"DAY={days[0]}", f"FFL={frames[0]}", f"CHANNELS={frames[1]}", f"OUT={fresh(out)}"]
-        single.append(measure(bound(cores[:1], ["make", *one])))
-    return len(days), middle(together), middle(single)
+        runs[0].append(range_of(days, frames, fresh(out), len(cores)))
+        words = ["make", "DAY={}", *variables(frames, fresh(out))]
+        line = f"taskset --cpu-list {slot} {' '.join(map(shlex.quote, words))}"
+        runs[1].append(measure(["parallel", "--will-cite", "-j", str(len(cores)), line, ":::", *days]))
+        runs[2].append(measure(bound(cores[:1], ["make", f"DAY={days[0]}", *variables(frames, fresh(out))])))
+    return len(days), *map(middle, runs)
+
+
+def share(run, days, single):
+    """Which share of cores that build so many days each, as one does alone, a run of them comes to; None if unknown."""
+    return days * single.wall / run.wall if run and single else None
+
+
+def shared(name, run, days, single):
+    """A row of the table."""
+    part = share(run, days, single)
+    return [name, f"{run.wall:.2f}" if run else "failed", f"{part:.2f}" if part else ""]
 
 
 def bench(work, args):
@@ -81,19 +97,21 @@ def bench(work, args):
         told = ["failed" if run is None else f"{run.wall:.2f}" for run in (day, floor)]
         rows.append([f"{count} cores", *told, f"{times:.2f}" if times else ""])
     table(["", "day s", "floor s", "times the floor"], rows)
-    number, together, single = at_once(work, args, cores)
-    share = number * single.wall / (len(cores) * together.wall) if together and single else None
+    number, together, independent, single = at_once(work, args, cores)
     say()
     say(f"{number} days in frames of 3600 s")
-    told = ["failed" if run is None else f"{run.wall:.2f}" for run in (together, single)]
-    table(
-        ["", "s"], [[f"make range -j{len(cores)} on {len(cores)} cores", told[0]], ["make DAY= on one core", told[1]]]
-    )
+    each = number / len(cores)
+    rows = [
+        shared(f"make range -j{len(cores)}", together, each, single),
+        shared("as many independent makes, a core each", independent, each, single),
+        shared("make DAY= on one core", single, 1, single),
+    ]
+    table(["", "s", "share"], rows)
     say()
     say("Targets")
     rows = [
         judged(f"times the floor on {len(cores)} cores", times, 1.6, ""),
-        judged(f"share of {len(cores)} single cores", share, 0.9, "", most=False),
+        judged(f"share of {len(cores)} single cores", share(together, each, single), 0.9, "", most=False),
     ]
     table(["what", "target", "measured", ""], rows)
 
