@@ -6,12 +6,13 @@ import shutil
 import signal as signal_numbers
 import subprocess
 import time
+from pathlib import Path
 
 import h5py
 import numpy as np
 import pytest
 from framemake import files
-from framemake.day import dayfile, earlier, merge, plan, work
+from framemake.day import dayfile, earlier, folder, merge, plan, work
 from framemake.frames import channels, lists, probe
 from framemake.gps import Window
 from support import processes
@@ -266,6 +267,18 @@ def test_the_copy_that_make_makes_is_gone_on_with_if_it_is_whole(site, tmp_path,
     told.unlink(missing_ok=True)
     assert site.make("MINUTES=60", "INCREMENT=120", "SHRINK=yes", env=variables).returncode == 0
     assert not told.exists()
+
+
+@pytest.mark.slow
+def test_a_copy_that_can_be_neither_made_nor_removed_is_none(site):
+    """As of another user's run that was stopped."""
+    assert site.make("MINUTES=60").returncode == 0
+    site.want(*NAMES)
+    copied = Path(folder.Folder.holding(str(site.h5)).copied)
+    copied.mkdir(parents=True)
+    done = site.make("MINUTES=60")
+    assert (done.returncode, done.stderr, site.names("valid")) == (0, "", list(NAMES))
+    assert not copied.exists()
 
 
 @pytest.mark.slow

@@ -263,16 +263,15 @@ def take(copied: Path, source: int, path: Path) -> bool:
     """Move a copy of an open file to `path`; whether it could be had.
 
     copied: its path.  Who copies holds a lock (flock) on it, and gives it the time of the file at the end; it is
-    waited for.  What is no whole copy is removed.
+    waited for.  What is no whole copy is removed, if we may.
     """
-    if not os.path.exists(copied):
-        return False
-    with locked(copied) as handle:
-        assert handle is not None
-        is_whole = _version(handle) == _version(source)
-        with contextlib.suppress(OSError):
-            os.replace(copied, path) if is_whole else os.unlink(copied)
-            return is_whole
+    with contextlib.suppress(OSError):
+        if os.path.exists(copied):
+            with locked(copied) as handle:
+                assert handle is not None
+                is_whole = _version(handle) == _version(source)
+                os.replace(copied, path) if is_whole else os.unlink(copied)
+                return is_whole
     return False
 
 

@@ -61,9 +61,9 @@ JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
 # Most of a day file stays as it is when the day is made again: it is copied while that is planned, and pad-merge, which
 # waits for the copy, goes on with it; where it cannot be had, that copies.  With other settings nothing of it holds.
 define COPY
-trap 'rm -f $(copied)' EXIT
-mkdir -p $(parts) && rm -f $(copied)
-{ flock 8 && exec cp --preserve=timestamps $(h5) $(copied); } 8>>$(copied) 2>/dev/null & disown
+trap 'rm -f $(copied) 2>/dev/null' EXIT
+rm -f $(copied) 2>/dev/null || :
+{ mkdir -p $(parts) && exec 8>>$(copied) && flock 8 && exec cp --preserve=timestamps $(h5) $(copied); } 2>/dev/null & disown
 endef
 COPIES := $(if $(KEEP),$(wildcard $(h5)))
 

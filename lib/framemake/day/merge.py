@@ -1,6 +1,7 @@
 """The day's HDF5 file, written whole and at once from part files, and from what still holds of an earlier one."""
 
 import contextlib
+import functools
 import hashlib
 import heapq
 import math
@@ -74,8 +75,10 @@ def merge(
         raise BadInput(f"the earlier result that the parts belong to is gone: {wanted.keep!r}")
 
     def written(body=None):
-        # Most of an earlier day file stays as it is: a copy of it is gone on with.
-        copy = (lambda path: keep.copy_to(path, Folder.holding(out).copied)) if keep else None
+        # Most of an earlier day file stays as it is: a copy of it is gone on with.  Where it is not known when the
+        # machine was started, one that is there may be of before a power cut.
+        copied = Folder.holding(out).copied if files.boot() else ""
+        copy = functools.partial(keep.copy_to, copied=copied) if keep else None
         onto = (body.path, body.begin) if body else None
         with layout.writing(out, begin=copy, whole=whole, onto=onto) as file:
             made = _Merge(wanted, keep, keep if file.goes_on else None, _Parts(wanted, folder, wait), body)
