@@ -233,8 +233,8 @@ def test_several_readers_go_on_as_one_does(site, tmp_path, comes):
 
 # What stands in the place of cp: arguments are --preserve=timestamps FILE COPY.
 COPIES = {
-    "as it is": """/bin/cp "$@"; stat -c %i "$3" > "$TOLD" """,
-    "slowly": """sleep 1; /bin/cp "$@"; stat -c %i "$3" > "$TOLD" """,
+    "as it is": """/bin/cp "$@"; stat -L -c %i "$3" > "$TOLD" """,
+    "slowly": """sleep 1; /bin/cp "$@"; stat -L -c %i "$3" > "$TOLD" """,
     "half of it, and fails": """head -c 5000 "$2" > "$3"; exit 1""",
     "half of it, and says nothing": """head -c 5000 "$2" > "$3"; touch -r "$2" "$3" """,
     "and is killed": """head -c 5000 "$2" > "$3"; kill -9 $$""",
@@ -267,6 +267,27 @@ def test_the_copy_that_make_makes_is_gone_on_with_if_it_is_whole(site, tmp_path,
     told.unlink(missing_ok=True)
     assert site.make("MINUTES=60", "INCREMENT=120", "SHRINK=yes", env=variables).returncode == 0
     assert not told.exists()
+
+
+@pytest.mark.slow
+def test_a_copy_that_comes_after_its_day_has_failed_leaves_no_file(site, tmp_path):
+    assert site.make("MINUTES=60").returncode == 0
+    before = site.h5.read_bytes()
+    stub = tmp_path / "bin" / "cp"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/bash\nsleep 2\nexec /bin/cp "$@"\n')
+    stub.chmod(0o755)
+    site.want()
+    env = {**os.environ, "PATH": f"{stub.parent}:{os.environ['PATH']}"}
+    given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", "MINUTES=60")
+    process = processes.start("make", "-f", ROOT / "Makefile", *given, env=env, stdout=subprocess.DEVNULL)
+    assert process.wait(30) != 0
+    assert any("cp" in words for words in processes.alive(process.mark).values()), "it was there before"
+    while processes.alive(process.mark):
+        time.sleep(0.05)
+    assert not list((site.day / ".work").glob("**/copied*")) and site.h5.read_bytes() == before
+    site.want(*NAMES)
+    assert site.make("MINUTES=60").returncode == 0 and site.names("valid") == list(NAMES)
 
 
 @pytest.mark.slow
