@@ -310,7 +310,8 @@ def test_a_day_that_is_stopped_while_it_is_copied_copies_on_behind_nobodys_back(
     site.want(*NAMES)
     told, stub = tmp_path / "told", tmp_path / "bin" / "cp"
     stub.parent.mkdir()
-    stub.write_text('#!/bin/bash\nhead -c 5000 "$2" > "$3"\ntouch "$TOLD"\nexec sleep 100\n')
+    # bash itself writes the word: one that waits for a program goes on after Ctrl-C if that has ended well.
+    stub.write_text('#!/bin/bash\nhead -c 5000 "$2" > "$3"\n: > "$TOLD"\nexec sleep 100\n')
     stub.chmod(0o755)
     given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", "MINUTES=60")
     env = {"PATH": f"{stub.parent}:{os.environ['PATH']}", "TOLD": str(told)}

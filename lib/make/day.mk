@@ -60,9 +60,8 @@ JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
 
 # Most of a day file stays as it is when the day is made again: it is copied while that is planned, and pad-merge, which
 # waits for the copy as it is locked, goes on with it; where it cannot be had, that copies.  With other settings nothing
-# of it holds.  By its handle: a copy that comes too late leaves no file.
+# of it holds.  By its handle: a copy that comes too late leaves no file.  hold-day removes one that is not used.
 define COPY
-trap 'rm -f $(copied) 2>/dev/null' EXIT
 { mkdir -p $(parts) && rm -f $(copied); } 2>/dev/null || :
 { flock 8 && { { exec cp --preserve=timestamps $(h5) /dev/fd/8; } & disown; }; } 2>/dev/null 8>$(copied) || :
 endef

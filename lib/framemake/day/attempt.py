@@ -156,6 +156,8 @@ def build(folder: Folder, date: str, request: Request, environ: Mapping, say: Ca
             names = environment(folder, date, request, closed, begun)
             with _inherited(handle):
                 status = runner.run(make(folder), {**environ, **names})
+            with contextlib.suppress(OSError):
+                os.unlink(folder.copied)  # of a day that failed, or was stopped
             if status == 0:
                 _let_go(folder)
                 if before.get("status") == COMPLETED and folder.state().get("status") == RUNNING:
