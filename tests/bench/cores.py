@@ -16,13 +16,13 @@ import shlex
 from day import (
     floor_command,
     fresh,
-    in_folder,
     judged,
     made,
     make_command,
     measure,
     middle,
     note,
+    run_bench,
     say,
     table,
     tell_machine,
@@ -121,11 +121,7 @@ def main():
     parser.add_argument("--channels", type=int, default=1000, metavar="N", help="of the days (1000)")
     parser.add_argument("--length", type=int, default=LENGTH, metavar="S", help="of the frames of the one day (3600)")
     parser.add_argument("--days", type=int, metavar="N", help="days at once (as many as cores)")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each, of which the median counts (3)")
-    parser.add_argument("--work", metavar="DIR", help="where frames and products go, kept (a temporary folder)")
-    args = parser.parse_args()
-    args.quick = False
-    in_folder(bench, args)
+    run_bench(bench, parser)
 
 
 if __name__ == "__main__":

@@ -502,6 +502,15 @@ def in_folder(bench, args):
             bench(work, args)
 
 
+def run_bench(bench, parser):
+    """Call bench(folder, args) with what a parser takes, and the options --runs and --work, which it is given."""
+    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each, of which the median counts (3)")
+    parser.add_argument("--work", metavar="DIR", help="where frames and products go, kept (a temporary folder)")
+    args = parser.parse_args()
+    args.quick = False
+    in_folder(bench, args)
+
+
 def main():
     in_folder(bench, arguments())
 

@@ -23,11 +23,11 @@ from day import (
     VARIABLES,
     Run,
     fresh,
-    in_folder,
     judged,
     measure,
     middle,
     note,
+    run_bench,
     say,
     table,
     tell_machine,
@@ -207,11 +207,7 @@ def main():
     parser.add_argument("--channels", type=int, default=1000, metavar="N", help="of the days at once (1000)")
     parser.add_argument("--days", type=int, default=4, metavar="N", help="how many of those (4)")
     parser.add_argument("--many", type=int, default=588, metavar="N", help="days of the long range (588)")
-    parser.add_argument("--runs", type=int, default=3, metavar="N", help="of each, of which the median counts (3)")
-    parser.add_argument("--work", metavar="DIR", help="where frames and products go, kept (a temporary folder)")
-    args = parser.parse_args()
-    args.quick = False
-    in_folder(bench, args)
+    run_bench(bench, parser)
 
 
 if __name__ == "__main__":
