@@ -231,13 +231,14 @@ def test_several_readers_go_on_as_one_does(site, tmp_path, comes):
     assert summary["kept_frames"] == 1 and summary["nan_samples"] == FRAME * RATE, "only V1:C has nothing to be kept"
 
 
-# What stands in the place of cp: arguments are --preserve=timestamps FILE COPY.
+# What stands in the place of cp: arguments are FILE COPY.
 COPIES = {
-    "as it is": """/bin/cp "$@"; stat -L -c %i "$3" > "$TOLD" """,
-    "slowly": """sleep 1; /bin/cp "$@"; stat -L -c %i "$3" > "$TOLD" """,
-    "half of it, and fails": """head -c 5000 "$2" > "$3"; exit 1""",
-    "half of it, and says nothing": """head -c 5000 "$2" > "$3"; touch -r "$2" "$3" """,
-    "and is killed": """head -c 5000 "$2" > "$3"; kill -9 $$""",
+    "as it is": """/bin/cp "$@"; stat -L -c %i "$2" > "$TOLD" """,
+    "slowly": """sleep 1; /bin/cp "$@"; stat -L -c %i "$2" > "$TOLD" """,
+    "half of it, and fails": """head -c 5000 "$1" > "$2"; exit 1""",
+    "half of it, and says nothing": """head -c 5000 "$1" > "$2"; exit 0""",
+    "other bytes, as many, and fails": """head -c "$(stat -c %s "$1")" /dev/zero > "$2"; exit 1""",
+    "and is killed": """head -c 5000 "$1" > "$2"; kill -9 $$""",
     "nothing": "exit 1",
 }
 
@@ -258,13 +259,13 @@ def test_the_copy_that_make_makes_is_gone_on_with_if_it_is_whole(site, tmp_path,
     assert (done.returncode, done.stderr) == (0, "")
     if "TOLD" in COPIES[how]:
         assert int(told.read_text()) == os.stat(site.h5).st_ino
+        told.unlink()
     assert not list((site.day / ".work").glob("**/copied*"))
     fresh = Site(tmp_path / "fresh")
     fresh.ffl, fresh.channels = site.ffl, site.channels
     assert fresh.make(*words, "RESUME=no").returncode == 0
     assert contents(site.h5) == contents(fresh.h5)
     # With other settings nothing of it holds.
-    told.unlink(missing_ok=True)
     assert site.make("MINUTES=60", "INCREMENT=120", "SHRINK=yes", env=variables).returncode == 0
     assert not told.exists()
 
@@ -311,7 +312,7 @@ def test_a_day_that_is_stopped_while_it_is_copied_copies_on_behind_nobodys_back(
     told, stub = tmp_path / "told", tmp_path / "bin" / "cp"
     stub.parent.mkdir()
     # bash itself writes the word: one that waits for a program goes on after Ctrl-C if that has ended well.
-    stub.write_text('#!/bin/bash\nhead -c 5000 "$2" > "$3"\n: > "$TOLD"\nexec sleep 100\n')
+    stub.write_text('#!/bin/bash\nhead -c 5000 "$1" > "$2"\n: > "$TOLD"\nexec sleep 100\n')
     stub.chmod(0o755)
     given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", "MINUTES=60")
     env = {"PATH": f"{stub.parent}:{os.environ['PATH']}", "TOLD": str(told)}

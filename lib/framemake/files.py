@@ -262,8 +262,8 @@ def copy_head(source: int, out: int, length: int) -> None:
 def take(copied: Path, source: int, path: Path) -> bool:
     """Move a copy of an open file to `path`; whether it could be had.
 
-    copied: its path.  Who copies holds a lock (flock) on it, and gives it the time of the file at the end; it is
-    waited for.  What is no whole copy is removed, if we may.
+    copied: its path.  Who copies holds a lock (flock) on it, and gives it the time of the file once all is well; it
+    is waited for.  What is no whole copy is removed, if we may.
     """
     with contextlib.suppress(OSError):
         if os.path.exists(copied):

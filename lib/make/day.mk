@@ -60,10 +60,11 @@ JOIN := pad-merge $(parts) --follow --out $(h5) --spec "$$SPEC" --ffl "$$FFL" \
 
 # Most of a day file stays as it is when the day is made again: it is copied while that is planned, and pad-merge, which
 # waits for the copy as it is locked, goes on with it; where it cannot be had, that copies.  With other settings nothing
-# of it holds.  By its handle: a copy that comes too late leaves no file.  hold-day removes one that is not used.
+# of it holds.  It is whole if it has the time of the file.  By its handle: one that comes too late leaves no file;
+# hold-day removes one that is not used.
 define COPY
 { mkdir -p $(parts) && rm -f $(copied); } 2>/dev/null || :
-{ flock 8 && { { exec cp --preserve=timestamps $(h5) /dev/fd/8; } & disown; }; } 2>/dev/null 8>$(copied) || :
+{ flock 8 && { { cp $(h5) /dev/fd/8 && touch -r $(h5) /dev/fd/8; } & disown; }; } 2>/dev/null 8>$(copied) || :
 endef
 COPIES := $(if $(KEEP),$(wildcard $(h5)))
 
