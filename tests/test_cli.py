@@ -145,3 +145,49 @@ def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, tm
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
     assert list(tmp_path.iterdir()) == []
+
+
+# A command that goes on for ever; five signals come in what Python calls by itself, where it drops what is raised.
+DROPS = """
+import os, sys, weakref
+from framemake import cli
+end, number, left = sys.argv.pop(1), int(sys.argv.pop(1)), [5]
+
+def meet(*_):
+    if left[0]:
+        left[0] -= 1
+        os.kill(os.getpid(), number)
+
+class Thing:
+    if end == "of it":
+        __del__ = meet
+
+def main(command):
+    while True:
+        thing = Thing()
+        reference = weakref.ref(thing, meet) if end == "of a reference" else None
+        del thing
+
+cli.Command("Go on.", "work").run(main)
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("end", ["of it", "of a reference"])
+def test_a_signal_that_comes_where_python_drops_what_is_raised_ends_the_command(end, number):
+    """One that met the end of a weak reference left a traceback, and the command went on."""
+    done = subprocess.run(
+        [sys.executable, "-c", DROPS, end, str(int(number))], capture_output=True, text=True, check=False,
+        timeout=20, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
+
+
+def test_another_exception_that_python_drops_is_told():
+    code = "class Thing:\n def __del__(self): raise ValueError('of its own')\nfrom framemake import cli\n"
+    code += "cli.Command('', 'work').run(lambda _: [Thing() for _ in range(3)])"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+    )  # fmt: skip
+    assert done.returncode == 0 and done.stderr.count("ValueError: of its own") == 3

@@ -13,6 +13,8 @@ from ..version import ROOT
 _OUTPUT = "standard output"
 # The signals that are to end this process.
 _came: list[int] = []
+# Seconds after which one of them comes again that Python has dropped.
+_AGAIN = 0.01
 
 
 def use_environment():
@@ -48,6 +50,7 @@ def begin() -> None:
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="surrogateescape")
     _name_streams()
+    sys.unraisablehook = _dropped
     signal.signal(signal.SIGTERM, _end)
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)
@@ -56,6 +59,18 @@ def begin() -> None:
 def _end(number, _):
     _came.append(number)
     raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _dropped(what):
+    """Hear of an exception that Python drops, as it came in what nobody called: the end of an object, say.
+
+    If it is the one that is to end us, it is raised again a moment later, when something else runs.
+    """
+    if _came and isinstance(what.exc_value, KeyboardInterrupt | SystemExit):
+        signal.signal(signal.SIGALRM, lambda *_: _end(_came[0], None))
+        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+    else:
+        sys.__unraisablehook__(what)
 
 
 def end_if_told() -> None:
