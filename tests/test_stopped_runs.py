@@ -5,11 +5,14 @@ led by it: what comes out is what a run gives that finds nothing.
 """
 
 import os
+import time
 
 import pytest
 from framemake import files
-from framemake.day import attempt, layout
+from framemake.day import attempt, layout, plan, work
 from framemake.day.folder import Folder
+from framemake.frames import channels, lists
+from framemake.gps import Window
 from support.inside import DaySite, inside
 from support.sites import DAY, START, contents, signal
 
@@ -164,6 +167,20 @@ def test_the_state_of_a_run_tells_how_far_it_is(site, tmp_path):
     assert [said["last_completed_chunk"] for said in states] == [-1, 5]
 
 
+@pytest.mark.parametrize("often", [True, False])
+def test_how_far_a_run_is_is_told_now_and_then_and_at_its_end(often, site, tmp_path, monkeypatch):
+    """What tells it writes to a disk that may be busy, and all who read waited for that after each part."""
+    monkeypatch.setattr(plan, "BUDGET", 1)
+    monkeypatch.setattr(work, "_TOLD", 0 if often else 1000)
+    window, parts, seen = Window(START, START + LENGTH), str(tmp_path / "parts"), []
+    listing, _ = lists.list_frames(str(site.ffl), window)
+    wanted, _ = channels.read(site.channels.read_text(), "list")
+    planned = work.prepare(parts, window, 60, "lzf", listing, wanted, None)
+    work.work(planned, parts, None, (1, 1), 0, print, progress=lambda done, of, complete: seen.append(done))
+    number = len(planned.blocks)
+    assert number > 1 and seen == (list(range(1, number + 1)) if often else [number])
+
+
 # --- what make finds in the day's folder ---------------------------------------------------
 
 
@@ -252,3 +269,19 @@ def test_a_day_that_says_it_is_done_has_no_parts_any_more(site):
     assert os.path.isdir(folder.parts)
     inside("summarize", site.h5, "--record", folder.path)
     assert folder.state()["status"] == "completed" and not os.path.exists(folder.parts)
+
+
+def test_parts_go_while_a_day_is_told_but_what_is_noted_and_what_is_being_written(tmp_path):
+    folder = Folder.of(str(tmp_path), "V1trend", DAY)
+    os.makedirs(folder.parts)
+    stay = {os.path.basename(folder.hashed), ".hashed.0bbfd16a-1.tmp", ".one.lock"}
+    for name in ("plan.json", "one.h5", "two.h5", *stay):
+        (tmp_path / folder.parts / name).write_text("")
+    with folder.dropping_parts():
+        end = time.monotonic() + 20
+        while set(os.listdir(folder.parts)) != stay:
+            assert time.monotonic() < end, os.listdir(folder.parts)
+            time.sleep(0.01)
+    assert not os.path.exists(folder.parts)
+    with folder.dropping_parts():
+        pass  # there are none

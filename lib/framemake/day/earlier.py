@@ -33,6 +33,13 @@ class Earlier:
         self._read = set(made.channels) - set(made.rates_dropped)
         self._place: tuple | None = None
 
+    def close(self) -> None:
+        """Close the file.  One that has been replaced the system removes then; other threads run meanwhile."""
+        # HDF5 lets none run.
+        handle = os.dup(self.day.file.id.get_vfd_handle())
+        self.day.close()
+        os.close(handle)
+
     def gave(self) -> list:
         """The frames that gave the day samples of any channel."""
         account = self.day.provenance.account

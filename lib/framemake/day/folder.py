@@ -19,6 +19,7 @@ import fcntl
 import json
 import os
 import re
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from typing import NamedTuple
@@ -364,6 +365,25 @@ class Folder(NamedTuple):
             import shutil
 
             shutil.rmtree(self.parts, ignore_errors=True)
+
+    @contextlib.contextmanager
+    def dropping_parts(self) -> Iterator[None]:
+        """As drop_parts, beside the block, as the system takes long for it; but the note of the digest, at its end."""
+        thread = threading.Thread(target=self._drop_joined)
+        thread.start()
+        try:
+            yield
+        finally:
+            thread.join()
+        self.drop_parts()
+
+    def _drop_joined(self):
+        with contextlib.suppress(OSError):
+            for name in os.listdir(self.parts):
+                path = os.path.join(self.parts, name)
+                # Nor what is being written: see files.beside.
+                if path != self.hashed and not name.startswith("."):
+                    os.unlink(path)
 
     def note_completed(self, summary: dict) -> None:
         """Note that the day is done, as its summary tells."""

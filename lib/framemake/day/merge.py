@@ -58,14 +58,16 @@ def merge(
     transient: str | None = None,
     shrink: bool = False,
     whole: Callable[[str], None] = lambda path: None,
-) -> Provenance:
-    """Join the parts of a plan into the day file `out`; returns the provenance that it wrote.
+    there: Callable[[Provenance], None] = lambda made: None,
+) -> None:
+    """Join the parts of a plan into the day file `out`.
 
     folder: where extract-increment left the parts and their plan.  wait: called while a part that is needed
     next is not there; returns False when none will come any more.  transient: a file that is there afterwards, and
     lists them, if the system did not give some frame files: they are to be read again though they are what they were.
     shrink: whether a day file that is there may be replaced by one that has less: else that raises WouldLose.
-    whole: as of layout.writing.
+    whole: as of layout.writing.  there: called with the provenance once `out` is what it is to be, before an earlier
+    file is closed, which takes the system a while.
     Raises BadInput if a part is missing (Told if it was waited for: whoever was to make it says why) or no frame of the
     day could be read.
     """
@@ -93,13 +95,19 @@ def merge(
             Folder.holding(out).drop_manifest()
         return provenance
 
-    body = Body(wanted, folder)
+    there(_on_body(Body(wanted, folder), out, written) or written())
+    if keep:
+        keep.close()
+
+
+def _on_body(body, out, written):
+    """What `written` gives for a body that is lent; None if there is none."""
     with body.lent(out) as is_lent:
         if is_lent:
             # Where something is out of the ordinary, the chunks are copied.
             with contextlib.suppress(layout.Astray):
                 return written(body)
-    return written()
+    return None
 
 
 def _note_transient(path, paths):

@@ -15,6 +15,9 @@ from .extract import extract
 from .plan import Plan, make, part_path, save, to_fetch
 from .reader import Reader
 
+# How far it is is told after so many seconds: it is written to a disk that may be busy, for which those who read wait.
+_TOLD = 1.0
+
 
 def prepare(
     folder: str,
@@ -53,8 +56,8 @@ def work(
     which they are joined; each has a lock while it is made, and one that another process holds is left to it, or, by
     one that is alone, waited for: what a killed run left may still be at it.
     there: called with the path of each part that is there, by one of the processes.  log: called with a line on
-    each part that this process made, and with one where frames are read slowly.  progress: called with how many parts
-    are done, of how many, and how many increments from the first on are complete.
+    each part that this process made, and with one where frames are read slowly.  progress: called now and then, and at
+    the end, with how many parts are done, of how many, and how many increments from the first on are complete.
     """
     reader = Reader(retries, max(1000, len(plan.channels)), plan.frames, to_fetch(plan))
     try:
@@ -68,6 +71,7 @@ def _work(plan, folder, keep, share, reader, there, log, progress):
     if share[0] == 1 and compiled.lacking():
         log(compiled.lacking())
     body, is_made = Body(plan, folder), lambda block: _is_locked(_lock_of(folder, block))
+    told, untold = time.monotonic(), False
     for number, block in enumerate(plan.blocks):
         path = part_path(folder, block)
         if os.path.exists(path):
@@ -84,7 +88,12 @@ def _work(plan, folder, keep, share, reader, there, log, progress):
                 span = f"GPS {plan.window.start + block.start:.0f} to {plan.window.start + block.end:.0f}"
                 what = f"{len(block.channels)} channels, {span}, {time.monotonic() - since:.1f} s"
                 log(f"part {number + 1} of {len(plan.blocks)}: {what}")
-                progress(*progress_of(plan, folder))
+                untold = True
+                if time.monotonic() - told > _TOLD:
+                    progress(*progress_of(plan, folder))
+                    told, untold = time.monotonic(), False
+    if untold:
+        progress(*progress_of(plan, folder))
 
 
 def _lock_of(folder, block):

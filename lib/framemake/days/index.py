@@ -35,12 +35,15 @@ def note(out: str, counts: dict) -> None:
     files.write(path, json.dumps({**_read(path), **counts}) + "\n", durable=False)
 
 
-def write(out: str) -> dict:
-    """Make OUT/index.json anew from the states in OUT's day folders; returns it as a dict."""
+def write(out: str, durable: bool = True) -> dict:
+    """Make OUT/index.json anew from the states in OUT's day folders; returns it as a dict.
+
+    durable: as of files.replacing.
+    """
     with files.locked(os.path.join(out, ".index.lock")):
         path = os.path.join(out, NAME)
         made = _collect(out)
-        files.write_if_changed(path, jsontext.indented(made) + "\n")
+        files.write_if_changed(path, jsontext.indented(made) + "\n", durable)
     return made
 
 
