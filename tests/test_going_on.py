@@ -302,6 +302,31 @@ def test_a_copy_that_comes_after_its_day_has_failed_leaves_no_file(site, tmp_pat
     assert site.make("MINUTES=60").returncode == 0 and site.names("valid") == list(NAMES)
 
 
+@pytest.mark.parametrize("number", [signal_numbers.SIGTERM, signal_numbers.SIGINT])
+def test_a_day_that_is_stopped_while_it_is_told_keeps_its_new_file(site, number):
+    """make removed it, and with it a finished day, as it removes what it takes for half-written."""
+    assert site.make("MINUTES=60").returncode == 0
+    before = site.h5.stat().st_ino
+    site.want(*NAMES)
+    # Whoever looks what the coverage was waits for ever.
+    coverage = site.day / "channels_info" / "channels_coverage.json"
+    coverage.unlink()
+    os.mkfifo(coverage)
+    given = (f"DAY={DAY}", f"FFL={site.ffl}", f"CHANNELS={site.channels}", f"OUT={site.out}", "MINUTES=60")
+    process = processes.start("make", "-f", ROOT / "Makefile", *given, stdout=subprocess.DEVNULL)
+    while site.h5.stat().st_ino == before:
+        assert process.poll() is None
+        time.sleep(0.02)
+    time.sleep(0.2)
+    os.killpg(process.pid, number) if number == signal_numbers.SIGINT else process.terminate()
+    assert process.wait(30) != 0
+    coverage.unlink()
+    made = site.h5.stat()
+    assert list(places(site)) == list(NAMES)
+    assert site.make("MINUTES=60").returncode == 0
+    assert site.names("valid") == list(NAMES) and site.h5.stat() == made, "it is told of, not made again"
+
+
 @pytest.mark.slow
 def test_a_copy_that_can_be_neither_made_nor_removed_is_none(site):
     """As of another user's run that was stopped."""

@@ -9,6 +9,8 @@ SHELL := bash
 .ONESHELL:
 MAKEFLAGS += --no-builtin-rules --no-print-directory
 
+# Nor on a signal: a day that is stopped while it is told of has its file.
+.PRECIOUS: $(h5) $(frames) $(last)
 .PHONY: day FORCE
 # What is written last tells that all is there: the summary or, with SUMMARY=no, a stamp.
 day: $(last)
