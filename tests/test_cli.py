@@ -147,6 +147,16 @@ def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, tm
     assert list(tmp_path.iterdir()) == []
 
 
+def test_ctrl_c_that_waits_for_a_command_that_begins_ends_it_without_a_word():
+    code = "import os\nfrom signal import *\npthread_sigmask(SIG_BLOCK, [SIGINT])\nos.kill(os.getpid(), SIGINT)\n"
+    code += "from framemake import cli\ncli.Command('', 'work').run(lambda _: print('worked'))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
+
+
 # A command that goes on for ever; five signals come in what Python calls by itself, where it drops what is raised.
 DROPS = """
 import os, sys, weakref

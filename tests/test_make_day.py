@@ -387,6 +387,31 @@ def test_a_day_that_is_stopped_ends_with_all_that_it_runs_and_says_so(site, numb
     assert not site.h5.exists()
 
 
+def test_ctrl_c_is_told_in_make_s_words_whatever_it_meets(site):
+    """Python that only begins told it in a traceback, one time in six, and what it dropped it told in another."""
+    needs("env")
+    if subprocess.run(["env", "--block-signal=INT", "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this env has no --block-signal")
+    fill(site, 2)
+    for moment in range(12):
+        process = start(site)
+        time.sleep(0.04 * moment)
+        os.killpg(process.pid, signals.SIGINT)
+        told = process.communicate(timeout=60)[1]
+        assert [line for line in told.splitlines() if not line.startswith("make")] == [], moment
+
+
+def test_where_env_blocks_no_signal_a_day_is_built_all_the_same(site, tmp_path):
+    fill(site, 2)
+    stub = tmp_path / "bin" / "env"
+    stub.parent.mkdir()
+    stub.write_text('#!/bin/bash\n[[ $1 != --block* ]] || { echo "env: no such option" >&2; exit 125; }\nexec "$@"\n')
+    stub.chmod(0o755)
+    process = start(site, PATH=f"{stub.parent}:{os.environ['PATH']}")
+    assert (process.communicate(timeout=60)[1], process.returncode) == ("", 0)
+    assert site.h5.exists()
+
+
 def test_five_minutes_of_a_channel_of_16_hz(tmp_path):
     """MINUTES=5 with an INCREMENT of 600 failed in pad-merge."""
     site = Site(tmp_path)

@@ -27,14 +27,14 @@ ifdef SOURCE
 # A day at a lower rate: what it is made from is the day file of SOURCE.
 ifndef LISTED
 $(frames): FORCE
-	@resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --list |
-	list-frames - --day "$$DAY" --table --update $@ --record .
+	@$(BEGINS) resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --list |
+	$(BEGINS) list-frames - --day "$$DAY" --table --update $@ --record .
 endif
 
 $(h5): $(inputs)
-	@resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --rate "$$RATE" --least "$$LEAST" \
+	@$(BEGINS) resample-days "$$SOURCE" --first "$$DAY" --last "$$DAY" --spec "$$SPEC" --rate "$$RATE" --least "$$LEAST" \
 	  --compression "$$COMPRESSION" $(if $(filter yes,$(SHRINK)),--shrink) --out "$$OUT" --record . |
-	$(TELL) -
+	$(BEGINS) $(TELL) -
 else
 
 # Which frames: one that is new, changed or gone changes this list, and nothing else does.  (LISTED: in a range the
@@ -43,10 +43,10 @@ LIST := $(WINDOW) --table --update $(frames) --record . $(if $(filter yes,$(RECA
   $(if $(filter yes,$(CHECK_REMOTE)),--check-remote)
 ifndef LISTED
 $(frames): FORCE
-	@list-frames "$$FFL" $(LIST)
+	@$(BEGINS) list-frames "$$FFL" $(LIST)
 else ifneq ($(shell grep -ls :// $(frames)),)
 $(frames): FORCE
-	@list-frames $@ $(LIST)
+	@$(BEGINS) list-frames $@ $(LIST)
 endif
 
 ALONE ?= 0.4
@@ -78,15 +78,15 @@ $(h5): $(inputs)
 	@$(if $(filter %/settings,$?),,$(if $(COPIES),$(COPY)))
 	workers=$${CORES:-$$(( ($$(nproc) + $${AT_ONCE:-1} - 1) / $${AT_ONCE:-1} ))}
 	alone=(); ((workers == 1)) || alone=(--alone $(ALONE))
-	run-steps --at-once $$workers $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) -
+	$(BEGINS) run-steps --at-once $$workers $(PRUNE) '|' $(EXTRACT) "$${alone[@]}" '|' $(JOIN) '|' $(TELL) -
 endif
 endif
 
 # The pipe has told what came of it, unless it was stopped in between.
 ifeq ($(SUMMARY),no)
 $(last): $(h5)
-	@$(TELL) $(h5) && touch $@
+	@$(BEGINS) $(TELL) $(h5) && touch $@
 else
 $(last): $(h5)
-	@[[ $@ -nt $(h5) ]] || $(TELL) $(h5)
+	@[[ $@ -nt $(h5) ]] || $(BEGINS) $(TELL) $(h5)
 endif

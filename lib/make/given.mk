@@ -39,6 +39,9 @@ endif
 # Programs of the Python environment come first, then ours, so that nothing need be activated.
 ENVIRONMENT := $(if $(VENV),$(abspath $(VENV)))
 export PATH := $(if $(ENVIRONMENT),$(ENVIRONMENT)/bin:)$(ROOT)/bin:$(PATH)
+# A program that only begins says in many lines that Ctrl-C has met it: what is called by $BEGINS meets it when it has
+# begun, where env can have it wait (coreutils 8.31).
+export BEGINS := $(shell env --block-signal=INT true 2>/dev/null && echo env --block-signal=INT)
 # Newer than the list of packages if these are installed; with VENV= (empty) nothing is.
 READY := $(if $(ENVIRONMENT),$(ENVIRONMENT)/.framemake-requirements.lock)
 

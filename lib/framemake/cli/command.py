@@ -74,10 +74,10 @@ class Command:
 
     def run(self, main: "Callable[[Command], None]") -> NoReturn:
         """Parse the options, call main(command) and leave with the right status and one line on an error."""
-        process.begin()
-        self.args = self.whole_parser().parse_args()
-        self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
         try:
+            process.begin()
+            self.args = self.whole_parser().parse_args()
+            self.debug(f"begins: {shlex.join(map(str, sys.argv[1:]))}")
             try:
                 main(self)
             except Exception:
