@@ -1,9 +1,9 @@
 """kill -9 of all that a command has started, at random moments: the next run ends as one that nobody disturbed.
 
-After each kill what can be seen is whole, old or new; after the run that follows all is as after an undisturbed one,
-nothing is left beside it, and what had been finished before was not written again.  A moment is chosen by the clock or,
-as most of the time nothing is written, by counting what changes on the disk.  Each trial prints its seed and moment;
-$FRAMEMAKE_SEED begins others.
+So it is after Ctrl-C and SIGTERM, which leave no word that is not ours.  After each kill what can be seen is whole, old
+or new; after the run that follows all is as after an undisturbed one, nothing is left beside it, and what had been
+finished before was not written again.  A moment is chosen by the clock or, as most of the time nothing is written, by
+counting what changes on the disk.  Each trial prints its seed and moment; $FRAMEMAKE_SEED begins others.
 """
 
 import collections
@@ -12,6 +12,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import time
 
 import pytest
@@ -113,8 +114,11 @@ class Case:
         time.sleep(chance.choice((0, 0, 0.001, 0.01)))
         return f"after {wanted} changes of {self.changes}"
 
-    def kill(self, times, seed):
-        """Kill it at so many moments; where the kills fell, by the number of files that were there."""
+    def kill(self, times, seed, number=None):
+        """Kill it at so many moments; where the kills fell, by the number of files that were there.
+
+        number: of the signal that stops it, in place of kill -9: see processes.stop.
+        """
         died, tries, fell = 0, 0, collections.Counter()
         while died < times:
             tries += 1
@@ -125,9 +129,13 @@ class Case:
             process = processes.start(*self.words(), cwd=self.folder)
             moment = self._wait(process, chance)
             alive = process.poll() is None
-            processes.kill_all(process)
             told = f"{type(self).__name__}, seed {seed!r}, trial {tries}, killed {moment}"
             print(told)
+            if number is None:
+                processes.kill_all(process)
+            else:
+                said = processes.stop(process, number)
+                assert "Traceback" not in said and "Exception" not in said, f"{told}: {said}"
             died += alive
             if not alive:
                 self.usual *= 0.95  # the first run was slower, as the machine was busy
@@ -383,15 +391,22 @@ class Night(Case):
         undisturbed.check_streams(self.place / "streams", self.before[2], self.after[2])
 
 
-def kill(case, folder, times, *seed):
+def kill(case, folder, times, *seed, number=None):
     seed = " ".join(map(str, (os.environ.get("FRAMEMAKE_SEED", "1"), *seed)))
-    return case(folder).kill(times, seed)
+    return case(folder).kill(times, seed, number)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("case", "times"), [(Range, 1), (FastDay, 3), (Streams, 4), (Export, 2)])
 def test_what_is_killed_anywhere_is_ended_by_the_next_run(tmp_path, case, times):
     kill(case, tmp_path, times)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize(("case", "times"), [(LateDay, 4), (Range, 2)])
+def test_what_is_stopped_anywhere_is_ended_by_the_next_run(tmp_path, case, times, number):
+    kill(case, tmp_path, times, int(number), number=number)
 
 
 # 325 moments; in pieces, so that several cores share them.
@@ -404,4 +419,17 @@ MANY += [(Night, 8, 1), (Night, 7, 2), (Streams, 70, 1), (Streams, 70, 2), (Expo
 def test_killed_at_many_moments(tmp_path, case, times, which):
     fell = kill(case, tmp_path, times, "long", which)
     # Not always at the same place.
+    assert len(fell) > 1
+
+
+# A command that only begins tells of Ctrl-C in Python's words, if it was not make that began it.
+STOPS = [(LateDay, 30, signal.SIGINT), (LateDay, 30, signal.SIGTERM), (FastDay, 20, signal.SIGINT)]
+STOPS += [(FastDay, 20, signal.SIGTERM), (Range, 15, signal.SIGINT), (Range, 15, signal.SIGTERM)]
+STOPS += [(Streams, 40, signal.SIGTERM), (Export, 30, signal.SIGTERM), (Night, 8, signal.SIGTERM)]
+
+
+@pytest.mark.long
+@pytest.mark.parametrize(("case", "times", "number"), STOPS)
+def test_stopped_at_many_moments(tmp_path, case, times, number):
+    fell = kill(case, tmp_path, times, "stops", int(number), number=number)
     assert len(fell) > 1

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 
+import h5py
 import pytest
 from support.sites import ROOT
 
@@ -113,10 +114,10 @@ def test_standard_input_that_cannot_be_read_is_named(how):
 
 # A command that writes an HDF5 file; a signal comes while HDF5 asks our file for something.
 WRITES = """
-import os, sys
+import os, sys, time
 from framemake import cli, files
 from framemake.day import layout
-name, number = sys.argv.pop(1), int(sys.argv.pop(1))
+name, number, sleeps = sys.argv.pop(1), int(sys.argv.pop(1)), bool(int(sys.argv.pop(1)))
 plain, came = getattr(files.Sink, name), []
 
 def ends(self, *args):
@@ -129,22 +130,30 @@ setattr(files.Sink, name, ends)
 def main(command):
     with layout.writing("day.h5", durable=False) as file:
         file["values"] = [1.0]
-    print("written")
+    if sleeps:
+        time.sleep(20)
+        print("slept")
 
 cli.Command("Write.", "work").run(main)
 """
 
 
+@pytest.mark.parametrize("sleeps", [False, True])
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 @pytest.mark.parametrize("name", ["seek", "write", "truncate"])
-def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, tmp_path):
-    """HDF5 makes an error of its own of what our file raises; a day that was stopped was told as failed by it."""
+def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, sleeps, tmp_path):
+    """HDF5 makes an error of its own of what our file raises; a day that was stopped was told as failed by it.
+
+    sleeps: whether the command goes on for long after it, or ends at once.
+    """
     done = subprocess.run(
-        [sys.executable, "-c", WRITES, name, str(int(number))],
+        [sys.executable, "-c", WRITES, name, str(int(number)), str(int(sleeps))],
         capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
-    assert list(tmp_path.iterdir()) == []
+    for path in tmp_path.iterdir():  # which may have been finished
+        with h5py.File(path) as file:
+            assert (path.name, file["values"][()].tolist()) == ("day.h5", [1.0])
 
 
 def test_ctrl_c_that_waits_for_a_command_that_begins_ends_it_without_a_word():

@@ -66,6 +66,24 @@ def kill_all(process):
         time.sleep(0.005)
 
 
+def stop(process, number):
+    """End a command as people and systems do, Ctrl-C of a terminal (SIGINT) or SIGTERM; what it has printed.
+
+    All that it has started must end with it, soon.
+    """
+    if number == signal.SIGINT:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, number)
+    else:
+        process.send_signal(number)
+    said = process.communicate(timeout=60)[0].decode()
+    end = time.monotonic() + 20
+    while left := alive(process.mark):
+        assert time.monotonic() < end, f"they go on: {left}"
+        time.sleep(0.02)
+    return said
+
+
 def _has_ended(pid):
     try:
         return Path(f"/proc/{pid}/stat").read_text(errors="replace").rpartition(")")[2].split()[0] in "ZX"

@@ -83,6 +83,8 @@ class Command:
             except Exception:
                 process.end_if_told()
                 raise
+            else:
+                process.end_if_told()
             finally:
                 self._end_bar()
             sys.stdout.flush()

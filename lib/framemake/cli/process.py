@@ -7,13 +7,14 @@ import os
 import signal
 import sys
 
+from .. import files
 from ..version import ROOT
 
 # What an error of standard output names.
 _OUTPUT = "standard output"
 # The signals that are to end this process.
 _came: list[int] = []
-# Seconds after which one of them comes again that Python has dropped.
+# Seconds after which one of them comes again that could not end it.
 _AGAIN = 0.01
 
 
@@ -58,9 +59,24 @@ def begin() -> None:
     signal.pthread_sigmask(signal.SIG_UNBLOCK, [signal.SIGINT])
 
 
-def _end(number, _):
+def _end(number, frame):
     _came.append(number)
-    raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+    if _is_called_by_hdf5(frame):
+        _come_again()
+    else:
+        raise KeyboardInterrupt if number == signal.SIGINT else SystemExit(128 + number)
+
+
+def _is_called_by_hdf5(frame):
+    """Whether what runs is a file that HDF5 writes, which makes an error of its own of what is raised there."""
+    while frame and not isinstance(frame.f_locals.get("self"), files.Sink):
+        frame = frame.f_back
+    return frame is not None
+
+
+def _come_again():
+    signal.signal(signal.SIGALRM, lambda _, frame: _end(_came[0], frame))
+    signal.setitimer(signal.ITIMER_REAL, _AGAIN)
 
 
 def _dropped(what):
@@ -69,15 +85,15 @@ def _dropped(what):
     If it is the one that is to end us, it is raised again a moment later, when something else runs.
     """
     if _came and isinstance(what.exc_value, KeyboardInterrupt | SystemExit):
-        signal.signal(signal.SIGALRM, lambda *_: _end(_came[0], None))
-        signal.setitimer(signal.ITIMER_REAL, _AGAIN)
+        _come_again()
     else:
         sys.__unraisablehook__(what)
 
 
 def end_if_told() -> None:
-    """End as the signal wants that came, if one did: HDF5, which calls us as it writes, makes an error of it."""
+    """End as the signal wants that came and has not ended us yet, if one did."""
     if _came:
+        signal.setitimer(signal.ITIMER_REAL, 0)
         sys.exit(128 + _came[0])
 
 
