@@ -74,7 +74,11 @@ class Case:
 
     def again(self):
         """Run the command again and let it be."""
-        process = processes.start(*self.words(), cwd=self.folder)
+        self.run(*self.words())
+
+    def run(self, *words):
+        """Run a command to its good end."""
+        process = processes.start(*words, cwd=self.folder)
         said = process.communicate()[0].decode()
         assert process.returncode == 0, said
         assert "Traceback" not in said
@@ -214,19 +218,14 @@ class LateDay(NewDay):
     """A day that is finished, and a frame of it that has come since."""
 
     def first_run(self):
-        process = processes.start(*self.variables(self.late), f"DAY={FIRST}", cwd=self.folder)
-        assert process.wait() == 0
-        process.stdout.close()
+        self.run(*self.variables(self.late), f"DAY={FIRST}")
 
 
 class Range(Days):
     """Of three days the first is finished, the second wants a late frame, the third is new."""
 
     def first_run(self):
-        line = [*self.variables(self.late), "range", "-j2", f"FIRST={FIRST}", f"LAST={DAYS[1]}"]
-        process = processes.start(*line, cwd=self.folder)
-        assert process.wait() == 0
-        process.stdout.close()
+        self.run(*self.variables(self.late), "range", "-j2", f"FIRST={FIRST}", f"LAST={DAYS[1]}")
 
     def words(self):
         return [*self.variables(self.folder / "range.ffl"), "range", "-j2", f"FIRST={FIRST}", f"LAST={LAST}"]
@@ -253,6 +252,23 @@ class Range(Days):
     def untouched(self):
         made = undisturbed.made(self.place)
         return {path: stamp for path, stamp in made.items() if path.startswith(f"V1trend-{FIRST}/")}
+
+
+class Lower(Days):
+    """Three days at a lower rate: of two their source has been made again since, one is new."""
+
+    def first_run(self):
+        full, few = f"OUT={self.folder / 'full'}", ("range", "-j2", f"FIRST={FIRST}", f"LAST={DAYS[1]}")
+        self.run(*self.variables(self.late), full, *few)
+        self.run(*self.lower(), *few)
+        self.run(*self.variables(self.ffl), full, *few[:-1], f"LAST={LAST}")
+
+    def lower(self):
+        given = {"SOURCE": self.folder / "full", "RATE": "0.1", "OUT": self.place}
+        return ["make", "-f", ROOT / "Makefile", *(f"{name}={value}" for name, value in given.items())]
+
+    def words(self):
+        return [*self.lower(), "range", "-j2", f"FIRST={FIRST}", f"LAST={LAST}"]
 
 
 class Streams(Case):
@@ -409,9 +425,10 @@ def test_what_is_stopped_anywhere_is_ended_by_the_next_run(tmp_path, case, times
     kill(case, tmp_path, times, int(number), number=number)
 
 
-# 325 moments; in pieces, so that several cores share them.
+# 350 moments; in pieces, so that several cores share them.
 MANY = [(NewDay, 25, 1), (FastDay, 25, 1), (LateDay, 25, 1), (Range, 13, 1), (Range, 12, 2)]
-MANY += [(Night, 8, 1), (Night, 7, 2), (Streams, 70, 1), (Streams, 70, 2), (Export, 35, 1), (Export, 35, 2)]
+MANY += [(Lower, 25, 1), (Night, 8, 1), (Night, 7, 2), (Streams, 70, 1), (Streams, 70, 2)]
+MANY += [(Export, 35, 1), (Export, 35, 2)]
 
 
 @pytest.mark.long
@@ -425,7 +442,8 @@ def test_killed_at_many_moments(tmp_path, case, times, which):
 # A command that only begins tells of Ctrl-C in Python's words, if it was not make that began it.
 STOPS = [(LateDay, 30, signal.SIGINT), (LateDay, 30, signal.SIGTERM), (FastDay, 20, signal.SIGINT)]
 STOPS += [(FastDay, 20, signal.SIGTERM), (Range, 15, signal.SIGINT), (Range, 15, signal.SIGTERM)]
-STOPS += [(Streams, 40, signal.SIGTERM), (Export, 30, signal.SIGTERM), (Night, 8, signal.SIGTERM)]
+STOPS += [(Lower, 15, signal.SIGINT), (Lower, 15, signal.SIGTERM), (Night, 8, signal.SIGTERM)]
+STOPS += [(Streams, 40, signal.SIGTERM), (Export, 30, signal.SIGTERM)]
 
 
 @pytest.mark.long
