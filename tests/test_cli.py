@@ -112,6 +112,13 @@ def test_standard_input_that_cannot_be_read_is_named(how):
     assert (done.returncode, done.stderr) == (1, "work: input/output error: 'standard input'\n")
 
 
+def python(code, *words, **more):
+    """What came of a program that has the package; more: of subprocess.run."""
+    given = [sys.executable, "-c", code, *map(str, words)]
+    env = {**os.environ, "PYTHONPATH": str(ROOT / "lib")}
+    return subprocess.run(given, capture_output=True, text=True, check=False, env=env, **more)
+
+
 # A command that writes an HDF5 file; a signal comes while HDF5 asks our file for something.
 WRITES = """
 import os, sys, time
@@ -146,10 +153,7 @@ def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, sl
 
     sleeps: whether the command goes on for long after it, or ends at once.
     """
-    done = subprocess.run(
-        [sys.executable, "-c", WRITES, name, str(int(number)), str(int(sleeps))],
-        capture_output=True, text=True, check=False, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
-    )  # fmt: skip
+    done = python(WRITES, name, int(number), int(sleeps), cwd=tmp_path)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
     for path in tmp_path.iterdir():  # which may have been finished
         with h5py.File(path) as file:
@@ -159,10 +163,7 @@ def test_a_signal_that_meets_hdf5_as_it_writes_ends_the_command(name, number, sl
 def test_ctrl_c_that_waits_for_a_command_that_begins_ends_it_without_a_word():
     code = "import os\nfrom signal import *\npthread_sigmask(SIG_BLOCK, [SIGINT])\nos.kill(os.getpid(), SIGINT)\n"
     code += "from framemake import cli\ncli.Command('', 'work').run(lambda _: print('worked'))"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
-    )  # fmt: skip
+    done = python(code)
     assert (done.returncode, done.stdout, done.stderr) == (128 + signal.SIGINT, "", "")
 
 
@@ -195,18 +196,12 @@ cli.Command("Go on.", "work").run(main)
 @pytest.mark.parametrize("end", ["of it", "of a reference"])
 def test_a_signal_that_comes_where_python_drops_what_is_raised_ends_the_command(end, number):
     """One that met the end of a weak reference left a traceback, and the command went on."""
-    done = subprocess.run(
-        [sys.executable, "-c", DROPS, end, str(int(number))], capture_output=True, text=True, check=False,
-        timeout=20, env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
-    )  # fmt: skip
+    done = python(DROPS, end, int(number), timeout=20)
     assert (done.returncode, done.stdout, done.stderr) == (128 + number, "", "")
 
 
 def test_another_exception_that_python_drops_is_told():
     code = "class Thing:\n def __del__(self): raise ValueError('of its own')\nfrom framemake import cli\n"
     code += "cli.Command('', 'work').run(lambda _: [Thing() for _ in range(3)])"
-    done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, check=False,
-        env={**os.environ, "PYTHONPATH": str(ROOT / "lib")},
-    )  # fmt: skip
+    done = python(code)
     assert done.returncode == 0 and done.stderr.count("ValueError: of its own") == 3
